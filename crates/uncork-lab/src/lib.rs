@@ -1,0 +1,13 @@
+#![forbid(unsafe_code)]
+//! Embedded servers, links and naive clients.
+//!
+//! The demo, the tests and the benches of every crate run against these peers: an
+//! [IMAP server](imap) that stores into a real Maildir, a [link](link) with delay and
+//! bandwidth, a client that [sends as CPython's imaplib does](naive_client), and
+//! deterministic [mail](mail).
+
+pub mod imap;
+pub mod link;
+pub mod mail;
+pub mod naive_client;
+pub mod requirement;
