@@ -1,0 +1,218 @@
+//! A message of unknown size, corked until it is finished.
+
+use std::io;
+
+use crate::SendError;
+use crate::message::Part;
+use crate::plan::{Departure, Tail};
+use crate::run::{Run, State, Wire};
+use crate::sender::drive;
+use crate::sys::{Tcp, TcpSocket};
+
+/// What a burst gathers before it makes a system call.
+///
+/// `write!` hands over a few bytes at a time; without this each of them would be a call.
+pub const BURST_BUFFER_BYTES: usize = 16 * 1024;
+
+/// A message whose size is not known when it begins.
+///
+/// What is written gathers in a buffer of [`BURST_BUFFER_BYTES`]; when that is full the socket
+/// is corked, and full segments leave from then on. [`Burst::finish`] lets the rest leave; so
+/// does dropping the burst, but an error is then lost, and the sender refuses its next message
+/// if not all bytes could leave. A burst that stays within its buffer costs one system call.
+///
+/// Linux lets go of a cork by itself after 200 ms: whoever pauses that long in a burst should
+/// say [`flush`](io::Write::flush) before.
+#[derive(Debug)]
+pub struct Burst<'s, S: TcpSocket> {
+    stream: &'s S,
+    open: OpenBurst<'s>,
+}
+
+impl<'s, S: TcpSocket> Burst<'s, S> {
+    pub(crate) fn new(stream: &'s S, state: &'s mut State) -> Result<Self, SendError> {
+        let open = OpenBurst::new(state)?;
+        Ok(Self { stream, open })
+    }
+
+    /// Lets everything leave, and takes the cork off.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn finish(mut self) -> Result<(), SendError> {
+        self.spill(b"", Tail::Push)?;
+        self.open.finish(&mut Tcp::of(self.stream))
+    }
+
+    /// Sends what is gathered, and `bytes` after it.
+    fn spill(&mut self, bytes: &[u8], tail: Tail) -> Result<(), SendError> {
+        let gathered = self.open.begin_spill(&mut Tcp::of(self.stream), tail)?;
+        let parts = [Part::Bytes(&gathered), Part::Bytes(bytes)];
+        let run = self.open.run(Tcp::of(self.stream), &parts, tail)?;
+        drive(self.stream, run)?;
+        self.open.end_spill(gathered);
+        Ok(())
+    }
+}
+
+impl<S: TcpSocket> io::Write for Burst<'_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.open.gather(bytes)? {
+            self.spill(bytes, Tail::More)?;
+        }
+        Ok(bytes.len())
+    }
+
+    /// Lets everything leave that was written so far; the burst goes on.
+    fn flush(&mut self) -> io::Result<()> {
+        self.spill(b"", Tail::Push)?;
+        Ok(self.open.release(&mut Tcp::of(self.stream))?)
+    }
+}
+
+impl<S: TcpSocket> Drop for Burst<'_, S> {
+    fn drop(&mut self) {
+        if self.open.has_gathered() {
+            // Where this fails, the next line marks the stream as incomplete.
+            let _ = self.spill(b"", Tail::Push);
+        }
+        self.open.abandon(&mut Tcp::of(self.stream));
+    }
+}
+
+/// The part of a burst that needs no particular kind of stream: the buffer, the cork, and
+/// whether the stream can still be told to stand between two messages.
+#[derive(Debug)]
+pub(crate) struct OpenBurst<'s> {
+    state: &'s mut State,
+    bytes_before: u64,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// All that was written has been sent or is gathered.
+    Open,
+    /// A write is under way, or has failed.
+    Spilling,
+    Finished,
+}
+
+impl<'s> OpenBurst<'s> {
+    pub(crate) fn new(state: &'s mut State) -> Result<Self, SendError> {
+        state.check_complete()?;
+        state.burst.clear();
+        Ok(Self {
+            bytes_before: state.counts.bytes,
+            state,
+            phase: Phase::Open,
+        })
+    }
+
+    /// Takes bytes into the buffer; `false` where they do not fit any more.
+    pub(crate) fn gather(&mut self, bytes: &[u8]) -> Result<bool, SendError> {
+        self.check_open()?;
+        let fits = self.state.burst.len() + bytes.len() <= BURST_BUFFER_BYTES;
+        if fits {
+            self.state.burst.extend_from_slice(bytes);
+        }
+        Ok(fits)
+    }
+
+    pub(crate) fn has_gathered(&self) -> bool {
+        self.phase == Phase::Open && !self.state.burst.is_empty()
+    }
+
+    /// Hands the gathered bytes out for a write. Corks where more will follow.
+    pub(crate) fn begin_spill<W: Wire>(
+        &mut self,
+        wire: &mut W,
+        tail: Tail,
+    ) -> Result<Vec<u8>, SendError> {
+        self.check_open()?;
+        if tail == Tail::More && self.state.facts.platform.cork && !self.state.is_corked() {
+            let corked = self.state.cork(wire);
+            corked.map_err(|error| self.failed("setsockopt(cork)", error))?;
+        }
+        self.phase = Phase::Spilling;
+        Ok(std::mem::take(&mut self.state.burst))
+    }
+
+    pub(crate) fn run<'r, W: Wire>(
+        &'r mut self,
+        wire: W,
+        parts: &'r [Part<'r>],
+        tail: Tail,
+    ) -> Result<Run<'r, 'r, W>, SendError> {
+        let is_empty = parts.iter().all(|part| part.len() == 0);
+        let write = Departure::Write {
+            parts: 0..parts.len(),
+            tail,
+        };
+        let plan = (!is_empty).then_some(write).into_iter().collect();
+        Run::with_plan(wire, self.state, parts, plan)
+    }
+
+    /// Takes the buffer back after a write that went through.
+    pub(crate) fn end_spill(&mut self, mut gathered: Vec<u8>) {
+        gathered.clear();
+        self.state.burst = gathered;
+        self.phase = Phase::Open;
+    }
+
+    pub(crate) fn release<W: Wire>(&mut self, wire: &mut W) -> Result<(), SendError> {
+        let released = self.state.release(wire);
+        released.map_err(|error| self.failed("setsockopt(uncork)", error))
+    }
+
+    pub(crate) fn finish<W: Wire>(&mut self, wire: &mut W) -> Result<(), SendError> {
+        self.release(wire)?;
+        self.phase = Phase::Finished;
+        self.state.counts.messages += 1;
+        Ok(())
+    }
+
+    /// The end of a burst that was dropped: nothing stays corked, and a rest that could not
+    /// leave makes the stream incomplete.
+    pub(crate) fn abandon<W: Wire>(&mut self, wire: &mut W) {
+        if self.phase == Phase::Finished {
+            return;
+        }
+        // A stream that can't even be uncorked is dead: the next send will say so.
+        let _ = self.state.release(wire);
+        let has_rest = self.phase == Phase::Spilling || !self.state.burst.is_empty();
+        if has_rest && self.sent_bytes() > 0 {
+            self.state
+                .mark_incomplete(self.sent_bytes(), self.total_bytes());
+        }
+        self.state.burst.clear();
+    }
+
+    /// What is known of the burst's size so far.
+    fn total_bytes(&self) -> u64 {
+        self.sent_bytes() + self.state.burst.len() as u64
+    }
+
+    fn sent_bytes(&self) -> u64 {
+        self.state.counts.bytes - self.bytes_before
+    }
+
+    fn check_open(&self) -> Result<(), SendError> {
+        match self.phase {
+            Phase::Open => Ok(()),
+            Phase::Spilling | Phase::Finished => Err(SendError::Incomplete {
+                sent_bytes: self.sent_bytes(),
+                total_bytes: self.total_bytes(),
+            }),
+        }
+    }
+
+    fn failed(&self, call: &'static str, source: io::Error) -> SendError {
+        SendError::Call {
+            call,
+            sent_bytes: self.sent_bytes(),
+            total_bytes: self.total_bytes(),
+            source,
+        }
+    }
+}
