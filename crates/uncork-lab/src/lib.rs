@@ -10,4 +10,6 @@ pub mod imap;
 pub mod link;
 pub mod mail;
 pub mod naive_client;
+pub mod place;
 pub mod requirement;
+pub mod web;

@@ -34,7 +34,7 @@ impl Part<'_> {
     pub(crate) fn shape(&self) -> PartShape {
         match *self {
             Part::Bytes(bytes) => PartShape::Bytes(bytes.len()),
-            Part::File { len, .. } => PartShape::File(len),
+            Part::File { offset, len, .. } => PartShape::File { offset, len },
         }
     }
 }
