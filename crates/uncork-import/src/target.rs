@@ -1,0 +1,171 @@
+//! Where mail goes: an IMAP URL (RFC 5092, as far as an importer needs it).
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+/// Port of IMAP without TLS.
+const IMAP_PORT: u16 = 143;
+
+/// An account and a folder on a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Host name or address, an IPv6 address without its brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// User name, decoded.
+    pub user: String,
+    /// Folder, decoded, as a person writes it (not modified UTF-7).
+    pub folder: String,
+}
+
+/// Why a URL names no target.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// No URL at all.
+    #[error("`{url}` is no URL: write imap://user@host[:port][/folder]")]
+    NotAUrl {
+        /// What was given.
+        url: String,
+        /// What the parser said.
+        source: url::ParseError,
+    },
+    /// TLS is not there yet.
+    #[error(
+        "imaps:// (TLS) is not in this version: for a server on this machine write imap://, \
+         for one elsewhere tunnel its port 143 through ssh"
+    )]
+    Tls,
+    /// A URL of something else.
+    #[error("`{scheme}://` is no mail server: write imap://user@host[:port][/folder]")]
+    Scheme {
+        /// The scheme that was given.
+        scheme: String,
+    },
+    /// A part is missing or unreadable.
+    #[error("the URL has no {part}: write imap://user@host[:port][/folder]")]
+    Missing {
+        /// `user` or `host`.
+        part: &'static str,
+    },
+    /// A password in the URL would be seen in the process list and the shell's history.
+    #[error(
+        "a password does not belong into the URL, where the process list shows it: put it into \
+         the environment variable UNCORK_PASSWORD, a --password-file or a --password-command"
+    )]
+    Password,
+    /// A part does not decode to text, or holds control characters.
+    #[error("the URL's {part} has bytes that are no text")]
+    NotText {
+        /// `user` or `folder`.
+        part: &'static str,
+    },
+}
+
+impl Target {
+    /// Reads `imap://user@host[:port][/folder]`; the folder is INBOX where none is given.
+    ///
+    /// ```
+    /// let target = uncork_import::Target::parse("imap://ada%40example.org@localhost:1143/Old/2004")?;
+    /// assert_eq!(target.user, "ada@example.org");
+    /// assert_eq!((target.port, target.folder.as_str()), (1143, "Old/2004"));
+    /// # Ok::<(), uncork_import::TargetError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// See [`TargetError`].
+    pub fn parse(text: &str) -> Result<Self, TargetError> {
+        let url = Url::parse(text).map_err(|source| TargetError::NotAUrl {
+            url: text.to_owned(),
+            source,
+        })?;
+        match url.scheme() {
+            "imap" => {}
+            "imaps" => return Err(TargetError::Tls),
+            scheme => {
+                return Err(TargetError::Scheme {
+                    scheme: scheme.to_owned(),
+                });
+            }
+        }
+        if url.password().is_some() {
+            return Err(TargetError::Password);
+        }
+        let host = url.host_str().filter(|host| !host.is_empty());
+        let host = host.ok_or(TargetError::Missing { part: "host" })?;
+        let user = decode(url.username(), "user")?;
+        if user.is_empty() {
+            return Err(TargetError::Missing { part: "user" });
+        }
+        let folder = decode(url.path().trim_matches('/'), "folder")?;
+        Ok(Self {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: url.port().unwrap_or(IMAP_PORT),
+            user,
+            folder: if folder.is_empty() {
+                "INBOX".to_owned()
+            } else {
+                folder
+            },
+        })
+    }
+}
+
+fn decode(text: &str, part: &'static str) -> Result<String, TargetError> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    let decoded = decoded.map_err(|_| TargetError::NotText { part })?;
+    if decoded.chars().any(char::is_control) {
+        return Err(TargetError::NotText { part });
+    }
+    Ok(decoded.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, expected: Result<(&str, &str, u16, &str), &str>) {
+        match (Target::parse(url), expected) {
+            (Ok(found), Ok((user, host, port, folder))) => {
+                let found = (
+                    found.user.as_str(),
+                    found.host.as_str(),
+                    found.port,
+                    found.folder.as_str(),
+                );
+                assert_eq!(found, (user, host, port, folder), "{url}");
+            }
+            (Err(found), Err(expected)) => {
+                assert!(found.to_string().contains(expected), "{url}: {found}");
+            }
+            (found, expected) => panic!("{url}: {found:?}, not {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn urls() {
+        check("imap://a@localhost", Ok(("a", "localhost", 143, "INBOX")));
+        check("imap://a@localhost/", Ok(("a", "localhost", 143, "INBOX")));
+        check("imap://a@[::1]:99/x", Ok(("a", "::1", 99, "x")));
+        check(
+            "imap://a@b.org@h/Sent%20Mail/Entw%C3%BCrfe/",
+            Ok(("a@b.org", "h", 143, "Sent Mail/Entwürfe")),
+        );
+        check("imap://h/x", Err("no user"));
+        check("imap:///x", Err("no user"));
+        check("imap://a:secret@h/", Err("UNCORK_PASSWORD"));
+        check("imaps://a@h/", Err("TLS"));
+        check("pop3://a@h/", Err("`pop3://`"));
+        check("a@h", Err("no URL"));
+        check("imap://a@h/x%0d%0aA1 LOGOUT", Err("folder"));
+        check("imap://a%ff@h/", Err("user"));
+    }
+
+    #[test]
+    fn no_error_shows_a_password() {
+        let error = Target::parse("imap://a:secret@h/").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("secret"));
+    }
+}
