@@ -1,1 +1,4 @@
 //! Integration tests.
+
+#[path = "lab/link.rs"]
+mod link;
