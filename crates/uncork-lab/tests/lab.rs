@@ -2,3 +2,5 @@
 
 #[path = "lab/link.rs"]
 mod link;
+#[path = "lab/naive_client.rs"]
+mod naive_client;
