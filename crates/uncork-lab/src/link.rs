@@ -144,7 +144,7 @@ impl Carrier {
     fn accept_until_stopped(&self) {
         while !self.stopped.load(Ordering::SeqCst) {
             match self.listener.accept() {
-                Ok((near, _)) => self.carry(near),
+                Ok((near, _)) => self.carry(&near),
                 Err(_) => thread::sleep(ACCEPT_PAUSE),
             }
         }
@@ -152,11 +152,11 @@ impl Carrier {
 
     /// Connects `near` to the target, or resets it where that can't be done: a link has no
     /// words of its own to say why.
-    fn carry(&self, near: TcpStream) {
+    fn carry(&self, near: &TcpStream) {
         let mut pairs = self.lock_pairs();
         pairs.retain(|pair| !pair.is_over());
         if pairs.len() >= MAX_CONNECTIONS {
-            reset(&near);
+            reset(near);
             return;
         }
         let shape = Shape {
@@ -168,7 +168,7 @@ impl Carrier {
             .and_then(|far| RunningPair::start(near.try_clone()?, far, shape));
         match started {
             Ok(pair) => pairs.push(pair),
-            Err(_) => reset(&near),
+            Err(_) => reset(near),
         }
     }
 

@@ -1,4 +1,8 @@
 //! The naive client says, byte for byte and piece for piece, what CPython's imaplib says.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed unwrap is a failed test, in helpers too"
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
