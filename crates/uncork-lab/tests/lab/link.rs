@@ -154,7 +154,11 @@ fn writing_to_who_is_gone_ends_in_an_error() {
 
 #[test]
 fn a_full_queue_stops_the_sender() {
-    let (_link, near, mut far) = pair(|config| config.queue_bytes = 10_000);
+    let (_link, near, mut far) = pair(|config| {
+        // A small queue with a delay would take seconds to fill the buffers behind it.
+        config.one_way_delay = Duration::ZERO;
+        config.queue_bytes = 10_000;
+    });
     near.set_write_timeout(Some(Duration::from_millis(200)))
         .unwrap();
     let part = vec![b'x'; 65_536];
@@ -205,4 +209,18 @@ fn connections_that_can_not_be_carried_are_reset() {
     let link_to_nobody = Link::start(LinkConfig::new(target, DELAY)).unwrap();
     let error = connect(link_to_nobody.addr()).read(&mut [0]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn connections_that_are_over_make_room() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = LinkConfig::new(listener.local_addr().unwrap(), Duration::ZERO);
+    let link = Link::start(config).unwrap();
+    for _ in 0..3 * MAX_CONNECTIONS {
+        let mut near = connect(link.addr());
+        let (far, _) = listener.accept().unwrap();
+        near.shutdown(Shutdown::Write).unwrap();
+        drop(far);
+        assert_eq!(near.read(&mut [0]).unwrap(), 0);
+    }
 }
