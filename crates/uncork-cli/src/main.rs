@@ -1,2 +1,27 @@
-//! The binary.
-fn main() {}
+#![forbid(unsafe_code)]
+//! The command line of uncork: arguments, printing and exit codes. The work is in the crates.
+
+use clap::{Parser, Subcommand};
+
+mod exit;
+mod import;
+
+/// See, fix and avoid the time that TCP senders lose.
+#[derive(Debug, Parser)]
+#[command(name = "uncork", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Import(import::ImportArgs),
+}
+
+fn main() -> std::process::ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Import(arguments) => import::run(&arguments),
+    };
+    exit::code(done)
+}

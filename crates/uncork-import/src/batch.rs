@@ -112,7 +112,9 @@ impl Batch {
             SourceKind::EmlFolder => date::from_header(head).or(file_date),
         };
         if metadata.len() == 0 {
-            return Err(io::Error::other("is empty: servers refuse a mail of 0 bytes"));
+            return Err(io::Error::other(
+                "is empty: servers refuse a mail of 0 bytes",
+            ));
         }
         if metadata.len() > MEMORY_MAIL_BYTES {
             let (bare_lf, head) = scan(&file, metadata.len())?;
@@ -227,7 +229,10 @@ mod tests {
         };
         let lens: Vec<_> = batch.mails.iter().map(|mail| mail.len).collect();
         assert_eq!(lens, [11, 1_800_000, 1_600_000]);
-        assert!(matches!(batch.content(0), Content::Memory(b"A: b\r\n\r\nc\r\n")));
+        assert!(matches!(
+            batch.content(0),
+            Content::Memory(b"A: b\r\n\r\nc\r\n")
+        ));
         assert!(matches!(batch.content(1), Content::BareLf(_)));
         assert!(matches!(batch.content(2), Content::File(_)));
         assert_eq!(batch.unreadable.len(), 1);
@@ -237,7 +242,10 @@ mod tests {
     #[test]
     fn batches_are_bounded_in_mails_and_bytes() {
         let names: Vec<_> = (0..250).map(|n| format!("{n:03}.eml")).collect();
-        let small: Vec<_> = names.iter().map(|n| (n.as_str(), b"A: b\n".to_vec())).collect();
+        let small: Vec<_> = names
+            .iter()
+            .map(|n| (n.as_str(), b"A: b\n".to_vec()))
+            .collect();
         let sizes: Vec<_> = batches_of(&small).iter().map(|b| b.mails.len()).collect();
         assert_eq!(sizes, [100, 100, 50]);
         let big: Vec<_> = names[..9]

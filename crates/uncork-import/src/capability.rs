@@ -38,7 +38,12 @@ pub(crate) struct Capabilities(Vec<String>);
 
 impl Capabilities {
     pub(crate) fn parse(words: &str) -> Self {
-        Self(words.split_whitespace().map(str::to_ascii_uppercase).collect())
+        Self(
+            words
+                .split_whitespace()
+                .map(str::to_ascii_uppercase)
+                .collect(),
+        )
     }
 
     pub(crate) fn has(&self, word: &str) -> bool {
@@ -89,7 +94,10 @@ mod tests {
     fn used_capabilities() {
         for (words, expected) in [
             ("IMAP4rev1", &[][..]),
-            ("IMAP4rev1 literal+ multiappend", &["LITERAL+", "MULTIAPPEND"]),
+            (
+                "IMAP4rev1 literal+ multiappend",
+                &["LITERAL+", "MULTIAPPEND"],
+            ),
             ("LITERAL- MULTIAPPEND", &["LITERAL-"]),
             ("LITERAL-", &["LITERAL-"]),
         ] {

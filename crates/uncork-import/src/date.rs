@@ -67,7 +67,9 @@ fn header_field(mail: &[u8], name: &[u8]) -> Option<String> {
             continue;
         }
         let mut value = String::from_utf8_lossy(&line[name.len()..]).into_owned();
-        while let Some(folded) = lines.next_if(|next| next.starts_with(b" ") || next.starts_with(b"\t")) {
+        while let Some(folded) =
+            lines.next_if(|next| next.starts_with(b" ") || next.starts_with(b"\t"))
+        {
             value.push_str(&String::from_utf8_lossy(folded).replace('\r', ""));
         }
         return Some(value);
@@ -88,16 +90,28 @@ mod tests {
 
     #[test]
     fn dates_of_headers() {
-        check("Date: Tue, 1 Feb 2005 10:00:00 +0200\n\n", Some("01-Feb-2005 08:00:00 +0000"));
-        check("date: 1 Feb 05 10:00 GMT\r\n\r\n", Some("01-Feb-2005 10:00:00 +0000"));
+        check(
+            "Date: Tue, 1 Feb 2005 10:00:00 +0200\n\n",
+            Some("01-Feb-2005 08:00:00 +0000"),
+        );
+        check(
+            "date: 1 Feb 05 10:00 GMT\r\n\r\n",
+            Some("01-Feb-2005 10:00:00 +0000"),
+        );
         check(
             "Received: from a by b;\r\n\tWed, 02 Feb 2005 00:00:01 -0100\r\nReceived: x; 1 Jan 1999 00:00:00 +0000\r\nDate: Tue, 1 Feb 2005 10:00:00 +0200\r\n\r\n",
             Some("02-Feb-2005 01:00:01 +0000"),
         );
         // A Received without a date does not hide the Date.
-        check("Received: nonsense\nDate: 1 Feb 2005 10:00:00 +0000\n\n", Some("01-Feb-2005 10:00:00 +0000"));
+        check(
+            "Received: nonsense\nDate: 1 Feb 2005 10:00:00 +0000\n\n",
+            Some("01-Feb-2005 10:00:00 +0000"),
+        );
         // A wrong weekday is not worth losing the date for.
-        check("Date: Mon, 1 Feb 2005 10:00:00 +0000\n\n", Some("01-Feb-2005 10:00:00 +0000"));
+        check(
+            "Date: Mon, 1 Feb 2005 10:00:00 +0000\n\n",
+            Some("01-Feb-2005 10:00:00 +0000"),
+        );
         check("Subject: x\n\nDate: 1 Feb 2005 10:00:00 +0000\n", None);
         check("Date: yesterday\n\n", None);
         check("Date: Thu, 1 Jan 1925 00:00:00 +0000\n\n", None);

@@ -154,14 +154,14 @@ mod tests {
         let source = crate::Source::open(root.path()).unwrap();
         let mut departures = Vec::new();
         crate::batch::fill_batches(&source, |batch| {
-            departures = encode(literal, Rc::new(batch));
+            departures = encode(literal, &Rc::new(batch));
             true
         });
         assert_eq!(departures, expected);
     }
 
     /// One command with all mails, cut where something has to be waited for.
-    fn encode(literal: LiteralSupport, batch: Rc<Batch>) -> Vec<String> {
+    fn encode(literal: LiteralSupport, batch: &Rc<Batch>) -> Vec<String> {
         let encoder = Encoder::new("\"INBOX\"".into(), literal);
         let (mut outgoing, mut departures) = (Outgoing::default(), Vec::new());
         let flush = |outgoing: &mut Outgoing, departures: &mut Vec<String>| {
@@ -181,7 +181,7 @@ mod tests {
             if encoder.announce(&mut outgoing, place, mail) == Announced::WaitsForContinuation {
                 flush(&mut outgoing, &mut departures);
             }
-            outgoing.literal(&batch, at);
+            outgoing.literal(batch, at);
         }
         outgoing.text("\r\n");
         flush(&mut outgoing, &mut departures);

@@ -67,7 +67,7 @@ mod tests {
                 counted_last = next;
             }
             prop_assert_eq!(&chunked, &whole);
-            prop_assert_eq!(bare as usize, whole.len() - text.len());
+            prop_assert_eq!(bare, (whole.len() - text.len()) as u64);
             let (none_left, _) = count_bare_lf(&whole, 0);
             prop_assert_eq!(none_left, 0);
         }

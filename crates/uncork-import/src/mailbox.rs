@@ -62,7 +62,10 @@ mod tests {
             ("INBOX", "\"INBOX\""),
             ("Sent Mail", "\"Sent Mail\""),
             // The examples of RFC 3501.
-            ("~peter/mail/台北/日本語", "\"~peter/mail/&U,BTFw-/&ZeVnLIqe-\""),
+            (
+                "~peter/mail/台北/日本語",
+                "\"~peter/mail/&U,BTFw-/&ZeVnLIqe-\"",
+            ),
             ("A&B", "\"A&-B\""),
             ("Entwürfe", "\"Entw&APw-rfe\""),
             ("😀", "\"&2D3eAA-\""),

@@ -20,9 +20,12 @@ pub struct Report {
     pub refused: Vec<Refused>,
     /// How many mails did not go in.
     pub refused_messages: u64,
-    /// Mails whose answer never came, or of whose batch a server kept a part: they may be in
-    /// the folder or not. They are not sent again.
-    pub unknown: u64,
+    /// Mails that may be in the folder or not, because their answer never came, or because a
+    /// server kept a part of a batch that it refused; at most [`REFUSED_LISTED_MAX`]. They are
+    /// not sent again.
+    pub unknown: Vec<Refused>,
+    /// How many mails may be in the folder or not.
+    pub unknown_messages: u64,
     /// Bytes of the mails imported, as they were sent.
     pub bytes: u64,
     /// Wall time from the first mail to the last answer.
@@ -53,15 +56,14 @@ pub struct Refused {
 }
 
 impl Report {
-    pub(crate) fn refuse(&mut self, source: &Path, folder: &str, reason: String) {
+    pub(crate) fn refuse(&mut self, source: &Path, folder: &str, reason: &str) {
         self.refused_messages += 1;
-        if self.refused.len() < REFUSED_LISTED_MAX {
-            self.refused.push(Refused {
-                source: source.display().to_string(),
-                folder: folder.to_owned(),
-                reason,
-            });
-        }
+        list(&mut self.refused, source, folder, reason);
+    }
+
+    pub(crate) fn lose(&mut self, source: &Path, folder: &str, reason: &str) {
+        self.unknown_messages += 1;
+        list(&mut self.unknown, source, folder, reason);
     }
 
     pub(crate) fn finish(&mut self, elapsed: Duration) {
@@ -69,6 +71,16 @@ impl Report {
         if self.seconds > 0.0 {
             self.messages_per_second = self.imported as f64 / self.seconds;
         }
+    }
+}
+
+fn list(mails: &mut Vec<Refused>, source: &Path, folder: &str, reason: &str) {
+    if mails.len() < REFUSED_LISTED_MAX {
+        mails.push(Refused {
+            source: source.display().to_string(),
+            folder: folder.to_owned(),
+            reason: reason.to_owned(),
+        });
     }
 }
 

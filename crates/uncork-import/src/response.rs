@@ -197,7 +197,9 @@ mod tests {
     use super::*;
 
     fn responses(bytes: &[u8]) -> (Vec<Response>, ResponseError) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let mut reader = tokio::io::BufReader::new(bytes);
             let mut all = Vec::new();
@@ -257,7 +259,11 @@ mod tests {
         let (all, _) = responses(b"* NO \x1b[31mred\r\n");
         assert_eq!(
             all,
-            [Response::Untagged(status(StatusKind::No, None, "\u{fffd}[31mred"))]
+            [Response::Untagged(status(
+                StatusKind::No,
+                None,
+                "\u{fffd}[31mred"
+            ))]
         );
     }
 }

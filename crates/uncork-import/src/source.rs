@@ -242,7 +242,14 @@ mod tests {
             ("1.M1P1.host:2,S", &["\\Seen"]),
             (
                 "1.M1P1.host,S=9:2,DFPRST",
-                &["\\Draft", "\\Flagged", "$Forwarded", "\\Answered", "\\Seen", "\\Deleted"],
+                &[
+                    "\\Draft",
+                    "\\Flagged",
+                    "$Forwarded",
+                    "\\Answered",
+                    "\\Seen",
+                    "\\Deleted",
+                ],
             ),
             ("1.host:2,Sab", &["\\Seen"]),
             ("1.host:1,S", &[]),
@@ -276,7 +283,11 @@ mod tests {
     #[test]
     fn what_is_no_mail_says_so() {
         let root = tempfile::tempdir().unwrap();
-        let open = |name: &str| Source::open(root.path().join(name)).unwrap_err().to_string();
+        let open = |name: &str| {
+            Source::open(root.path().join(name))
+                .unwrap_err()
+                .to_string()
+        };
         fs::create_dir_all(root.path().join("empty/cur")).unwrap();
         fs::create_dir_all(root.path().join("empty/new")).unwrap();
         fs::create_dir_all(root.path().join("other")).unwrap();
@@ -287,6 +298,9 @@ mod tests {
         assert!(open("other/photo.jpg").contains("is a file"));
         fs::write(root.path().join("other/mail.EML"), "x").unwrap();
         let source = Source::open(root.path().join("other")).unwrap();
-        assert_eq!((source.kind(), source.messages()), (SourceKind::EmlFolder, 1));
+        assert_eq!(
+            (source.kind(), source.messages()),
+            (SourceKind::EmlFolder, 1)
+        );
     }
 }

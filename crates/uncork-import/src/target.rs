@@ -154,7 +154,7 @@ mod tests {
             Ok(("a@b.org", "h", 143, "Sent Mail/Entwürfe")),
         );
         check("imap://h/x", Err("no user"));
-        check("imap:///x", Err("no user"));
+        check("imap:///x", Err("no host"));
         check("imap://a:secret@h/", Err("UNCORK_PASSWORD"));
         check("imaps://a@h/", Err("TLS"));
         check("pop3://a@h/", Err("`pop3://`"));

@@ -75,9 +75,9 @@ impl Window {
         self.commands.is_empty()
     }
 
-    /// Mails on their way.
-    pub(crate) fn messages(&self) -> usize {
-        self.messages
+    /// What has no answer yet.
+    pub(crate) fn into_chunks(self) -> VecDeque<Chunk> {
+        self.commands.into_iter().map(|(_, chunk)| chunk).collect()
     }
 
     pub(crate) fn sent(&mut self, tag: u32, chunk: Chunk) {
@@ -146,7 +146,10 @@ mod tests {
             panic!("a batch is split");
         };
         assert_eq!((first.mails, second.mails), (0..2, 2..5));
-        assert!(matches!(window.answered(1, status(StatusKind::Ok)), Answer::Unknown));
+        assert!(matches!(
+            window.answered(1, status(StatusKind::Ok)),
+            Answer::Unknown
+        ));
         let stored = window.answered(3, status(StatusKind::Ok));
         assert!(matches!(stored, Answer::Stored(chunk) if chunk.mails == (6..10)));
         assert!(window.is_empty());

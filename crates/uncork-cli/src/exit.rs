@@ -1,0 +1,69 @@
+//! Exit codes, the same for all verbs.
+
+use std::process::ExitCode;
+
+/// How a verb ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All well.
+    Done,
+    /// Done, with losses that are listed.
+    Losses,
+    /// The call is wrong: an argument, a source that is none.
+    Usage,
+    /// The far side can't be reached, or refuses.
+    FarSide,
+    /// Not permitted here.
+    NotPermitted,
+}
+
+impl Exit {
+    fn number(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Losses => 1,
+            Exit::Usage => 2,
+            Exit::FarSide => 3,
+            Exit::NotPermitted => 4,
+        }
+    }
+}
+
+/// A failure, and the code that tells scripts of which kind it is.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) error: anyhow::Error,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            exit,
+            error: error.into(),
+        }
+    }
+
+    /// An I/O failure: a refused permission has a code of its own.
+    pub(crate) fn io(
+        otherwise: Exit,
+        kind: std::io::ErrorKind,
+        error: impl Into<anyhow::Error>,
+    ) -> Self {
+        let exit = match kind {
+            std::io::ErrorKind::PermissionDenied => Exit::NotPermitted,
+            _ => otherwise,
+        };
+        Self::new(exit, error)
+    }
+}
+
+/// Prints a failure with all its causes on one line, and gives the code.
+#[expect(clippy::print_stderr, reason = "errors go to stderr")]
+pub(crate) fn code(done: Result<Exit, Failure>) -> ExitCode {
+    let exit = done.unwrap_or_else(|failure| {
+        eprintln!("uncork: {:#}", failure.error);
+        failure.exit
+    });
+    ExitCode::from(exit.number())
+}

@@ -1,0 +1,438 @@
+//! The upload: batches in, APPEND commands out, answers in between.
+//!
+//! One rule says when bytes leave: before anything is waited for, and when [`FLUSH_BYTES`] have
+//! gathered. Answers are read all the while, so that a server that stops reading until its
+//! answers are taken can't lock both sides up.
+
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::io::BufReader;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::time::timeout;
+use uncork::tokio::Sender;
+
+use crate::ImportError;
+use crate::batch::{Batch, CHUNK_BYTES, Content, read_chunk};
+use crate::capability::AppendSupport;
+use crate::encoder::{Announced, Encoder, FLUSH_BYTES, Outgoing, Place};
+use crate::lines::extend_crlf;
+use crate::mailbox::quoted_mailbox;
+use crate::report::{Progress, Report};
+use crate::response::{Response, ResponseError, Status, StatusKind, read_response};
+use crate::session::{ANSWER_TIMEOUT, FolderState, Session};
+use crate::window::{Answer, Chunk, Window};
+
+/// Answers that have been read and not yet looked at.
+const ANSWERS_MAX: usize = 1024;
+
+/// What the reading side found.
+type Read = Result<Response, ResponseError>;
+
+/// Uploads batches into one folder over one session until there are no more.
+pub(crate) struct Upload<'a> {
+    pub(crate) folder: &'a str,
+    pub(crate) report: &'a mut Report,
+    pub(crate) progress: &'a Progress,
+    /// What the folder held before.
+    pub(crate) before: FolderState,
+}
+
+impl Upload<'_> {
+    /// Runs to the last answer. On an error the mails that have no answer are counted as
+    /// unknown; the session is gone then.
+    pub(crate) async fn run(
+        &mut self,
+        mut session: Session,
+        batches: &mut mpsc::Receiver<Batch>,
+    ) -> Result<(), ImportError> {
+        let started = Instant::now();
+        let mut split = VecDeque::new();
+        let result = loop {
+            match self.pipeline(&mut session, batches, &mut split).await {
+                Err(error) => break Err(error),
+                Ok(Stretch::SourceDone) if split.is_empty() => break Ok(()),
+                Ok(_) => {}
+            }
+            // Where a batch was refused, the server is asked whether it kept some of it before
+            // any of its mails goes again: not all servers roll a refused batch back.
+            if !split.is_empty() {
+                match self.kept_nothing(&mut session).await {
+                    Ok(true) => {}
+                    Ok(false) => self.lose_all(&mut split, KEPT_A_PART),
+                    Err(error) => break Err(error),
+                }
+            }
+        };
+        self.lose_all(&mut split, NO_ANSWER);
+        self.report.finish(started.elapsed());
+        self.report.send_calls += session.sender.counts().system_calls;
+        #[cfg(target_os = "linux")]
+        {
+            let stream = session.sender.get_ref().as_ref();
+            let segments = uncork::TcpInfo::of(stream).ok();
+            let segments = segments.and_then(|info| info.data_segments_out);
+            self.report.segments_sent = segments.map(u64::from);
+        }
+        if result.is_ok() {
+            session.log_out().await;
+        }
+        result
+    }
+
+    /// One stretch of pipelined commands: from `split` if there is something in it, else from
+    /// the source. Ends when all answers are there and `split` or the source is done.
+    async fn pipeline(
+        &mut self,
+        session: &mut Session,
+        batches: &mut mpsc::Receiver<Batch>,
+        split: &mut VecDeque<Chunk>,
+    ) -> Result<Stretch, ImportError> {
+        let (answers_in, answers) = mpsc::channel(ANSWERS_MAX);
+        let literal = session.capabilities.literal();
+        let mut pipeline = Pipeline {
+            encoder: Encoder::new(quoted_mailbox(self.folder), literal),
+            append: session.capabilities.append(),
+            address: &session.address,
+            sender: &mut session.sender,
+            next_tag: &mut session.next_tag,
+            answers,
+            outgoing: Outgoing::default(),
+            window: Window::default(),
+            split: VecDeque::new(),
+            said: None,
+            upload: self,
+        };
+        let again = std::mem::take(split);
+        let result = tokio::select! {
+            biased;
+            result = pipeline.run(again, batches) => result,
+            never = read_answers(&mut session.reader, answers_in) => match never {},
+        };
+        *split = std::mem::take(&mut pipeline.split);
+        let mut unanswered = pipeline.window.into_chunks();
+        self.lose_all(&mut unanswered, NO_ANSWER);
+        result
+    }
+
+    /// Whether the folder holds just what the server has acknowledged.
+    ///
+    /// Either number may be disturbed by others (a delivery, an expunge, a UID that was given
+    /// out and taken back), hardly both in a way that hides a mail kept.
+    async fn kept_nothing(&mut self, session: &mut Session) -> Result<bool, ImportError> {
+        let state = session.folder_state(self.folder).await?;
+        let now = state.map_err(|status| ImportError::folder(self.folder, &status))?;
+        let stored = self.report.imported;
+        let kept_nothing = now.messages == self.before.messages + stored
+            || now.uid_next == self.before.uid_next + stored;
+        if !kept_nothing {
+            // From here on, this is what the folder held beside what was acknowledged.
+            self.before = FolderState {
+                messages: now.messages.saturating_sub(stored),
+                uid_next: now.uid_next.saturating_sub(stored),
+            };
+        }
+        Ok(kept_nothing)
+    }
+
+    /// Mails of which nobody knows whether they are in. They are not sent again, so that none
+    /// goes in twice.
+    fn lose_all(&mut self, chunks: &mut VecDeque<Chunk>, reason: &str) {
+        for chunk in chunks.drain(..) {
+            for mail in &chunk.batch.mails[chunk.mails] {
+                self.report.lose(&mail.path, self.folder, reason);
+            }
+        }
+    }
+}
+
+const NO_ANSWER: &str = "the connection ended before the server's answer";
+const KEPT_A_PART: &str = "the server refused its batch, but the folder holds more than was \
+                           acknowledged: it may be in";
+
+/// How far one stretch of pipelined commands came.
+enum Stretch {
+    /// A batch was refused, or chunks were sent again: there may be more in the source.
+    Interrupted,
+    SourceDone,
+}
+
+/// Reads answers for as long as it is polled. After an error it has nothing more to say.
+async fn read_answers(
+    reader: &mut BufReader<OwnedReadHalf>,
+    answers: mpsc::Sender<Read>,
+) -> std::convert::Infallible {
+    loop {
+        let read = read_response(reader).await;
+        let is_end = read.is_err();
+        // Untagged data is not for an upload. (BYE is a status.)
+        if !matches!(read, Ok(Response::Data(_))) {
+            let _ = answers.send(read).await;
+        }
+        if is_end {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// The writing side while commands are pipelined.
+struct Pipeline<'p, 'u> {
+    encoder: Encoder,
+    append: AppendSupport,
+    address: &'p str,
+    sender: &'p mut Sender<OwnedWriteHalf>,
+    next_tag: &'p mut u32,
+    answers: mpsc::Receiver<Read>,
+    outgoing: Outgoing,
+    window: Window,
+    /// What has to go again in smaller pieces.
+    split: VecDeque<Chunk>,
+    /// The server's last words.
+    said: Option<String>,
+    upload: &'p mut Upload<'u>,
+}
+
+impl Pipeline<'_, '_> {
+    async fn run(
+        &mut self,
+        again: VecDeque<Chunk>,
+        batches: &mut mpsc::Receiver<Batch>,
+    ) -> Result<Stretch, ImportError> {
+        let mut stretch = Stretch::Interrupted;
+        if again.is_empty() {
+            // A refused batch ends the stretch: what was refused goes first.
+            while self.split.is_empty() {
+                let Some(batch) = self.next_batch(batches).await? else {
+                    stretch = Stretch::SourceDone;
+                    break;
+                };
+                self.batch(Rc::new(batch)).await?;
+            }
+        }
+        for chunk in again {
+            self.command(chunk).await?;
+        }
+        self.flush().await?;
+        while !self.window.is_empty() {
+            self.wait_for_answer().await?;
+        }
+        Ok(stretch)
+    }
+
+    /// The next batch; what is gathered leaves before anything is waited for.
+    async fn next_batch(
+        &mut self,
+        batches: &mut mpsc::Receiver<Batch>,
+    ) -> Result<Option<Batch>, ImportError> {
+        match batches.try_recv() {
+            Ok(batch) => Ok(Some(batch)),
+            Err(TryRecvError::Disconnected) => Ok(None),
+            Err(TryRecvError::Empty) => {
+                self.flush().await?;
+                Ok(batches.recv().await)
+            }
+        }
+    }
+
+    async fn batch(&mut self, batch: Rc<Batch>) -> Result<(), ImportError> {
+        for (path, reason) in &batch.unreadable {
+            let report = &mut self.upload.report;
+            report.refuse(path, self.upload.folder, reason);
+        }
+        let all = 0..batch.mails.len();
+        let chunk = |mails| Chunk {
+            batch: Rc::clone(&batch),
+            mails,
+        };
+        match self.append {
+            AppendSupport::Multi if !all.is_empty() => self.command(chunk(all)).await,
+            _ => {
+                for mail in all {
+                    self.command(chunk(mail..mail + 1)).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends one APPEND, or gathers it.
+    async fn command(&mut self, chunk: Chunk) -> Result<(), ImportError> {
+        self.take_answers()?;
+        while !self.window.has_room(&chunk) {
+            self.flush().await?;
+            self.wait_for_answer().await?;
+        }
+        let tag = *self.next_tag;
+        *self.next_tag = tag.wrapping_add(1);
+        self.upload.report.commands += 1;
+        self.window.sent(tag, chunk.clone());
+        for at in chunk.mails.clone() {
+            let place = if at == chunk.mails.start {
+                Place::First { tag }
+            } else {
+                Place::Next
+            };
+            let mail = &chunk.batch.mails[at];
+            let announced = self.encoder.announce(&mut self.outgoing, place, mail);
+            if announced == Announced::WaitsForContinuation {
+                self.flush().await?;
+                if !self.wait_for_continuation(tag).await? {
+                    return Ok(());
+                }
+            }
+            self.outgoing.literal(&chunk.batch, at);
+        }
+        self.outgoing.text("\r\n");
+        if self.outgoing.bytes() >= FLUSH_BYTES {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Lets everything that has gathered leave, as one message.
+    async fn flush(&mut self) -> Result<(), ImportError> {
+        if self.outgoing.bytes() == 0 {
+            return Ok(());
+        }
+        let mut outgoing = std::mem::take(&mut self.outgoing);
+        let sent = send(self.sender, &outgoing).await;
+        outgoing.clear();
+        self.outgoing = outgoing;
+        sent.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                ImportError::SourceChanged { source: error }
+            }
+            _ => self.broken(error),
+        })
+    }
+
+    /// A send has failed. If the server has said why, that is the better story.
+    fn broken(&mut self, source: io::Error) -> ImportError {
+        if let Err(error) = self.take_answers() {
+            return error;
+        }
+        ImportError::HungUp {
+            address: self.address.to_owned(),
+            said: self.said.take(),
+            source,
+        }
+    }
+
+    /// Takes the answers that are there, without waiting.
+    fn take_answers(&mut self) -> Result<(), ImportError> {
+        while let Ok(read) = self.answers.try_recv() {
+            self.answer(read)?;
+        }
+        Ok(())
+    }
+
+    async fn wait_for_answer(&mut self) -> Result<Response, ImportError> {
+        let read = timeout(ANSWER_TIMEOUT, self.answers.recv()).await;
+        let read = read.map_err(|_| ImportError::Silent {
+            address: self.address.to_owned(),
+            after: ANSWER_TIMEOUT,
+        })?;
+        self.answer(read.unwrap_or(Err(ResponseError::Closed)))
+    }
+
+    /// Waits for the `+` that a literal needs; `false` where the command was refused instead.
+    async fn wait_for_continuation(&mut self, tag: u32) -> Result<bool, ImportError> {
+        loop {
+            match self.wait_for_answer().await? {
+                Response::Continue(_) => return Ok(true),
+                Response::Tagged(answered, _) if answered == tag => return Ok(false),
+                _ => {}
+            }
+        }
+    }
+
+    /// Accounts for one answer.
+    fn answer(&mut self, read: Read) -> Result<Response, ImportError> {
+        let response = read
+            .map_err(|error| ImportError::from_response(self.address, error, self.said.take()))?;
+        match &response {
+            Response::Tagged(tag, status) => {
+                let answer = self.window.answered(*tag, status.clone());
+                self.account(answer);
+            }
+            Response::Untagged(status) if status.kind == StatusKind::Bye => {
+                self.said = Some(status.reason());
+            }
+            _ => {}
+        }
+        Ok(response)
+    }
+
+    fn account(&mut self, answer: Answer) {
+        let report = &mut self.upload.report;
+        match answer {
+            Answer::Stored(chunk) => {
+                report.imported += chunk.mails.len() as u64;
+                report.bytes += chunk.bytes();
+            }
+            Answer::Refused(chunk, status) => {
+                let mail = &chunk.batch.mails[chunk.mails.start];
+                report.refuse(&mail.path, self.upload.folder, &refusal(&status));
+            }
+            Answer::Split(halves) => self.split.extend(halves),
+            Answer::Unknown => {}
+        }
+        self.upload.progress.show(report);
+    }
+}
+
+fn refusal(status: &Status) -> String {
+    match status.kind {
+        StatusKind::Bad => format!("BAD: {}", status.reason()),
+        _ => status.reason(),
+    }
+}
+
+/// Sends what has gathered as one message; where a long mail's bare LFs become CRLF on the way,
+/// as a burst, in bounded memory.
+///
+/// # Errors
+/// `UnexpectedEof` or `InvalidData` where a file is not what it was when it was measured; else
+/// what the socket said.
+async fn send(sender: &mut Sender<OwnedWriteHalf>, outgoing: &Outgoing) -> io::Result<()> {
+    if let Some(message) = outgoing.message() {
+        return Ok(sender.send_message(&message).await?);
+    }
+    let mut burst = sender.burst()?;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut rewritten = Vec::with_capacity(2 * CHUNK_BYTES);
+    for (content, len) in outgoing.contents() {
+        match content {
+            Content::Memory(bytes) => burst.write_all(bytes).await?,
+            Content::File(file) => {
+                let mut offset = 0;
+                while offset < len {
+                    let read = read_chunk(file, offset, len, &mut chunk)?;
+                    burst.write_all(&chunk[..read]).await?;
+                    offset += read as u64;
+                }
+            }
+            Content::BareLf(file) => {
+                let (mut offset, mut sent, mut last) = (0, 0, 0);
+                while sent < len {
+                    let read = read_chunk(file, offset, u64::MAX, &mut chunk)?;
+                    rewritten.clear();
+                    last = extend_crlf(&mut rewritten, &chunk[..read], last);
+                    offset += read as u64;
+                    sent += rewritten.len() as u64;
+                    if sent > len {
+                        return Err(io::Error::new(
+                            io::ErrorKind::InvalidData,
+                            "it has more lines than when it was measured",
+                        ));
+                    }
+                    burst.write_all(&rewritten).await?;
+                }
+            }
+        }
+    }
+    Ok(burst.finish().await?)
+}
