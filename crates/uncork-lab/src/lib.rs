@@ -6,8 +6,10 @@
 //! bandwidth, a client that [sends as CPython's imaplib does](naive_client), and
 //! deterministic [mail](mail).
 
+pub mod dovecot;
 pub mod imap;
 pub mod link;
 pub mod mail;
 pub mod naive_client;
+pub mod process;
 pub mod requirement;
