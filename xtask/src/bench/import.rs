@@ -10,7 +10,8 @@ mod peer;
 mod stored;
 
 use std::collections::BTreeMap;
-use std::process::ExitStatus;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
 use std::time::Instant;
 use std::{fs, io};
 
@@ -23,7 +24,8 @@ use uncork_lab::requirement;
 
 use self::maildir::Maildir;
 use self::peer::{Job, Peer};
-use super::result::{Measure, Report, Table};
+use self::stored::Difference;
+use super::result::{Measure, Report, Spread, Table};
 
 /// The columns; [`Sample::values`] has their values in this order.
 const MEASURES: [Measure; 4] = [
@@ -78,6 +80,8 @@ enum StorageName {
 /// What one run of an importer took.
 #[derive(Debug)]
 struct Sample {
+    /// The messages a second that the importer itself reports.
+    own_rate: Option<f64>,
     seconds: f64,
     client_cpu_ns: u64,
     server_cpu_ns: u64,
@@ -89,8 +93,8 @@ struct Outcome {
     samples: Vec<Sample>,
     /// Why there are no more samples.
     failure: Option<String>,
-    /// In the first run: how many stored messages are not what the Maildir holds.
-    differing: Option<usize>,
+    /// In the first run: how the stored messages differ from the Maildir's.
+    difference: Option<Difference>,
 }
 
 /// Measures and writes the results.
@@ -148,7 +152,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 #[derive(Debug)]
 struct Bench<'a> {
     server: &'a Dovecot,
-    doveadm: &'a std::path::Path,
+    doveadm: &'a Path,
     maildir: &'a Maildir,
     folder: &'a TempDir,
 }
@@ -193,12 +197,12 @@ impl Bench<'_> {
             scratch: scratch.path(),
         };
         let mut command = peer.command(&job)?;
-        let output = scratch.path().join("output");
-        let file = fs::File::create(&output).context("can't make the output's file")?;
+        let [stdout, stderr] = ["stdout", "stderr"].map(|name| scratch.path().join(name));
+        let create = |path| on_path(fs::File::create(path), "make", path);
         command
-            .stdin(std::process::Stdio::null())
-            .stdout(file.try_clone().context("dup")?)
-            .stderr(file);
+            .stdin(Stdio::null())
+            .stdout(create(&stdout)?)
+            .stderr(create(&stderr)?);
 
         let client_before = reaped_children_cpu_ns(std::process::id());
         let server_before = self.server.cpu_ns();
@@ -210,7 +214,8 @@ impl Bench<'_> {
         let server_after = self.server.cpu_ns();
         let client_after = reaped_children_cpu_ns(std::process::id());
 
-        succeeded(status, &output)?;
+        succeeded(status, &[&stdout, &stderr])?;
+        let own_rate = peer.own_rate(&on_path(fs::read(&stdout), "read", &stdout)?)?;
         let stored = stored::messages(self.doveadm, self.server, &user)?;
         ensure!(
             stored.len() == self.maildir.len(),
@@ -219,11 +224,12 @@ impl Bench<'_> {
             self.maildir.len()
         );
         outcome
-            .differing
-            .get_or_insert_with(|| stored::differing(&stored, self.maildir.messages()));
+            .difference
+            .get_or_insert_with(|| Difference::between(&stored, self.maildir.messages()));
         // What fails to go now goes with the whole instance.
         let _ = fs::remove_dir_all(self.server.mail_folder(&user));
         Ok(Sample {
+            own_rate,
             seconds,
             client_cpu_ns: client_after.saturating_sub(client_before),
             server_cpu_ns: server_after.saturating_sub(server_before),
@@ -280,25 +286,30 @@ fn tabulate(
         let column = |measure: usize| rows.iter().map(|row| row[measure]).collect();
         let columns: Vec<Vec<f64>> = (0..MEASURES.len()).map(column).collect();
         table.push(peer.to_string(), &columns);
-        if let Some(failure) = &outcome.failure {
-            notes.push(format!("{peer} failed ({title}): {failure}"));
-        }
-        if let Some(differing @ 1..) = outcome.differing {
+        let own_rates = outcome.samples.iter().filter_map(|sample| sample.own_rate);
+        if let Some(spread) = Spread::of(&own_rates.collect::<Vec<_>>()) {
             notes.push(format!(
-                "{peer} ({title}): {differing} messages differ from their source in size, \
-                 flags or date."
+                "{peer} itself reports {} msg/s ({title}).",
+                spread.text(0)
             ));
+        }
+        if let Some(failure) = &outcome.failure {
+            notes.push(format!("{peer} failed: {failure} ({title})."));
+        }
+        if let Some(words) = outcome.difference.and_then(Difference::words) {
+            notes.push(format!("{peer}: {words} ({title})."));
         }
     }
     report.push(table);
     notes.into_iter().for_each(|note| report.note(note));
 }
 
-fn succeeded(status: ExitStatus, output: &std::path::Path) -> Result<()> {
+fn succeeded(status: ExitStatus, outputs: &[&Path]) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    let bytes = fs::read(output).unwrap_or_default();
+    let read = |path: &&Path| fs::read(path).unwrap_or_default();
+    let bytes: Vec<u8> = outputs.iter().flat_map(read).collect();
     let tail = &bytes[bytes.len().saturating_sub(OUTPUT_TAIL_BYTES)..];
     let tail = String::from_utf8_lossy(tail);
     Err(anyhow!("it ended with {status}: {}", tail.trim()))
@@ -327,6 +338,6 @@ fn duration_us(ns: u64) -> f64 {
 }
 
 /// The error of a failed system call on `path`, in words.
-fn on_path<T>(result: io::Result<T>, what: &str, path: &std::path::Path) -> Result<T> {
+fn on_path<T>(result: io::Result<T>, what: &str, path: &Path) -> Result<T> {
     result.with_context(|| format!("can't {what} {}", path.display()))
 }

@@ -193,7 +193,8 @@ impl Table {
 }
 
 impl Spread {
-    fn of(values: &[f64]) -> Option<Self> {
+    /// The spread of these values, `None` if there are none.
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let middle = sorted.len() / 2;
@@ -211,7 +212,8 @@ impl Spread {
         })
     }
 
-    fn text(self, digits: usize) -> String {
+    /// The median, and the least and the most in parentheses.
+    pub(crate) fn text(self, digits: usize) -> String {
         format!(
             "{:.digits$} ({:.digits$}–{:.digits$})",
             self.median, self.min, self.max

@@ -82,7 +82,11 @@ impl Maildir {
 
     /// Makes a Maildir of hard links, for importers that rename files or add some. Anybody may
     /// write in it, for Dovecot does not work as root.
+    ///
+    /// Its folders get a time in the past: mbsync sleeps for up to a second when one changed in
+    /// the present second, since it then can't tell whether more is to come.
     pub(super) fn link(&self, to: &Path) -> Result<()> {
+        let past = SystemTime::now() - Duration::from_secs(3600);
         for name in ["cur", "new", "tmp"] {
             let (from, to) = (self.path.join(name), to.join(name));
             on_path(fs::create_dir_all(&to), "make", &to)?;
@@ -92,6 +96,8 @@ impl Maildir {
                 let file = to.join(entry.file_name());
                 on_path(fs::hard_link(entry.path(), &file), "make", &file)?;
             }
+            let age = File::open(&to).and_then(|folder| folder.set_modified(past));
+            on_path(age, "set the time of", &to)?;
         }
         super::peer::open_to_all(to)
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use uncork_lab::dovecot::Dovecot;
 use uncork_lab::requirement::{program, skip};
 
@@ -97,6 +97,23 @@ impl Peer {
         }
         Ok(command)
     }
+
+    /// The messages a second that the importer counts itself, for those that do.
+    ///
+    /// # Errors
+    /// Where uncork does not print the report that it promises.
+    pub(super) fn own_rate(&self, stdout: &[u8]) -> Result<Option<f64>> {
+        match self.importer {
+            Importer::Uncork => {
+                let report: serde_json::Value = serde_json::from_slice(stdout)
+                    .context("it printed no JSON; is `import` in this build of uncork?")?;
+                let rate = report["messages_per_second"].as_f64();
+                let rate = rate.context("its JSON has no messages_per_second")?;
+                Ok(Some(rate))
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 impl fmt::Display for Peer {
@@ -123,7 +140,8 @@ fn script(command: &mut Command, job: &Job<'_>, name: &str) {
 }
 
 /// mbsync renames the files of its Maildir, so it gets one of its own. It does not flush its
-/// own state to the disk, as Dovecot does not flush the mail.
+/// own state to the disk, as Dovecot does not flush the mail. Each message gets a header
+/// `X-TUID` by which mbsync finds it again.
 fn mbsync(command: &mut Command, job: &Job<'_>) -> Result<()> {
     let maildir = job.scratch.join("Maildir");
     job.maildir.link(&maildir)?;

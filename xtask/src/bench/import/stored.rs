@@ -35,20 +35,61 @@ pub(super) fn messages(doveadm: &Path, server: &Dovecot, user: &str) -> Result<V
         .collect()
 }
 
-/// How many messages are stored otherwise than they were. Their order does not matter.
-pub(super) fn differing(stored: &[Message], source: &[Message]) -> usize {
-    let sorted = |messages: &[Message]| {
-        let mut messages = messages.to_vec();
-        messages.sort();
-        messages
-    };
-    let mut stored = sorted(stored);
-    for message in sorted(source) {
-        if let Ok(index) = stored.binary_search(&message) {
-            stored.remove(index);
+/// How the stored messages differ from their source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Difference {
+    /// How many have a size that none should have.
+    size: usize,
+    /// How many have a date with flags that none should have.
+    date_or_flags: usize,
+}
+
+impl Difference {
+    /// Compares them; their order does not matter.
+    pub(super) fn between(stored: &[Message], source: &[Message]) -> Self {
+        let count = |aspect: fn(&Message) -> Message| {
+            let mut stored: Vec<Message> = stored.iter().map(aspect).collect();
+            let mut source: Vec<Message> = source.iter().map(aspect).collect();
+            stored.sort();
+            source.sort();
+            surplus(&stored, &source)
+        };
+        Self {
+            size: count(|message| Message {
+                received: 0,
+                flags: String::new(),
+                ..*message
+            }),
+            date_or_flags: count(|message| Message {
+                crlf_bytes: 0,
+                ..message.clone()
+            }),
         }
     }
-    stored.len()
+
+    /// What differs, in words, or `None` if nothing does.
+    pub(super) fn words(self) -> Option<String> {
+        match (self.size, self.date_or_flags) {
+            (0, 0) => None,
+            (size, 0) => Some(format!(
+                "{size} messages have another size than their source"
+            )),
+            (0, other) => Some(format!("{other} messages have another date or other flags")),
+            (size, other) => Some(format!(
+                "{size} messages have another size, {other} another date or other flags"
+            )),
+        }
+    }
+}
+
+/// How many of the sorted `stored` are left when each of the sorted `source` takes its equal.
+fn surplus(stored: &[Message], source: &[Message]) -> usize {
+    let mut source = source.iter().peekable();
+    let without_equal = |message: &&Message| {
+        while source.next_if(|other| other < message).is_some() {}
+        source.next_if(|other| other == message).is_none()
+    };
+    stored.iter().filter(without_equal).count()
 }
 
 fn parse(line: &str) -> Option<Message> {
@@ -87,17 +128,16 @@ mod tests {
     #[test]
     fn each_message_that_differs_counts_once() {
         let source = [message(1, ""), message(2, ""), message(2, "")];
-        assert_eq!(
-            differing(&[message(2, ""), message(2, ""), message(1, "")], &source),
-            0
-        );
-        assert_eq!(
-            differing(&[message(2, ""), message(1, ""), message(1, "")], &source),
-            1
-        );
-        assert_eq!(
-            differing(&[message(1, "S"), message(2, "S"), message(3, "")], &source),
-            3
-        );
+        let check = |stored: &[Message], size, date_or_flags| {
+            let expected = Difference {
+                size,
+                date_or_flags,
+            };
+            assert_eq!(Difference::between(stored, &source), expected);
+        };
+        check(&[message(2, ""), message(2, ""), message(1, "")], 0, 0);
+        check(&[message(2, ""), message(1, ""), message(1, "")], 1, 0);
+        check(&[message(1, "S"), message(2, "S"), message(3, "")], 1, 2);
+        check(&[], 0, 0);
     }
 }
