@@ -67,9 +67,9 @@ pub struct DovecotConfig {
     pub storage: Storage,
     /// Whether appended mail is flushed to the disk before it is acknowledged.
     pub fsync: Fsync,
-    /// The largest message that an APPEND may bring; a larger one is refused with NO.
+    /// The largest message that an APPEND may bring; a larger one is refused with `NO`.
     pub max_mail_bytes: Option<u64>,
-    /// How much a user may store; what does not fit is refused with NO [OVERQUOTA].
+    /// How much a user may store; what does not fit is refused with `NO [OVERQUOTA]`.
     pub quota_bytes: Option<u64>,
 }
 
