@@ -42,20 +42,14 @@ impl Maildir {
         Self::read(path)
     }
 
-    /// Looks at what is in `cur`.
+    /// Looks at what is in `cur` and `new`.
     fn read(path: &Path) -> Result<Self> {
-        let folder = path.join("cur");
         let mut messages = Vec::new();
-        for entry in on_path(fs::read_dir(&folder), "read", &folder)? {
-            let file = on_path(entry, "read", &folder)?.path();
-            let bytes = on_path(fs::read(&file), "read", &file)?;
-            let metadata = on_path(fs::metadata(&file), "look at", &file)?;
-            let name = file.to_string_lossy();
-            messages.push(Message {
-                crlf_bytes: crlf_bytes(&bytes),
-                received: metadata.mtime(),
-                flags: name.rsplit_once(":2,").unwrap_or_default().1.to_owned(),
-            });
+        for folder in ["cur", "new"].map(|name| path.join(name)) {
+            for entry in on_path(fs::read_dir(&folder), "read", &folder)? {
+                let file = on_path(entry, "read", &folder)?.path();
+                messages.push(Message::read(&file)?);
+            }
         }
         Ok(Self {
             path: path.to_owned(),
@@ -100,6 +94,20 @@ impl Maildir {
             on_path(age, "set the time of", &to)?;
         }
         super::peer::open_to_all(to)
+    }
+}
+
+impl Message {
+    fn read(file: &Path) -> Result<Self> {
+        let bytes = on_path(fs::read(file), "read", file)?;
+        let metadata = on_path(fs::metadata(file), "look at", file)?;
+        let name = file.to_string_lossy();
+        let letters = name.rsplit_once(":2,").unwrap_or_default().1;
+        Ok(Self {
+            crlf_bytes: crlf_bytes(&bytes),
+            received: metadata.mtime(),
+            flags: letters.to_owned(),
+        })
     }
 }
 
