@@ -45,7 +45,7 @@ pub(crate) fn step(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// What a command prints, without the white space around it.
+/// What a command prints, without the ends of lines at its end.
 ///
 /// # Errors
 /// Where it can't be run or does not succeed; the message has what it wrote to stderr.
@@ -63,7 +63,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     );
     let stdout = String::from_utf8(output.stdout)
         .with_context(|| format!("`{words}` printed something else than UTF-8"))?;
-    Ok(stdout.trim().to_owned())
+    Ok(stdout.trim_end_matches('\n').to_owned())
 }
 
 /// The command as it would be typed, without its environment, and its program without folders.

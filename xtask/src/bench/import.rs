@@ -58,8 +58,8 @@ const OUTPUT_TAIL_BYTES: usize = 2000;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// How many mails to import.
-    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
-    mails: u32,
+    #[arg(long, default_value_t = 5000)]
+    mails: usize,
     /// How often each importer runs.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,

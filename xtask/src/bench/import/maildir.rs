@@ -1,14 +1,17 @@
 //! The Maildir that is imported.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
+use uncork_lab::mail::write_maildir;
 
 use super::on_path;
+
+/// Decides every byte of the mails.
+const SEED: u64 = 1;
 
 /// A Maildir on disk and what is in it.
 #[derive(Debug)]
@@ -29,16 +32,9 @@ pub(super) struct Message {
 }
 
 impl Maildir {
-    /// Writes `count` mails below `path`: the same ones for the same count.
-    pub(super) fn create(path: &Path, count: u32) -> Result<Self> {
-        for name in ["cur", "new", "tmp"] {
-            let folder = path.join(name);
-            on_path(fs::create_dir_all(&folder), "make", &folder)?;
-        }
-        let mut random = Random(0x9e37_79b9_7f4a_7c15);
-        for number in 0..count {
-            write_mail(path, number, &mut random)?;
-        }
+    /// Writes `count` mails below `path`: the same ones each time.
+    pub(super) fn create(path: &Path, count: usize) -> Result<Self> {
+        on_path(write_maildir(path, SEED, count), "write", path)?;
         Self::read(path)
     }
 
@@ -111,55 +107,11 @@ impl Message {
     }
 }
 
-/// A mail of 0.5 to 14 KB, its flags in its name, its date as the time of its file.
-fn write_mail(maildir: &Path, number: u32, random: &mut Random) -> Result<()> {
-    let received = 1_500_000_000 + u64::from(number) * 7919;
-    let flags = ["", "S", "RS", "FS", "F"][random.below(5)];
-    let date = jiff::Timestamp::from_second(1_500_000_000 + i64::from(number) * 7919)?;
-    let mut text = format!(
-        "From: Sender {number} <sender{number}@example.org>\n\
-         To: Reader <reader@example.org>\n\
-         Subject: Message {number}\n\
-         Date: {}\n\
-         Message-ID: <{number}@bench.example.org>\n\
-         MIME-Version: 1.0\n\
-         Content-Type: text/plain; charset=us-ascii\n\n",
-        date.strftime("%a, %d %b %Y %H:%M:%S +0000"),
-    );
-    let size = 500 + random.below(13_500);
-    while text.len() < size {
-        let words = 4 + random.below(8);
-        for _ in 0..words {
-            text.push_str(["segment ", "literal ", "cork ", "hold ", "a "][random.below(5)]);
-        }
-        text.push('\n');
-    }
-    let path = maildir.join(format!("cur/{received}.M{number:06}P1.bench:2,{flags}"));
-    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(received);
-    let written = File::create(&path).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.set_modified(time)
-    });
-    on_path(written, "write", &path)
-}
-
 /// The size of a text once each bare LF has become CRLF.
 fn crlf_bytes(text: &[u8]) -> u64 {
     let bare = |(at, &byte): (usize, &u8)| byte == b'\n' && (at == 0 || text[at - 1] != b'\r');
     let added = text.iter().enumerate().filter(|&pair| bare(pair)).count();
     (text.len() + added) as u64
-}
-
-/// A xorshift generator: the mails only have to be the same each time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap_or(0) % limit
-    }
 }
 
 #[cfg(test)]
@@ -173,18 +125,18 @@ mod tests {
     }
 
     #[test]
-    fn the_mails_are_the_same_each_time() {
+    fn a_copy_holds_the_same_mails() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut first = Maildir::create(&folder.path().join("a"), 20).expect("a Maildir");
-        let second = Maildir::create(&folder.path().join("b"), 20).expect("a Maildir");
-        let mut again = second.messages.clone();
-        again.sort();
-        first.messages.sort();
-        assert_eq!(first.messages, again);
-        assert_eq!(first.len(), 20);
-
-        let copy = folder.path().join("c");
-        second.link(&copy).expect("a copy");
-        assert_eq!(Maildir::read(&copy).expect("a Maildir").len(), 20);
+        let source = Maildir::create(&folder.path().join("a"), 20).expect("a Maildir");
+        let path = folder.path().join("b");
+        source.link(&path).expect("a copy");
+        let sorted = |maildir: &Maildir| {
+            let mut messages = maildir.messages().to_vec();
+            messages.sort();
+            messages
+        };
+        let copy = Maildir::read(&path).expect("a Maildir");
+        assert_eq!(sorted(&copy), sorted(&source));
+        assert_eq!(copy.len(), 20);
     }
 }
