@@ -1,2 +1,47 @@
-//! Developer tasks.
-fn main() {}
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a developer's task talks to the terminal"
+)]
+//! What developers of uncork run: `cargo xtask test`, `cargo xtask ci`, `cargo xtask bench`.
+
+mod bench;
+mod check;
+mod command;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// What developers of uncork run.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run all tests, doc tests included.
+    Test {
+        /// Passed on to `cargo test`, e.g. `-p uncork -- --nocapture`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run all that CI runs: formatting, lints, docs, licences, tests.
+    Ci,
+    /// Measure something and write bench/results/.
+    Bench {
+        #[command(subcommand)]
+        bench: bench::Bench,
+    },
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().task {
+        Task::Test { arguments } => check::test(&arguments),
+        Task::Ci => check::ci(),
+        Task::Bench { bench } => bench::run(&bench),
+    }
+}

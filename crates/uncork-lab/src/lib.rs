@@ -2,14 +2,16 @@
 //! Embedded servers, links and naive clients.
 //!
 //! The demo, the tests and the benches of every crate run against these peers: an
-//! [IMAP server](imap) that stores into a real Maildir, a [link](link) with delay and
-//! bandwidth, a client that [sends as CPython's imaplib does](naive_client), and
-//! deterministic [mail](mail).
+//! [IMAP server](imap) that stores into a real Maildir, a private instance of the real
+//! [Dovecot](dovecot), a [link] with delay and bandwidth, a client that
+//! [sends as CPython's imaplib does](naive_client), and deterministic [mail].
 
+pub mod dovecot;
 pub mod imap;
 pub mod link;
 pub mod mail;
 pub mod naive_client;
 pub mod place;
+pub mod process;
 pub mod requirement;
 pub mod web;
