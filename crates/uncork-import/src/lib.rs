@@ -29,6 +29,8 @@
 //! One connection, no TLS, Maildir and .eml folders only, and no journal: a second run imports
 //! everything again.
 
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::thread;
 
 use tokio::sync::mpsc;
@@ -71,7 +73,13 @@ pub struct Options {
     pub allow_plaintext: bool,
     /// Bounds the segments of the connection (`TCP_MAXSEG`), for measurements on loopback.
     pub segment_bytes_max: Option<u32>,
+    /// Called with the socket of each connection before it says anything, for whoever wants to
+    /// measure it.
+    pub on_connect: Option<OnConnect>,
 }
+
+/// See [`Options::on_connect`].
+pub type OnConnect = Arc<dyn Fn(BorrowedFd<'_>) + Send + Sync>;
 
 impl Options {
     /// Everything else as it is best for most.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use base64::Engine;
@@ -73,6 +74,17 @@ impl Session {
             session.log_in(&target.user, &options.password).await?;
         }
         Ok(session)
+    }
+
+    /// Data segments sent on this connection so far; `None` where the system does not tell.
+    pub(crate) fn segments_sent(&self) -> Option<u64> {
+        #[cfg(target_os = "linux")]
+        {
+            let info = uncork::TcpInfo::of(self.sender.get_ref().as_ref()).ok()?;
+            info.data_segments_out.map(u64::from)
+        }
+        #[cfg(not(target_os = "linux"))]
+        None
     }
 
     pub(crate) fn tag(&mut self) -> u32 {
@@ -272,7 +284,12 @@ async fn connect(target: &Target, options: &Options) -> Result<(String, TcpStrea
             return Err(ImportError::Plaintext { address });
         }
         match timeout(CONNECT_TIMEOUT, dial(addr, options.segment_bytes_max)).await {
-            Ok(Ok(stream)) => return Ok((address, stream)),
+            Ok(Ok(stream)) => {
+                if let Some(on_connect) = &options.on_connect {
+                    on_connect(stream.as_fd());
+                }
+                return Ok((address, stream));
+            }
             Ok(Err(error)) => last_error = error,
             Err(_) => last_error = io::ErrorKind::TimedOut.into(),
         }

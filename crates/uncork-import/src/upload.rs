@@ -50,6 +50,8 @@ impl Upload<'_> {
         batches: &mut mpsc::Receiver<Batch>,
     ) -> Result<(), ImportError> {
         let started = Instant::now();
+        let calls_before = session.sender.counts().system_calls;
+        let segments_before = session.segments_sent();
         let mut split = VecDeque::new();
         let result = loop {
             match self.pipeline(&mut session, batches, &mut split).await {
@@ -69,14 +71,11 @@ impl Upload<'_> {
         };
         self.lose_all(&mut split, NO_ANSWER);
         self.report.finish(started.elapsed());
-        self.report.send_calls += session.sender.counts().system_calls;
-        #[cfg(target_os = "linux")]
-        {
-            let stream = session.sender.get_ref().as_ref();
-            let segments = uncork::TcpInfo::of(stream).ok();
-            let segments = segments.and_then(|info| info.data_segments_out);
-            self.report.segments_sent = segments.map(u64::from);
-        }
+        self.report.send_calls += session.sender.counts().system_calls - calls_before;
+        self.report.segments_sent = session
+            .segments_sent()
+            .zip(segments_before)
+            .map(|(after, before)| after.saturating_sub(before));
         if result.is_ok() {
             session.log_out().await;
         }
