@@ -1,1 +1,4 @@
 //! Integration tests.
+
+#[path = "lab/imap_server.rs"]
+mod imap_server;
