@@ -140,7 +140,7 @@ impl Upload<'_> {
                     folder,
                     staged: Vec::new(),
                     bytes: 0,
-                })
+                });
             }
             Err(StoreError::NoFolder) => self.refuse("NO [TRYCREATE] No such folder".to_owned()),
             Err(error) => self.refuse(format!("NO [SERVERBUG] {error}")),

@@ -59,7 +59,7 @@ impl Session {
             let newly_seen = sets_seen && !entry.flags.system.contains(SystemFlags::SEEN);
             if newly_seen {
                 if let Ok(seen) = folder.change_flags(place, |flags| {
-                    flags.system = flags.system.with(SystemFlags::SEEN)
+                    flags.system = flags.system.with(SystemFlags::SEEN);
                 }) {
                     entry = seen;
                 }

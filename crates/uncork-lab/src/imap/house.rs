@@ -12,6 +12,9 @@ use super::store::Store;
 /// How many commands the transcript keeps; the first ones, so that it can be compared.
 const TRANSCRIPT_MAX: usize = 10_000;
 
+/// Characters of one command in it.
+const TRANSCRIPT_LINE_MAX: usize = 256;
+
 /// The shared state of one server.
 #[derive(Debug)]
 pub(crate) struct House {
@@ -109,7 +112,9 @@ impl House {
         let mut transcript = lock(&self.transcript);
         if transcript.len() < TRANSCRIPT_MAX {
             let space = if argument.is_empty() { "" } else { " " };
-            transcript.push(format!("{command}{space}{argument}"));
+            let parts = [command, space, argument];
+            let line = parts.iter().flat_map(|part| part.chars());
+            transcript.push(line.take(TRANSCRIPT_LINE_MAX).collect());
         }
     }
 

@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn keys() {
         let check = |input: &str, expected: Key| {
-            assert_eq!(parse(input), Ok(Key::And(vec![expected])), "{input}")
+            assert_eq!(parse(input), Ok(Key::And(vec![expected])), "{input}");
         };
         let not = |key: Key| Key::Not(Box::new(key));
         check(" ALL", Key::All);
