@@ -14,6 +14,7 @@ use uncork_import::{
 };
 
 use crate::exit::{Exit, Failure};
+use crate::output;
 
 /// The environment variable that may hold the password.
 const PASSWORD_VARIABLE: &str = "UNCORK_PASSWORD";
@@ -65,10 +66,9 @@ pub(crate) fn run(arguments: &ImportArgs) -> Result<Exit, Failure> {
     let outcome = import_with_progress(&source, &target, &options, arguments);
     let report = &outcome.report;
     if arguments.json {
-        print_json(report)?;
+        output::json(report)?;
     } else if !arguments.quiet {
-        print_summary(&source, &target, report)
-            .map_err(|error| Failure::new(Exit::Usage, error))?;
+        print_summary(&source, &target, report).map_err(output::failure)?;
     }
     let is_whole = report.refused_messages == 0 && report.unknown_messages == 0;
     match outcome.error {
@@ -184,15 +184,6 @@ fn password_from_command(command: &str) -> anyhow::Result<String> {
 fn first_line(text: &str) -> Option<String> {
     let line = text.lines().next()?;
     (!line.is_empty()).then(|| line.to_owned())
-}
-
-fn print_json(report: &Report) -> Result<(), Failure> {
-    let print = || -> anyhow::Result<()> {
-        let mut stdout = std::io::stdout().lock();
-        serde_json::to_writer_pretty(&mut stdout, report)?;
-        Ok(writeln!(stdout)?)
-    };
-    print().map_err(|error| Failure::new(Exit::Usage, error))
 }
 
 fn print_summary(source: &Source, target: &Target, report: &Report) -> anyhow::Result<()> {

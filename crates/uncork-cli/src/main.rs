@@ -3,8 +3,10 @@
 
 use clap::{Parser, Subcommand};
 
+mod demo;
 mod exit;
 mod import;
+mod output;
 
 /// See, fix and avoid the time that TCP senders lose.
 #[derive(Debug, Parser)]
@@ -16,11 +18,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Demo(demo::DemoArgs),
     Import(import::ImportArgs),
 }
 
 fn main() -> std::process::ExitCode {
     let done = match Cli::parse().verb {
+        Verb::Demo(arguments) => demo::run(&arguments),
         Verb::Import(arguments) => import::run(&arguments),
     };
     exit::code(done)

@@ -16,12 +16,10 @@ mod sentences;
 mod web_story;
 
 pub use html::page;
-pub use report::{
-    DemoReport, Machine, MailManner, MailRow, MailStory, Network, WebRow, WebStory,
-};
+pub use report::{DemoReport, Machine, MailManner, MailRow, MailStory, Network, WebRow, WebStory};
 
 /// Mails that are generated, unless told otherwise.
-pub const MESSAGES_DEFAULT: usize = 5000;
+pub const MESSAGES_DEFAULT: u32 = 5000;
 
 /// What the demo is about to do, for a progress display.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +67,7 @@ pub enum DemoError {
 ///
 /// # Errors
 /// See [`DemoError`].
-pub fn run(messages: usize, mut on_step: impl FnMut(&Step)) -> Result<DemoReport, DemoError> {
+pub fn run(messages: u32, mut on_step: impl FnMut(&Step)) -> Result<DemoReport, DemoError> {
     let started = Instant::now();
     let of = mail_story::STEPS + web_story::STEPS;
     let mut number = 0;
@@ -78,7 +76,7 @@ pub fn run(messages: usize, mut on_step: impl FnMut(&Step)) -> Result<DemoReport
         on_step(&Step { number, of, what });
     };
     let machine = machine();
-    let mail = mail_story::run(messages.max(1), &mut step)?;
+    let mail = mail_story::run(messages.max(1) as usize, &mut step)?;
     let web = web_story::run(&mut step).map_err(system("loopback sockets and a file"))?;
     Ok(DemoReport {
         machine,

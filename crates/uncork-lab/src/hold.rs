@@ -126,9 +126,17 @@ mod tests {
     fn samples_become_holds() {
         check(&[], 0, 0);
         check(&[(0, false, 1), (9, false, 2)], 0, 0);
-        check(&[(0, false, 1), (1, true, 2), (41, true, 2), (42, false, 3)], 1, 41);
+        check(
+            &[(0, false, 1), (1, true, 2), (41, true, 2), (42, false, 3)],
+            1,
+            41,
+        );
         // A segment that left between two samples ends one hold and begins another.
-        check(&[(0, true, 2), (40, true, 2), (41, true, 5), (81, false, 6)], 2, 81);
+        check(
+            &[(0, true, 2), (40, true, 2), (41, true, 5), (81, false, 6)],
+            2,
+            81,
+        );
         // Still held at the end.
         check(&[(0, true, 2), (40, true, 2)], 1, 40);
     }

@@ -46,10 +46,7 @@ const ROWS: [(MailManner, Network, usize); 12] = [
 /// Steps of this story: one a row, and the making of the mails.
 pub(super) const STEPS: usize = ROWS.len() + 1;
 
-pub(super) fn run(
-    messages: usize,
-    step: &mut impl FnMut(String),
-) -> Result<MailStory, DemoError> {
+pub(super) fn run(messages: usize, step: &mut impl FnMut(String)) -> Result<MailStory, DemoError> {
     step(format!("make {messages} mails"));
     let folder = tempfile::tempdir().map_err(system("a folder for the mails"))?;
     let written = write_maildir(folder.path(), SEED, messages);
@@ -92,6 +89,7 @@ struct Mails {
 }
 
 /// What one row has to tell.
+#[derive(Clone, Copy)]
 struct Sent {
     messages: u64,
     bytes: u64,
@@ -129,8 +127,7 @@ fn send(
     messages: usize,
 ) -> Result<Sent, DemoError> {
     let root = tempfile::tempdir().map_err(system("a folder for the server's mail"))?;
-    let segment_bytes_max =
-        (network == Network::LoopbackRealSegments).then_some(SEGMENT_BYTES_MAX);
+    let segment_bytes_max = (network == Network::LoopbackRealSegments).then_some(SEGMENT_BYTES_MAX);
     let server = ImapServer::start(ServerConfig {
         personality: personality(manner),
         max_segment_bytes: segment_bytes_max,

@@ -78,9 +78,8 @@ fn stall(mail: &MailStory) -> String {
 /// The cork's answer, and what is left when nothing is held any more.
 fn round_trips(mail: &MailStory) -> String {
     let corked = find(mail, MailManner::Corked, Network::Loopback);
-    let ends_it = corked.is_some_and(|row| {
-        (row.messages_held as f64) < STALL_SHARE * row.messages as f64
-    });
+    let ends_it =
+        corked.is_some_and(|row| (row.messages_held as f64) < STALL_SHARE * row.messages as f64);
     let verdict = if ends_it {
         "ends the wait just as NODELAY does"
     } else {
@@ -179,7 +178,10 @@ mod tests {
         ];
         let said = stall(&mail);
         assert!(said.contains("put 23 mails a second"), "{said}");
-        assert!(said.contains("99 of 100 mails was held for 43 ms"), "{said}");
+        assert!(
+            said.contains("99 of 100 mails was held for 43 ms"),
+            "{said}"
+        );
         assert!(said.contains("uncork 22,700, 1,030 times"), "{said}");
     }
 }

@@ -23,7 +23,9 @@ pub(super) fn run(step: &mut impl FnMut(String)) -> io::Result<WebStory> {
     let mut rows = Vec::with_capacity(BODIES.len() * WebManner::ALL.len());
     let mut segment_bytes = 0;
     for body_bytes in BODIES {
-        step(format!("a header and a file of {body_bytes} bytes, five ways"));
+        step(format!(
+            "a header and a file of {body_bytes} bytes, five ways"
+        ));
         for manner in WebManner::ALL {
             let measured = measure(&Place::Loopback, manner, &file, body_bytes, ROUNDS)?;
             segment_bytes = measured.segment_bytes;
