@@ -1,1 +1,4 @@
 //! Integration tests.
+
+#[path = "lab/segments.rs"]
+mod segments;
