@@ -86,6 +86,8 @@ impl<S: TcpSocket> Drop for Burst<'_, S> {
 pub(crate) struct OpenBurst<'s> {
     state: &'s mut State,
     bytes_before: u64,
+    /// All that the burst was given, sent or not.
+    total_bytes: u64,
     phase: Phase,
 }
 
@@ -104,6 +106,7 @@ impl<'s> OpenBurst<'s> {
         state.burst.clear();
         Ok(Self {
             bytes_before: state.counts.bytes,
+            total_bytes: 0,
             state,
             phase: Phase::Open,
         })
@@ -115,6 +118,7 @@ impl<'s> OpenBurst<'s> {
         let fits = self.state.burst.len() + bytes.len() <= BURST_BUFFER_BYTES;
         if fits {
             self.state.burst.extend_from_slice(bytes);
+            self.total_bytes += bytes.len() as u64;
         }
         Ok(fits)
     }
@@ -144,13 +148,15 @@ impl<'s> OpenBurst<'s> {
         parts: &'r [Part<'r>],
         tail: Tail,
     ) -> Result<Run<'r, 'r, W>, SendError> {
-        let is_empty = parts.iter().all(|part| part.len() == 0);
+        let sent_bytes = self.sent_bytes();
+        let parts_bytes: u64 = parts.iter().map(Part::len).sum();
+        self.total_bytes = sent_bytes + parts_bytes;
         let write = Departure::Write {
             parts: 0..parts.len(),
             tail,
         };
-        let plan = (!is_empty).then_some(write).into_iter().collect();
-        Run::with_plan(wire, self.state, parts, plan)
+        let plan = (parts_bytes > 0).then_some(write).into_iter().collect();
+        Run::with_plan(wire, self.state, parts, plan, sent_bytes)
     }
 
     /// Takes the buffer back after a write that went through.
@@ -183,14 +189,9 @@ impl<'s> OpenBurst<'s> {
         let has_rest = self.phase == Phase::Spilling || !self.state.burst.is_empty();
         if has_rest && self.sent_bytes() > 0 {
             self.state
-                .mark_incomplete(self.sent_bytes(), self.total_bytes());
+                .mark_incomplete(self.sent_bytes(), self.total_bytes);
         }
         self.state.burst.clear();
-    }
-
-    /// What is known of the burst's size so far.
-    fn total_bytes(&self) -> u64 {
-        self.sent_bytes() + self.state.burst.len() as u64
     }
 
     fn sent_bytes(&self) -> u64 {
@@ -202,7 +203,7 @@ impl<'s> OpenBurst<'s> {
             Phase::Open => Ok(()),
             Phase::Spilling | Phase::Finished => Err(SendError::Incomplete {
                 sent_bytes: self.sent_bytes(),
-                total_bytes: self.total_bytes(),
+                total_bytes: self.total_bytes,
             }),
         }
     }
@@ -211,7 +212,7 @@ impl<'s> OpenBurst<'s> {
         SendError::Call {
             call,
             sent_bytes: self.sent_bytes(),
-            total_bytes: self.total_bytes(),
+            total_bytes: self.total_bytes,
             source,
         }
     }

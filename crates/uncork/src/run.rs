@@ -161,15 +161,17 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
         message: &'m Message<'_>,
     ) -> Result<Self, SendError> {
         let plan = crate::plan::plan(&message.shapes(), &state.facts);
-        Self::with_plan(wire, state, message.parts(), plan)
+        Self::with_plan(wire, state, message.parts(), plan, 0)
     }
 
-    /// Starts these parts by a plan of the caller's.
+    /// Starts these parts by a plan of the caller's, `sent_bytes` into a message of which
+    /// other runs have sent the beginning.
     pub(crate) fn with_plan(
         wire: W,
         state: &'s mut State,
         parts: &'m [Part<'m>],
         plan: Plan,
+        sent_bytes: u64,
     ) -> Result<Self, SendError> {
         state.check_complete()?;
         let part = plan.first().map_or(0, first_part);
@@ -177,12 +179,15 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
             wire,
             state,
             parts,
-            total_bytes: parts.iter().map(Part::len).fold(0, u64::saturating_add),
+            total_bytes: parts
+                .iter()
+                .map(Part::len)
+                .fold(sent_bytes, u64::saturating_add),
             plan,
             departure: 0,
             part,
             part_bytes: 0,
-            sent_bytes: 0,
+            sent_bytes,
             copied: Vec::new(),
             copied_bytes: 0,
             progress: Progress::Underway,
