@@ -144,14 +144,17 @@ async fn a_future_dropped_before_its_first_byte_leaves_the_sender_usable() {
     let (stream, reader) = tight_pair();
     let stream = to_tokio(stream);
     stream.set_nodelay(true).unwrap();
+    stream.writable().await.unwrap();
     // Another's bytes fill the socket, so that the message can't begin.
     let filled_bytes = fill(&stream).await;
-    let mut sender = Sender::new(stream).unwrap();
+    let mut sender = Sender::new(&stream).unwrap();
     let file = sparse_file(UNREAD_BYTES);
-    // The first call is the cork: it is on while the future waits.
-    let waiting = sender.message().file(&file, 0..UNREAD_BYTES).send();
-    assert!(timeout(CANCELLED_AFTER, waiting).await.is_err());
-    assert_let_go(sender.get_ref());
+    let mut waiting = Box::pin(sender.message().file(&file, 0..UNREAD_BYTES).send());
+    assert!(timeout(CANCELLED_AFTER, &mut waiting).await.is_err());
+    let socket = SockRef::from(&stream);
+    assert!(socket.tcp_cork().unwrap(), "the first call was the cork");
+    drop(waiting);
+    assert_let_go(&stream);
     let waiting = sender.send([&b"never"[..]]);
     assert!(timeout(CANCELLED_AFTER, waiting).await.is_err());
     drop(sender.send([&b"never polled"[..]]));
@@ -159,7 +162,7 @@ async fn a_future_dropped_before_its_first_byte_leaves_the_sender_usable() {
 
     let reader = read_all(reader, Pace::Fast);
     sender.send([&b"next"[..]]).await.unwrap();
-    drop(sender);
+    drop(stream);
     let arrived = reader.join().unwrap();
     assert_eq!(arrived.len(), filled_bytes + 4);
     assert!(arrived.ends_with(b"-next"));
