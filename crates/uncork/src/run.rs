@@ -301,7 +301,11 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
         match self.wire.send_file(file, offset + self.part_bytes, cap) {
             Ok(0) => Err(self.too_short(rest)),
             Ok(taken) => {
-                self.took(taken, Tail::Push)?;
+                // Where the file or the socket's room ended early, Linux has told TCP that more
+                // follows: `splice_direct_to_actor` in `fs/splice.c`, which takes it back at the
+                // end of a file only from 6.5 on.
+                let tail = if taken < cap { Tail::More } else { Tail::Push };
+                self.took(taken, tail)?;
                 self.part_bytes += taken as u64;
                 if self.part_bytes == len {
                     self.next_departure();
