@@ -142,6 +142,28 @@ fn a_reset_in_the_middle_is_an_error() {
 }
 
 #[test]
+fn a_stream_that_was_shut_down_is_an_error() {
+    let file = file_with(&pattern(1000));
+    let messages = [
+        Message::new().bytes(b"head"),
+        Message::new().bytes(b"head").file(&file, 0..1000),
+        // `sendfile` has no flag against SIGPIPE; programs in Rust ignore that signal.
+        Message::new().file(&file, 0..1000),
+    ];
+    let (stream, mut reader) = pair();
+    let mut sender = Sender::new(&stream).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    for message in &messages {
+        let error = sender.send_message(message).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe, "{error:?}");
+        assert!(matches!(error, SendError::Call { .. }), "{error:?}");
+        assert_eq!(error.sent_bytes(), 0);
+    }
+    assert_let_go(&stream);
+    assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
 fn a_send_timeout_ends_a_message_that_nobody_reads() {
     let memory = vec![0; 16 << 20];
     let file = sparse_file(16 << 20);
