@@ -73,7 +73,7 @@ impl<S: TcpSocket> io::Write for Burst<'_, S> {
 impl<S: TcpSocket> Drop for Burst<'_, S> {
     fn drop(&mut self) {
         if self.open.has_gathered() {
-            // Where this fails, the next line marks the stream as incomplete.
+            // Where this fails with a part of the burst sent, the stream is incomplete.
             let _ = self.spill(b"", Tail::Push);
         }
         self.open.abandon(&mut Tcp::of(self.stream));
@@ -178,19 +178,11 @@ impl<'s> OpenBurst<'s> {
         Ok(())
     }
 
-    /// The end of a burst that was dropped: nothing stays corked, and a rest that could not
-    /// leave makes the stream incomplete.
+    /// The end of a burst that was dropped: nothing stays corked. A rest that could not leave
+    /// has made the stream incomplete when its run was dropped.
     pub(crate) fn abandon<W: Wire>(&mut self, wire: &mut W) {
-        if self.phase == Phase::Finished {
-            return;
-        }
         // A stream that can't even be uncorked is dead: the next send will say so.
         let _ = self.state.release(wire);
-        let has_rest = self.phase == Phase::Spilling || !self.state.burst.is_empty();
-        if has_rest && self.sent_bytes() > 0 {
-            self.state
-                .mark_incomplete(self.sent_bytes(), self.total_bytes);
-        }
         self.state.burst.clear();
     }
 

@@ -85,10 +85,6 @@ impl State {
         }
     }
 
-    pub(crate) fn mark_incomplete(&mut self, sent_bytes: u64, total_bytes: u64) {
-        self.incomplete = Some((sent_bytes, total_bytes));
-    }
-
     pub(crate) fn is_corked(&self) -> bool {
         self.held == Held::ByCork
     }
@@ -446,8 +442,7 @@ impl<W: Wire> Drop for Run<'_, '_, W> {
         // A stream that can't even be uncorked is dead: the next send will say so.
         let _ = self.state.release(&mut self.wire);
         if self.sent_bytes > 0 {
-            self.state
-                .mark_incomplete(self.sent_bytes, self.total_bytes);
+            self.state.incomplete = Some((self.sent_bytes, self.total_bytes));
         }
     }
 }
