@@ -124,13 +124,6 @@ pub(crate) struct Run<'m, 's, W: Wire> {
     /// Read from a file and not yet written: a short write leaves a rest.
     copied: Vec<u8>,
     copied_bytes: usize,
-    progress: Progress,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    Underway,
-    Finished,
 }
 
 /// What a step has come to.
@@ -186,17 +179,13 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
             sent_bytes,
             copied: Vec::new(),
             copied_bytes: 0,
-            progress: Progress::Underway,
         })
     }
 
     /// Makes one system call (two where a file has to be copied).
     pub(crate) fn step(&mut self) -> Result<Step, Stop> {
         match self.plan.get(self.departure) {
-            None => {
-                self.progress = Progress::Finished;
-                return Ok(Step::Finished);
-            }
+            None => return Ok(Step::Finished),
             Some(Departure::Cork) => {
                 let corked = self.state.cork(&mut self.wire);
                 corked.map_err(|error| self.failed("setsockopt(cork)", error))?;
@@ -220,10 +209,16 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
                 self.copy(end, tail)?;
             }
         }
-        if self.departure == self.plan.len() {
-            return self.step();
-        }
-        Ok(Step::Moved)
+        Ok(if self.is_finished() {
+            Step::Finished
+        } else {
+            Step::Moved
+        })
+    }
+
+    /// Whether the message has left. One without bytes has from the start.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.departure == self.plan.len()
     }
 
     /// Bytes of the message that the kernel has taken so far.
@@ -436,7 +431,7 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
 
 impl<W: Wire> Drop for Run<'_, '_, W> {
     fn drop(&mut self) {
-        if self.progress == Progress::Finished {
+        if self.is_finished() {
             return;
         }
         // A stream that can't even be uncorked is dead: the next send will say so.

@@ -264,6 +264,10 @@ impl Drop for Burst<'_> {
 /// Steps a run to its end, waiting where the socket says so, and lets other tasks run after
 /// every [`SENDFILE_CAP_BYTES`]: a reader fast enough would otherwise keep the thread.
 async fn drive(stream: &TcpStream, mut run: Run<'_, '_, Tcp<'_>>) -> Result<(), SendError> {
+    // Without bytes there is nothing to wait for, however full the socket is.
+    if run.is_finished() {
+        return Ok(());
+    }
     let mut next_yield_bytes = run.sent_bytes() + SENDFILE_CAP_BYTES as u64;
     loop {
         let step = stream.async_io(Interest::WRITABLE, || match run.step() {

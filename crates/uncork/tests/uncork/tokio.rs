@@ -16,8 +16,8 @@ use uncork::{BURST_BUFFER_BYTES, Message};
 use uncork_lab::requirement;
 
 use crate::support::{
-    BUFFER_BYTES_LEAST, Files, Pace, assert_let_go, assert_nothing_held, assert_same, incomplete,
-    pair, pattern, read_all, sparse_file, tight_pair,
+    BUFFER_BYTES_LEAST, Files, LIVENESS, Pace, assert_let_go, assert_nothing_held, assert_same,
+    incomplete, pair, pattern, read_all, sparse_file, tight_pair,
 };
 
 /// For how long a future is polled before it is dropped.
@@ -157,6 +157,9 @@ async fn a_future_dropped_before_its_first_byte_leaves_the_sender_usable() {
     assert!(socket.tcp_cork().unwrap(), "the first call was the cork");
     drop(waiting);
     assert_let_go(&stream);
+    // What has no bytes has nothing to wait for.
+    let empty = timeout(LIVENESS, sender.send([&b""[..]])).await;
+    empty.unwrap().unwrap();
     let waiting = sender.send([&b"never"[..]]);
     assert!(timeout(CANCELLED_AFTER, waiting).await.is_err());
     drop(sender.send([&b"never polled"[..]]));
