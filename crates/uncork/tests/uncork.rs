@@ -1,4 +1,4 @@
-//! The library over real sockets on loopback.
+//! The library over real sockets on loopback. Linux only, as the lab is that it stands on.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -15,7 +15,6 @@ mod left_in_the_middle;
 mod options;
 #[path = "uncork/support.rs"]
 mod support;
-#[cfg(target_os = "linux")]
 #[path = "uncork/system_calls.rs"]
 mod system_calls;
 #[path = "uncork/tokio.rs"]
