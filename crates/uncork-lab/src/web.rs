@@ -67,7 +67,7 @@ impl WebManner {
 /// What one response cost.
 #[derive(Debug, Clone, Copy)]
 pub struct Response {
-    /// Data segments that left (`tcpi_data_segs_out`).
+    /// Data segments that left (`tcpi_data_segs_out`), those sent again left out.
     pub segments: u64,
     /// System calls of the server for sending.
     pub system_calls: u64,
@@ -268,9 +268,16 @@ fn wait_sent(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Data segments sent on this connection so far; 0 on kernels that do not count them.
+/// Data segments sent for the first time on this connection so far; 0 on kernels that do not
+/// count them.
+///
+/// Those sent again do not count: where the scheduler takes the reader off the CPU its ACK is
+/// late, and the kernel's loss probe (RFC 8985) sends the last of the queue once more, which is
+/// up to 64 KiB at once.
 fn data_segments(stream: &TcpStream) -> io::Result<u64> {
-    Ok(TcpInfo::of(stream)?.data_segments_out.unwrap_or(0).into())
+    let info = TcpInfo::of(stream)?;
+    let sent = info.data_segments_out.unwrap_or(0);
+    Ok(sent.saturating_sub(info.retransmitted_segments).into())
 }
 
 /// CPU time that this thread has used.

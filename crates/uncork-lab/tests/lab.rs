@@ -6,3 +6,5 @@ mod imap_server;
 mod link;
 #[path = "lab/naive_client.rs"]
 mod naive_client;
+#[path = "lab/segments.rs"]
+mod segments;

@@ -73,7 +73,7 @@ impl<S: TcpSocket> io::Write for Burst<'_, S> {
 impl<S: TcpSocket> Drop for Burst<'_, S> {
     fn drop(&mut self) {
         if self.open.has_gathered() {
-            // Where this fails, the next line marks the stream as incomplete.
+            // Where this fails with a part of the burst sent, the stream is incomplete.
             let _ = self.spill(b"", Tail::Push);
         }
         self.open.abandon(&mut Tcp::of(self.stream));
@@ -86,6 +86,8 @@ impl<S: TcpSocket> Drop for Burst<'_, S> {
 pub(crate) struct OpenBurst<'s> {
     state: &'s mut State,
     bytes_before: u64,
+    /// All that the burst was given, sent or not.
+    total_bytes: u64,
     phase: Phase,
 }
 
@@ -104,6 +106,7 @@ impl<'s> OpenBurst<'s> {
         state.burst.clear();
         Ok(Self {
             bytes_before: state.counts.bytes,
+            total_bytes: 0,
             state,
             phase: Phase::Open,
         })
@@ -115,6 +118,7 @@ impl<'s> OpenBurst<'s> {
         let fits = self.state.burst.len() + bytes.len() <= BURST_BUFFER_BYTES;
         if fits {
             self.state.burst.extend_from_slice(bytes);
+            self.total_bytes += bytes.len() as u64;
         }
         Ok(fits)
     }
@@ -144,13 +148,15 @@ impl<'s> OpenBurst<'s> {
         parts: &'r [Part<'r>],
         tail: Tail,
     ) -> Result<Run<'r, 'r, W>, SendError> {
-        let is_empty = parts.iter().all(|part| part.len() == 0);
+        let sent_bytes = self.sent_bytes();
+        let parts_bytes: u64 = parts.iter().map(Part::len).sum();
+        self.total_bytes = sent_bytes + parts_bytes;
         let write = Departure::Write {
             parts: 0..parts.len(),
             tail,
         };
-        let plan = (!is_empty).then_some(write).into_iter().collect();
-        Run::with_plan(wire, self.state, parts, plan)
+        let plan = (parts_bytes > 0).then_some(write).into_iter().collect();
+        Run::with_plan(wire, self.state, parts, plan, sent_bytes)
     }
 
     /// Takes the buffer back after a write that went through.
@@ -172,25 +178,12 @@ impl<'s> OpenBurst<'s> {
         Ok(())
     }
 
-    /// The end of a burst that was dropped: nothing stays corked, and a rest that could not
-    /// leave makes the stream incomplete.
+    /// The end of a burst that was dropped: nothing stays corked. A rest that could not leave
+    /// has made the stream incomplete when its run was dropped.
     pub(crate) fn abandon<W: Wire>(&mut self, wire: &mut W) {
-        if self.phase == Phase::Finished {
-            return;
-        }
         // A stream that can't even be uncorked is dead: the next send will say so.
         let _ = self.state.release(wire);
-        let has_rest = self.phase == Phase::Spilling || !self.state.burst.is_empty();
-        if has_rest && self.sent_bytes() > 0 {
-            self.state
-                .mark_incomplete(self.sent_bytes(), self.total_bytes());
-        }
         self.state.burst.clear();
-    }
-
-    /// What is known of the burst's size so far.
-    fn total_bytes(&self) -> u64 {
-        self.sent_bytes() + self.state.burst.len() as u64
     }
 
     fn sent_bytes(&self) -> u64 {
@@ -202,7 +195,7 @@ impl<'s> OpenBurst<'s> {
             Phase::Open => Ok(()),
             Phase::Spilling | Phase::Finished => Err(SendError::Incomplete {
                 sent_bytes: self.sent_bytes(),
-                total_bytes: self.total_bytes(),
+                total_bytes: self.total_bytes,
             }),
         }
     }
@@ -211,7 +204,7 @@ impl<'s> OpenBurst<'s> {
         SendError::Call {
             call,
             sent_bytes: self.sent_bytes(),
-            total_bytes: self.total_bytes(),
+            total_bytes: self.total_bytes,
             source,
         }
     }

@@ -85,10 +85,6 @@ impl State {
         }
     }
 
-    pub(crate) fn mark_incomplete(&mut self, sent_bytes: u64, total_bytes: u64) {
-        self.incomplete = Some((sent_bytes, total_bytes));
-    }
-
     pub(crate) fn is_corked(&self) -> bool {
         self.held == Held::ByCork
     }
@@ -128,13 +124,6 @@ pub(crate) struct Run<'m, 's, W: Wire> {
     /// Read from a file and not yet written: a short write leaves a rest.
     copied: Vec<u8>,
     copied_bytes: usize,
-    progress: Progress,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    Underway,
-    Finished,
 }
 
 /// What a step has come to.
@@ -161,15 +150,17 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
         message: &'m Message<'_>,
     ) -> Result<Self, SendError> {
         let plan = crate::plan::plan(&message.shapes(), &state.facts);
-        Self::with_plan(wire, state, message.parts(), plan)
+        Self::with_plan(wire, state, message.parts(), plan, 0)
     }
 
-    /// Starts these parts by a plan of the caller's.
+    /// Starts these parts by a plan of the caller's, `sent_bytes` into a message of which
+    /// other runs have sent the beginning.
     pub(crate) fn with_plan(
         wire: W,
         state: &'s mut State,
         parts: &'m [Part<'m>],
         plan: Plan,
+        sent_bytes: u64,
     ) -> Result<Self, SendError> {
         state.check_complete()?;
         let part = plan.first().map_or(0, first_part);
@@ -177,25 +168,24 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
             wire,
             state,
             parts,
-            total_bytes: parts.iter().map(Part::len).fold(0, u64::saturating_add),
+            total_bytes: parts
+                .iter()
+                .map(Part::len)
+                .fold(sent_bytes, u64::saturating_add),
             plan,
             departure: 0,
             part,
             part_bytes: 0,
-            sent_bytes: 0,
+            sent_bytes,
             copied: Vec::new(),
             copied_bytes: 0,
-            progress: Progress::Underway,
         })
     }
 
     /// Makes one system call (two where a file has to be copied).
     pub(crate) fn step(&mut self) -> Result<Step, Stop> {
         match self.plan.get(self.departure) {
-            None => {
-                self.progress = Progress::Finished;
-                return Ok(Step::Finished);
-            }
+            None => return Ok(Step::Finished),
             Some(Departure::Cork) => {
                 let corked = self.state.cork(&mut self.wire);
                 corked.map_err(|error| self.failed("setsockopt(cork)", error))?;
@@ -219,10 +209,16 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
                 self.copy(end, tail)?;
             }
         }
-        if self.departure == self.plan.len() {
-            return self.step();
-        }
-        Ok(Step::Moved)
+        Ok(if self.is_finished() {
+            Step::Finished
+        } else {
+            Step::Moved
+        })
+    }
+
+    /// Whether the message has left. One without bytes has from the start.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.departure == self.plan.len()
     }
 
     /// Bytes of the message that the kernel has taken so far.
@@ -296,7 +292,11 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
         match self.wire.send_file(file, offset + self.part_bytes, cap) {
             Ok(0) => Err(self.too_short(rest)),
             Ok(taken) => {
-                self.took(taken, Tail::Push)?;
+                // Where the file or the socket's room ended early, Linux has told TCP that more
+                // follows: `splice_direct_to_actor` in `fs/splice.c`, which takes it back at the
+                // end of a file only from 6.5 on.
+                let tail = if taken < cap { Tail::More } else { Tail::Push };
+                self.took(taken, tail)?;
                 self.part_bytes += taken as u64;
                 if self.part_bytes == len {
                     self.next_departure();
@@ -431,14 +431,13 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
 
 impl<W: Wire> Drop for Run<'_, '_, W> {
     fn drop(&mut self) {
-        if self.progress == Progress::Finished {
+        if self.is_finished() {
             return;
         }
         // A stream that can't even be uncorked is dead: the next send will say so.
         let _ = self.state.release(&mut self.wire);
         if self.sent_bytes > 0 {
-            self.state
-                .mark_incomplete(self.sent_bytes, self.total_bytes);
+            self.state.incomplete = Some((self.sent_bytes, self.total_bytes));
         }
     }
 }

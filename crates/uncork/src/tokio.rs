@@ -182,8 +182,8 @@ impl<'a, S: AsTcpStream> Draft<'_, 'a, S> {
 
 /// A message whose size is not known when it begins; see [`crate::Burst`].
 ///
-/// Dropping it sends what the socket takes without waiting; if that is not all, the sender
-/// refuses its next message.
+/// Dropping it sends what the socket takes without waiting. If that is a part of the burst, the
+/// sender refuses its next message; if it is nothing, the burst is lost without a word.
 #[derive(Debug)]
 pub struct Burst<'s> {
     stream: &'s TcpStream,
@@ -240,7 +240,7 @@ impl Burst<'_> {
             match run.step() {
                 Ok(Step::Finished) => break,
                 Ok(Step::Moved) => {}
-                // The phase stays at "spilling", which marks the stream as incomplete.
+                // The run, dropped before its end, marks the stream as incomplete.
                 Err(Stop::WouldBlock) => return Ok(()),
                 Err(Stop::Failed(error)) => return Err(error),
             }
@@ -254,7 +254,7 @@ impl Burst<'_> {
 impl Drop for Burst<'_> {
     fn drop(&mut self) {
         if self.open.has_gathered() {
-            // Where this fails, the next line marks the stream as incomplete.
+            // Where this fails with a part of the burst sent, the stream is incomplete.
             let _ = self.spill_now();
         }
         self.open.abandon(&mut Tcp::of(self.stream));
@@ -264,7 +264,11 @@ impl Drop for Burst<'_> {
 /// Steps a run to its end, waiting where the socket says so, and lets other tasks run after
 /// every [`SENDFILE_CAP_BYTES`]: a reader fast enough would otherwise keep the thread.
 async fn drive(stream: &TcpStream, mut run: Run<'_, '_, Tcp<'_>>) -> Result<(), SendError> {
-    let mut next_yield_bytes = SENDFILE_CAP_BYTES as u64;
+    // Without bytes there is nothing to wait for, however full the socket is.
+    if run.is_finished() {
+        return Ok(());
+    }
+    let mut next_yield_bytes = run.sent_bytes() + SENDFILE_CAP_BYTES as u64;
     loop {
         let step = stream.async_io(Interest::WRITABLE, || match run.step() {
             Ok(step) => Ok(Ok(step)),

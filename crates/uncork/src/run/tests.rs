@@ -50,7 +50,10 @@ impl Wire for &mut Script {
         let taken = rustix::io::pread(file, &mut bytes, offset)?;
         self.wire.extend_from_slice(&bytes[..taken]);
         self.calls.push(format!("sendfile {taken}"));
-        self.held_by_flag &= taken == 0;
+        // Before Linux 6.5 a call that stops early leaves its last segment with "more follows".
+        if taken > 0 {
+            self.held_by_flag = taken < len;
+        }
         Ok(taken)
     }
 
