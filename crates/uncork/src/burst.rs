@@ -21,6 +21,9 @@ pub const BURST_BUFFER_BYTES: usize = 16 * 1024;
 /// does dropping the burst, but an error is then lost, and the sender refuses its next message
 /// if not all bytes could leave. A burst that stays within its buffer costs one system call.
 ///
+/// On a blocking socket whose peer does not read, dropping waits as `finish` does. A panic while
+/// a burst is open lets out what was written, and the sender then refuses its next message.
+///
 /// Linux lets go of a cork by itself after 200 ms: whoever pauses that long in a burst should
 /// say [`flush`](io::Write::flush) before.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ pub struct Burst<'s, S: TcpSocket> {
 
 impl<'s, S: TcpSocket> Burst<'s, S> {
     pub(crate) fn new(stream: &'s S, state: &'s mut State) -> Result<Self, SendError> {
-        let open = OpenBurst::new(state)?;
+        let open = OpenBurst::new(&mut Tcp::of(stream), state)?;
         Ok(Self { stream, open })
     }
 
@@ -101,15 +104,18 @@ enum Phase {
 }
 
 impl<'s> OpenBurst<'s> {
-    pub(crate) fn new(state: &'s mut State) -> Result<Self, SendError> {
+    /// Takes off a cork that an earlier burst left on (it was forgotten, not dropped).
+    pub(crate) fn new<W: Wire>(wire: &mut W, state: &'s mut State) -> Result<Self, SendError> {
         state.check_complete()?;
         state.burst.clear();
-        Ok(Self {
+        let mut open = Self {
             bytes_before: state.counts.bytes,
             total_bytes: 0,
             state,
             phase: Phase::Open,
-        })
+        };
+        open.release(wire)?;
+        Ok(open)
     }
 
     /// Takes bytes into the buffer; `false` where they do not fit any more.
@@ -179,11 +185,17 @@ impl<'s> OpenBurst<'s> {
     }
 
     /// The end of a burst that was dropped: nothing stays corked. A rest that could not leave
-    /// has made the stream incomplete when its run was dropped.
+    /// has made the stream incomplete when its run was dropped; a panic in the middle of the
+    /// burst does so here, for nobody can say that it was whole.
     pub(crate) fn abandon<W: Wire>(&mut self, wire: &mut W) {
         // A stream that can't even be uncorked is dead: the next send will say so.
         let _ = self.state.release(wire);
         self.state.burst.clear();
+        let is_cut = self.phase != Phase::Finished && std::thread::panicking();
+        if is_cut && self.sent_bytes() > 0 {
+            self.state
+                .mark_incomplete(self.sent_bytes(), self.total_bytes);
+        }
     }
 
     fn sent_bytes(&self) -> u64 {

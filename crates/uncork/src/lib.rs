@@ -45,6 +45,8 @@
 //! - "Fewest segments" holds while the reader keeps up. With a reader slower than the link no
 //!   way of sending is exact: the kernel sends what the window lets through.
 //! - Linux runs in the tests. macOS, FreeBSD and the plain fallback are type-checked only.
+//! - `sendfile` to a connection that is closed raises SIGPIPE. Rust programs ignore that signal;
+//!   a host in another language has to ignore it as well.
 //! - Bytes that go through TLS need the TLS library's records to be whole messages first.
 //!
 //! # When not to use it

@@ -85,6 +85,10 @@ impl State {
         }
     }
 
+    pub(crate) fn mark_incomplete(&mut self, sent_bytes: u64, total_bytes: u64) {
+        self.incomplete = Some((sent_bytes, total_bytes));
+    }
+
     pub(crate) fn is_corked(&self) -> bool {
         self.held == Held::ByCork
     }
@@ -137,20 +141,24 @@ pub(crate) enum Step {
 
 /// Why a step did not move.
 pub(crate) enum Stop {
-    /// The socket takes no more for now.
-    WouldBlock,
+    /// The socket takes no more for now: what this call said.
+    WouldBlock(&'static str),
     Failed(SendError),
 }
 
 impl<'m, 's, W: Wire> Run<'m, 's, W> {
-    /// Starts a message by the plan that [`plan`](crate::plan::plan) makes for it.
+    /// Starts a message by the plan that [`plan`](crate::plan::plan) makes for it. A cork that
+    /// an earlier one left on (its guard was forgotten, not dropped) comes off.
     pub(crate) fn new(
         wire: W,
         state: &'s mut State,
         message: &'m Message<'_>,
     ) -> Result<Self, SendError> {
         let plan = crate::plan::plan(&message.shapes(), &state.facts);
-        Self::with_plan(wire, state, message.parts(), plan, 0)
+        let mut run = Self::with_plan(wire, state, message.parts(), plan, 0)?;
+        let released = run.state.release(&mut run.wire);
+        released.map_err(|error| run.failed("setsockopt(uncork)", error))?;
+        Ok(run)
     }
 
     /// Starts these parts by a plan of the caller's, `sent_bytes` into a message of which
@@ -188,12 +196,12 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
             None => return Ok(Step::Finished),
             Some(Departure::Cork) => {
                 let corked = self.state.cork(&mut self.wire);
-                corked.map_err(|error| self.failed("setsockopt(cork)", error))?;
+                corked.map_err(|error| self.stopped("setsockopt(cork)", error))?;
                 self.next_departure();
             }
             Some(Departure::Uncork) => {
                 let released = self.state.release(&mut self.wire);
-                released.map_err(|error| self.failed("setsockopt(uncork)", error))?;
+                released.map_err(|error| self.stopped("setsockopt(uncork)", error))?;
                 self.next_departure();
             }
             Some(Departure::Write { parts, tail }) => {
@@ -228,16 +236,21 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
     }
 
     /// The error for a system call of this message.
-    pub(crate) fn failed(&self, call: &'static str, source: io::Error) -> Stop {
-        if source.kind() == io::ErrorKind::WouldBlock {
-            return Stop::WouldBlock;
-        }
-        Stop::Failed(SendError::Call {
+    pub(crate) fn failed(&self, call: &'static str, source: io::Error) -> SendError {
+        SendError::Call {
             call,
             sent_bytes: self.sent_bytes,
             total_bytes: self.total_bytes,
             source,
-        })
+        }
+    }
+
+    /// What a system call that moved nothing means.
+    fn stopped(&self, call: &'static str, error: io::Error) -> Stop {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => Stop::WouldBlock(call),
+            _ => Stop::Failed(self.failed(call, error)),
+        }
     }
 
     /// One vectored write of the parts from the current position up to `end`.
@@ -260,7 +273,7 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
         let tail = if is_whole { tail } else { Tail::More };
         self.state.counts.system_calls += 1;
         let taken = self.wire.write(&slices, tail);
-        let taken = taken.map_err(|error| self.failed("sendmsg", error))?;
+        let taken = taken.map_err(|error| self.stopped("sendmsg", error))?;
         self.took(taken, tail)?;
         let mut left = taken as u64;
         while self.part < end {
@@ -310,7 +323,7 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
                 };
                 Ok(())
             }
-            Err(error) => Err(self.failed("sendfile", error)),
+            Err(error) => Err(self.stopped("sendfile", error)),
         }
     }
 
@@ -322,7 +335,7 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
         self.state.counts.system_calls += 1;
         let rest = &self.copied[self.copied_bytes..];
         let taken = self.wire.write(&[IoSlice::new(rest)], tail);
-        let taken = taken.map_err(|error| self.failed("sendmsg", error))?;
+        let taken = taken.map_err(|error| self.stopped("sendmsg", error))?;
         self.took(taken, tail)?;
         self.copied_bytes += taken;
         if is_last && self.copied_bytes == self.copied.len() {
@@ -398,7 +411,7 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
     fn took(&mut self, taken: usize, tail: Tail) -> Result<(), Stop> {
         if taken == 0 {
             let error = io::Error::from(io::ErrorKind::WriteZero);
-            return Err(self.failed("sendmsg", error));
+            return Err(self.stopped("sendmsg", error));
         }
         self.sent_bytes += taken as u64;
         self.state.counts.bytes += taken as u64;

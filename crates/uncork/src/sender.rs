@@ -166,19 +166,17 @@ pub(crate) fn drive<S: TcpSocket>(
     mut run: Run<'_, '_, Tcp<'_>>,
 ) -> Result<(), SendError> {
     loop {
-        let stop = match run.step() {
+        match run.step() {
             Ok(Step::Finished) => return Ok(()),
-            Ok(Step::Moved) => continue,
-            Err(Stop::WouldBlock) => match sys::wait_writable(stream) {
-                Ok(Ready::Writable) => continue,
-                Ok(Ready::TimedOut) => run.failed("sendmsg", io::ErrorKind::TimedOut.into()),
-                Err(error) => run.failed("poll", error),
+            Ok(Step::Moved) => {}
+            Err(Stop::Failed(error)) => return Err(error),
+            Err(Stop::WouldBlock(call)) => match sys::wait_writable(stream) {
+                Ok(Ready::Writable) => {}
+                Ok(Ready::TimedOut) => {
+                    return Err(run.failed(call, io::ErrorKind::TimedOut.into()));
+                }
+                Err(error) => return Err(run.failed("poll", error)),
             },
-            Err(stop) => stop,
-        };
-        match stop {
-            Stop::Failed(error) => return Err(error),
-            Stop::WouldBlock => {}
         }
     }
 }

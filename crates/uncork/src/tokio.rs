@@ -123,8 +123,8 @@ impl<S: AsTcpStream> Sender<S> {
     /// # Errors
     /// [`SendError::Incomplete`] after a message that was left in the middle.
     pub fn burst(&mut self) -> Result<Burst<'_>, SendError> {
-        let open = OpenBurst::new(&mut self.state)?;
         let stream = self.stream.tcp_stream();
+        let open = OpenBurst::new(&mut Tcp::of(stream), &mut self.state)?;
         Ok(Burst { stream, open })
     }
 
@@ -241,7 +241,7 @@ impl Burst<'_> {
                 Ok(Step::Finished) => break,
                 Ok(Step::Moved) => {}
                 // The run, dropped before its end, marks the stream as incomplete.
-                Err(Stop::WouldBlock) => return Ok(()),
+                Err(Stop::WouldBlock(_)) => return Ok(()),
                 Err(Stop::Failed(error)) => return Err(error),
             }
         }
@@ -273,16 +273,13 @@ async fn drive(stream: &TcpStream, mut run: Run<'_, '_, Tcp<'_>>) -> Result<(), 
         let step = stream.async_io(Interest::WRITABLE, || match run.step() {
             Ok(step) => Ok(Ok(step)),
             Err(Stop::Failed(error)) => Ok(Err(error)),
-            Err(Stop::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(Stop::WouldBlock(_)) => Err(io::ErrorKind::WouldBlock.into()),
         });
         match step.await {
             Ok(Ok(Step::Finished)) => return Ok(()),
             Ok(Ok(Step::Moved)) => {}
             Ok(Err(error)) => return Err(error),
-            Err(error) => match run.failed("epoll_wait", error) {
-                Stop::Failed(error) => return Err(error),
-                Stop::WouldBlock => {}
-            },
+            Err(error) => return Err(run.failed("epoll_wait", error)),
         }
         if run.sent_bytes() >= next_yield_bytes {
             next_yield_bytes = run.sent_bytes() + SENDFILE_CAP_BYTES as u64;

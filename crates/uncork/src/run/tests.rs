@@ -96,7 +96,7 @@ fn drive(script: &mut Script, state: &mut State, message: &Message<'_>) -> Resul
     loop {
         match run.step() {
             Ok(Step::Finished) => return Ok(()),
-            Ok(Step::Moved) | Err(Stop::WouldBlock) => {}
+            Ok(Step::Moved) | Err(Stop::WouldBlock(_)) => {}
             Err(Stop::Failed(error)) => return Err(error),
         }
     }
