@@ -338,12 +338,18 @@ impl Pipeline<'_, '_> {
     }
 
     /// Waits for the `+` that a literal needs; `false` where the command was refused instead.
+    ///
+    /// The answer to the mail before comes first, and a server with Nagle on holds the `+`
+    /// until that answer is acknowledged: so it is acknowledged at once, not 40 ms later.
     async fn wait_for_continuation(&mut self, tag: u32) -> Result<bool, ImportError> {
         loop {
             match self.wait_for_answer().await? {
                 Response::Continue(_) => return Ok(true),
                 Response::Tagged(answered, _) if answered == tag => return Ok(false),
-                _ => {}
+                _ => {
+                    // Where there is no such option, the `+` comes when it comes.
+                    let _ = uncork::quickack(self.sender.get_ref().as_ref());
+                }
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::naive_client::ClientError;
 mod html;
 mod mail_story;
 mod report;
+mod scratch;
 mod sentences;
 mod web_story;
 

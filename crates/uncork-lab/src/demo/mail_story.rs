@@ -9,7 +9,7 @@ use uncork::TcpInfo;
 use uncork_import::{Options, Progress, Source, Target};
 
 use super::report::{MailManner, MailRow, MailStory, Network};
-use super::{DemoError, system};
+use super::{DemoError, scratch, system};
 use crate::hold::{HoldWatch, Holds};
 use crate::imap::{ImapServer, Personality, ServerConfig};
 use crate::link::{Link, LinkConfig};
@@ -48,7 +48,7 @@ pub(super) const STEPS: usize = ROWS.len() + 1;
 
 pub(super) fn run(messages: usize, step: &mut impl FnMut(String)) -> Result<MailStory, DemoError> {
     step(format!("make {messages} mails"));
-    let folder = tempfile::tempdir().map_err(system("a folder for the mails"))?;
+    let folder = scratch::folder().map_err(system("a folder for the mails"))?;
     let written = write_maildir(folder.path(), SEED, messages);
     written.map_err(system("room for the mails"))?;
     let mails = Mails {
@@ -126,10 +126,10 @@ fn send(
     network: Network,
     messages: usize,
 ) -> Result<Sent, DemoError> {
-    let root = tempfile::tempdir().map_err(system("a folder for the server's mail"))?;
+    let root = scratch::folder().map_err(system("a folder for the server's mail"))?;
     let segment_bytes_max = (network == Network::LoopbackRealSegments).then_some(SEGMENT_BYTES_MAX);
     let server = ImapServer::start(ServerConfig {
-        personality: personality(manner),
+        personality: personality(manner, network),
         max_segment_bytes: segment_bytes_max,
         ..ServerConfig::new(root.path())
     })?;
@@ -154,12 +154,19 @@ fn send(
 }
 
 /// A server of which imaplib stalls, with the extensions that the row is about.
-fn personality(manner: MailManner) -> Personality {
+///
+/// Behind the link it is a careful one: what a naive one holds until the client's ACK would be
+/// set free by the relay's, which no delay has made late.
+fn personality(manner: MailManner, network: Network) -> Personality {
     let has_literal_plus = matches!(
         manner,
         MailManner::UncorkLiteralPlus | MailManner::UncorkMultiAppend
     );
-    Personality::naive()
+    let personality = match network {
+        Network::Link => Personality::careful(),
+        Network::Loopback | Network::LoopbackRealSegments => Personality::naive(),
+    };
+    personality
         .literal_plus(has_literal_plus)
         .multi_append(manner == MailManner::UncorkMultiAppend)
 }
@@ -214,7 +221,7 @@ fn send_naively(
 fn import(mails: &Mails, addr: SocketAddr, messages: usize) -> Result<Sent, DemoError> {
     let shorter = (messages < mails.messages)
         .then(|| {
-            let folder = tempfile::tempdir()?;
+            let folder = scratch::folder()?;
             write_maildir(folder.path(), SEED, messages)?;
             Ok(folder)
         })
