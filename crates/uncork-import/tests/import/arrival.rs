@@ -1,0 +1,124 @@
+//! What arrives when nothing goes wrong: every byte, flag and date, in order and in few calls.
+
+use uncork_import::Source;
+use uncork_lab::imap::Manners;
+use uncork_lab::mail::{MailGenerator, write_eml_folder};
+
+use crate::imap_reader::StoredMail;
+use crate::support::{FILE_DATE, Lab, Offers, assert_whole, generated, maildir};
+
+const SEED: u64 = 3;
+const MAILS: usize = 300;
+
+/// The batches of 300 generated mails: 100 mails each, none of them near 4 MiB.
+const BATCHES: u64 = 3;
+
+/// A departure is one system call, and one more whenever the socket's buffer was full. How
+/// often that is depends on the reader's pace, never on the number of mails: at most once for
+/// this many bytes.
+const BYTES_A_FULL_BUFFER: u64 = 16 * 1024;
+
+#[track_caller]
+fn check(offers: Offers, manners: Manners, source: &Source, expected: &[StoredMail]) {
+    let what = format!("{offers:?}, {manners:?}");
+    let lab = Lab::with_manners(offers, manners);
+    let outcome = lab.import(source);
+    assert_whole(&outcome, expected.len() as u64);
+    let stored = lab.read("INBOX");
+    assert_eq!(stored.len(), expected.len(), "{what}");
+    for (n, (stored, expected)) in stored.iter().zip(expected).enumerate() {
+        assert!(stored.bytes == expected.bytes, "{what}: bytes of mail {n}");
+        assert_eq!(stored, expected, "{what}: mail {n}");
+    }
+
+    let report = &outcome.report;
+    let bytes = expected.iter().map(|mail| mail.bytes.len() as u64).sum();
+    assert_eq!(report.bytes, bytes, "{what}");
+    assert_eq!(report.already_there, 0);
+    assert_eq!(report.connections, 1);
+    assert_eq!(
+        lab.server.connections(),
+        2,
+        "{what}: the importer's and the reader's"
+    );
+    assert_eq!(report.capabilities_used, offers.used());
+    let commands = match offers {
+        Offers::MultiAppend => BATCHES,
+        _ => expected.len() as u64,
+    };
+    assert_eq!(
+        (report.commands, lab.appends()),
+        (commands, commands),
+        "{what}"
+    );
+    assert!(report.seconds > 0.0 && report.messages_per_second > 0.0);
+
+    let waits = expected.iter().filter(|mail| match offers {
+        Offers::Nothing => true,
+        Offers::LiteralMinus => mail.bytes.len() > 4096,
+        Offers::LiteralPlus | Offers::MultiAppend => false,
+    });
+    // One departure for each wait and one at the end of each batch, or for every 256 KiB.
+    let departures = waits.count() as u64 + BATCHES + 1 + bytes / (256 * 1024);
+    let most = departures + bytes / BYTES_A_FULL_BUFFER;
+    assert!(
+        report.send_calls <= most,
+        "{what}: {} calls, at most {most}",
+        report.send_calls
+    );
+    if offers == Offers::Nothing {
+        // The end of one mail and the command for the next leave together.
+        assert!(
+            report.send_calls > MAILS as u64,
+            "{what}: {} calls",
+            report.send_calls
+        );
+    }
+}
+
+#[test]
+fn a_maildir_arrives_as_it_is() {
+    let (_root, source, expected) = maildir(SEED, MAILS);
+    for offers in Offers::ALL {
+        for manners in [Manners::Naive, Manners::Careful] {
+            check(offers, manners, &source, &expected);
+        }
+    }
+}
+
+#[test]
+fn an_eml_folder_arrives_with_the_dates_of_its_headers() {
+    let root = tempfile::tempdir().unwrap();
+    write_eml_folder(root.path(), SEED, MAILS).unwrap();
+    for entry in std::fs::read_dir(root.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(FILE_DATE.into()).unwrap();
+    }
+    let source = Source::open(root.path()).unwrap();
+    // By name, which is the order of their making; an export has no flags.
+    let expected: Vec<StoredMail> = MailGenerator::new(SEED)
+        .take(MAILS)
+        .map(|mail| StoredMail {
+            flags: Vec::new(),
+            internal_date: mail.internal_date,
+            bytes: mail.bytes_crlf(),
+        })
+        .collect();
+    for offers in Offers::ALL {
+        for manners in [Manners::Naive, Manners::Careful] {
+            check(offers, manners, &source, &expected);
+        }
+    }
+}
+
+/// A second run imports everything again, as the documentation says.
+#[test]
+fn a_second_run_goes_behind_the_first() {
+    let (_root, source, mut expected) = maildir(SEED, 20);
+    let lab = Lab::offering(Offers::MultiAppend, Vec::new());
+    assert_whole(&lab.import(&source), 20);
+    assert_whole(&lab.import(&source), 20);
+    expected.extend(generated(SEED, 20));
+    assert!(lab.read("INBOX") == expected);
+}
