@@ -104,6 +104,16 @@ impl Lab {
         self.server.stored()
     }
 
+    /// The [`numbered`] mails that lie in INBOX's folder on disk, sorted: for servers whose
+    /// faults would hit a reader as well.
+    pub(crate) fn numbers_on_disk(&self) -> Vec<usize> {
+        let files = fs::read_dir(self.server.mail_root().join("cur")).unwrap();
+        let texts = files.map(|file| fs::read(file.unwrap().path()).unwrap());
+        let mut numbers: Vec<usize> = texts.map(|text| number(&text)).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
     /// The APPEND commands that came.
     pub(crate) fn appends(&self) -> u64 {
         let commands = self.server.commands();
@@ -187,16 +197,18 @@ pub(crate) fn numbered_mail(n: usize) -> String {
     format!("Subject: {n}\r\n\r\nMail {n}.\r\n")
 }
 
+/// The number of a [`numbered`] mail, of which all else must be as it was.
+fn number(text: &[u8]) -> usize {
+    let text = std::str::from_utf8(text).unwrap();
+    let (first, _) = text.split_once("\r\n").unwrap();
+    let n = first.strip_prefix("Subject: ").unwrap().parse().unwrap();
+    assert_eq!(text, numbered_mail(n));
+    n
+}
+
 /// The numbers of the [`numbered`] mails that a folder has, in its order.
 pub(crate) fn numbers(mails: &[StoredMail]) -> Vec<usize> {
-    let number = |mail: &StoredMail| {
-        let text = String::from_utf8(mail.bytes.clone()).unwrap();
-        let (first, _) = text.split_once("\r\n").unwrap();
-        let n = first.strip_prefix("Subject: ").unwrap().parse().unwrap();
-        assert_eq!(text, numbered_mail(n));
-        n
-    };
-    mails.iter().map(number).collect()
+    mails.iter().map(|mail| number(&mail.bytes)).collect()
 }
 
 /// The file names of what a report lists, sorted.
