@@ -3,10 +3,10 @@
 //! An importer acts on statuses, capabilities and a few numbers. Anything else is passed on as
 //! text, so that no server's extension can confuse it.
 
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
-/// Longest line of a response.
-const LINE_BYTES_MAX: usize = 64 * 1024;
+/// Longest response, with its literals.
+const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
 /// Most bytes of a literal in a response: an importer asks for nothing longer.
 const LITERAL_BYTES_MAX: u64 = 64 * 1024;
@@ -65,61 +65,92 @@ pub(crate) enum ResponseError {
     Closed,
     #[error("the connection broke")]
     Read(#[source] std::io::Error),
-    #[error("the server sent a line of more than {LINE_BYTES_MAX} bytes")]
-    LineTooLong,
+    #[error("the server sent a response of more than {RESPONSE_BYTES_MAX} bytes")]
+    TooLong,
     #[error("the server sent a literal of {0} bytes, which nothing asked for")]
     LiteralTooLong(u64),
     #[error("the server said `{0}`, which is no IMAP")]
     NotImap(String),
 }
 
-/// Reads one response with its literals. Not safe to cancel in the middle.
-pub(crate) async fn read_response<R>(reader: &mut R) -> Result<Response, ResponseError>
+/// Reads responses one by one.
+///
+/// What has been read of a response stays here, so that a [`next`](Self::next) that is dropped
+/// in the middle (when an upload turns round to send a part of it again) loses nothing of it.
+#[derive(Debug)]
+pub(crate) struct Responses<R> {
+    reader: R,
+    /// The response so far: its lines without their ends, its literals as they are.
+    text: Vec<u8>,
+    /// Where in `text` the line begins that is being read.
+    line_start: usize,
+    /// What is still to come of a literal.
+    literal_bytes_left: u64,
+}
+
+impl<R> Responses<R>
 where
     R: AsyncBufRead + Unpin,
 {
-    let mut text = Vec::new();
-    loop {
-        read_line(reader, &mut text).await?;
-        let Some(literal_bytes) = literal_len(&text) else {
-            break;
+    pub(crate) fn new(reader: R) -> Self {
+        Self {
+            reader,
+            text: Vec::new(),
+            line_start: 0,
+            literal_bytes_left: 0,
+        }
+    }
+
+    /// The next response with its literals. Safe to cancel.
+    pub(crate) async fn next(&mut self) -> Result<Response, ResponseError> {
+        loop {
+            // Nothing is taken from the reader before an await and kept after it.
+            let received = self.reader.fill_buf().await.map_err(ResponseError::Read)?;
+            if received.is_empty() {
+                return Err(ResponseError::Closed);
+            }
+            let (taken, is_line) = if self.literal_bytes_left > 0 {
+                let left = usize::try_from(self.literal_bytes_left).unwrap_or(usize::MAX);
+                (left.min(received.len()), false)
+            } else {
+                match memchr::memchr(b'\n', received) {
+                    Some(end) => (end + 1, true),
+                    None => (received.len(), false),
+                }
+            };
+            if self.text.len() + taken > RESPONSE_BYTES_MAX {
+                return Err(ResponseError::TooLong);
+            }
+            self.text.extend_from_slice(&received[..taken]);
+            self.reader.consume(taken);
+            if self.literal_bytes_left > 0 {
+                self.literal_bytes_left -= taken as u64;
+                self.line_start = self.text.len();
+            } else if is_line && !self.literal_follows()? {
+                let response = parse(&self.text);
+                self.text.clear();
+                self.line_start = 0;
+                return response;
+            }
+        }
+    }
+
+    /// Ends the line that has been read; whether it announces a literal.
+    fn literal_follows(&mut self) -> Result<bool, ResponseError> {
+        self.text.pop();
+        if self.text.len() > self.line_start && self.text.ends_with(b"\r") {
+            self.text.pop();
+        }
+        let Some(literal_bytes) = literal_len(&self.text[self.line_start..]) else {
+            return Ok(false);
         };
         if literal_bytes > LITERAL_BYTES_MAX {
             return Err(ResponseError::LiteralTooLong(literal_bytes));
         }
-        let mut literal = reader.take(literal_bytes);
-        let read = literal.read_to_end(&mut text).await;
-        if read.map_err(ResponseError::Read)? as u64 != literal_bytes {
-            return Err(ResponseError::Closed);
-        }
-        if text.len() > LINE_BYTES_MAX {
-            return Err(ResponseError::LineTooLong);
-        }
+        self.literal_bytes_left = literal_bytes;
+        self.line_start = self.text.len();
+        Ok(true)
     }
-    parse(&text)
-}
-
-/// Appends one line, without its end.
-async fn read_line<R>(reader: &mut R, line: &mut Vec<u8>) -> Result<(), ResponseError>
-where
-    R: AsyncBufRead + AsyncRead + Unpin,
-{
-    let start = line.len();
-    let mut limited = reader.take(LINE_BYTES_MAX as u64);
-    let read = limited.read_until(b'\n', line).await;
-    let read = read.map_err(ResponseError::Read)?;
-    if line.len() == start || !line.ends_with(b"\n") {
-        return Err(if read == LINE_BYTES_MAX {
-            ResponseError::LineTooLong
-        } else {
-            ResponseError::Closed
-        });
-    }
-    line.pop();
-    if line.ends_with(b"\r") {
-        line.pop();
-    }
-    Ok(())
 }
 
 /// The length of the literal that a line announces at its end.
@@ -201,10 +232,10 @@ mod tests {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut reader = tokio::io::BufReader::new(bytes);
+            let mut reader = Responses::new(tokio::io::BufReader::new(bytes));
             let mut all = Vec::new();
             loop {
-                match read_response(&mut reader).await {
+                match reader.next().await {
                     Ok(response) => all.push(response),
                     Err(error) => return (all, error),
                 }
@@ -246,6 +277,37 @@ mod tests {
         assert!(matches!(end, ResponseError::NotImap(_)));
     }
 
+    /// A byte at a time, and whoever waits gives up after each.
+    #[test]
+    fn what_is_read_survives_being_dropped() {
+        use tokio::io::AsyncWriteExt;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (mut server, client) = tokio::io::duplex(64);
+            let mut responses = Responses::new(tokio::io::BufReader::new(client));
+            let mut all = Vec::new();
+            for byte in b"* LIST {6}\r\na\r\nb}\r {2}\r\n\r\n\r\n+\r\nU7 OK done\r\n" {
+                server.write_all(&[*byte]).await.unwrap();
+                tokio::select! {
+                    biased;
+                    response = responses.next() => all.push(response.unwrap()),
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+            let [
+                Response::Data(list),
+                Response::Continue(_),
+                Response::Tagged(7, _),
+            ] = &all[..]
+            else {
+                panic!("{all:?}");
+            };
+            assert!(list.starts_with("LIST {6}a") && list.contains("{2}"));
+        });
+    }
+
     #[test]
     fn what_is_no_imap() {
         let error = |bytes: &[u8]| responses(bytes).1.to_string();
@@ -255,7 +317,7 @@ mod tests {
         assert!(error(b"SSH-2.0-OpenSSH\r\n").contains("SSH-2.0"));
         assert!(error(b"* X {99999999}\r\n").contains("99999999"));
         assert!(error(b"* X {5}\r\nab").contains("closed"));
-        assert!(error(&[b'x'; LINE_BYTES_MAX + 1]).contains("line of more than"));
+        assert!(error(&[b'x'; RESPONSE_BYTES_MAX + 1]).contains("response of more than"));
         let (all, _) = responses(b"* NO \x1b[31mred\r\n");
         assert_eq!(
             all,

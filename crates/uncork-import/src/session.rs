@@ -17,7 +17,7 @@ use uncork::tokio::Sender;
 use crate::capability::Capabilities;
 use crate::mailbox::{quoted, quoted_mailbox};
 use crate::response::{
-    Response, ResponseError, Status, StatusKind, read_response, strip_word, tag_text,
+    Response, ResponseError, Responses, Status, StatusKind, strip_word, tag_text,
 };
 use crate::{ImportError, Options, Target};
 
@@ -37,7 +37,7 @@ const DATA_MAX: usize = 100;
 pub(crate) struct Session {
     pub(crate) address: String,
     pub(crate) sender: Sender<OwnedWriteHalf>,
-    pub(crate) reader: BufReader<OwnedReadHalf>,
+    pub(crate) responses: Responses<BufReader<OwnedReadHalf>>,
     pub(crate) capabilities: Capabilities,
     pub(crate) next_tag: u32,
 }
@@ -61,7 +61,7 @@ impl Session {
         let mut session = Self {
             address,
             sender,
-            reader: BufReader::new(reader),
+            responses: Responses::new(BufReader::new(reader)),
             capabilities: Capabilities::default(),
             next_tag: 1,
         };
@@ -257,7 +257,7 @@ impl Session {
         most: Duration,
         said: Option<String>,
     ) -> Result<Response, ImportError> {
-        match timeout(most, read_response(&mut self.reader)).await {
+        match timeout(most, self.responses.next()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(ImportError::from_response(&self.address, error, said)),
             Err(_) => Err(ImportError::Silent {

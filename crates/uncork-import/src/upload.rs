@@ -22,7 +22,7 @@ use crate::encoder::{Announced, Encoder, FLUSH_BYTES, Outgoing, Place};
 use crate::lines::extend_crlf;
 use crate::mailbox::quoted_mailbox;
 use crate::report::{Progress, Report};
-use crate::response::{Response, ResponseError, Status, StatusKind, read_response};
+use crate::response::{Response, ResponseError, Responses, Status, StatusKind};
 use crate::session::{ANSWER_TIMEOUT, FolderState, Session};
 use crate::window::{Answer, Chunk, Window};
 
@@ -109,7 +109,7 @@ impl Upload<'_> {
         let result = tokio::select! {
             biased;
             result = pipeline.run(again, batches) => result,
-            never = read_answers(&mut session.reader, answers_in) => match never {},
+            never = read_answers(&mut session.responses, answers_in) => match never {},
         };
         *split = std::mem::take(&mut pipeline.split);
         let mut unanswered = pipeline.window.into_chunks();
@@ -161,11 +161,11 @@ enum Stretch {
 
 /// Reads answers for as long as it is polled. After an error it has nothing more to say.
 async fn read_answers(
-    reader: &mut BufReader<OwnedReadHalf>,
+    responses: &mut Responses<BufReader<OwnedReadHalf>>,
     answers: mpsc::Sender<Read>,
 ) -> std::convert::Infallible {
     loop {
-        let read = read_response(reader).await;
+        let read = responses.next().await;
         let is_end = read.is_err();
         // Untagged data is not for an upload. (BYE is a status.)
         if !matches!(read, Ok(Response::Data(_))) {
