@@ -131,9 +131,12 @@ impl Session {
             // Where this fails the folder is there all the same, only not subscribed.
             self.command(&format!("SUBSCRIBE {mailbox}")).await?;
         }
-        // The answer to CREATE says why, that to STATUS only that it is not there.
         let state = self.folder_state(folder).await?;
-        state.map_err(|_| ImportError::folder(folder, &created))
+        state.map_err(|status| match created.kind {
+            StatusKind::Ok => ImportError::folder(folder, &status),
+            // The answer to CREATE says why, that to STATUS only that it is not there.
+            _ => ImportError::folder(folder, &created),
+        })
     }
 
     /// What the folder holds now, or why the server does not say.
