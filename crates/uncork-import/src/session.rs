@@ -236,11 +236,19 @@ impl Session {
         let failed = |error| ImportError::from_send(&address, error);
         let line = [head.as_bytes(), b" AUTHENTICATE PLAIN\r\n"];
         self.sender.send(line).await.map_err(failed)?;
+        let mut is_said = false;
         loop {
             match self.response(ANSWER_TIMEOUT, None).await? {
+                Response::Continue(_) if is_said => {
+                    return Err(ImportError::Login {
+                        user: user.to_owned(),
+                        reason: "it asks for more than PLAIN has to say".to_owned(),
+                    });
+                }
                 Response::Continue(_) => {
                     let line = [response.as_bytes(), b"\r\n"];
                     self.sender.send(line).await.map_err(failed)?;
+                    is_said = true;
                 }
                 Response::Tagged(answered, status) if answered == tag => return Ok(status),
                 _ => {}
