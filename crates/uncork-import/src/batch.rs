@@ -74,7 +74,7 @@ impl Batch {
     }
 
     fn is_full(&self) -> bool {
-        self.mails.len() >= BATCH_MESSAGES || self.bytes >= BATCH_BYTES
+        self.mails.len() + self.unreadable.len() >= BATCH_MESSAGES || self.bytes >= BATCH_BYTES
     }
 
     fn push(&mut self, mail: SourceMail, kind: SourceKind, scratch: &mut Vec<u8>) {

@@ -240,6 +240,7 @@ impl Pipeline<'_, '_> {
         for (path, reason) in &batch.unreadable {
             let report = &mut self.upload.report;
             report.refuse(path, self.upload.folder, reason);
+            self.upload.progress.show(report);
         }
         let all = 0..batch.mails.len();
         let chunk = |mails| Chunk {
