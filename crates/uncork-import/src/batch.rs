@@ -1,6 +1,6 @@
 //! Mails that travel together: read from disk, made CRLF, their sizes known.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -99,11 +99,12 @@ impl Batch {
         kind: SourceKind,
         scratch: &mut Vec<u8>,
     ) -> io::Result<(Literal, u64, Option<Timestamp>)> {
-        let file = File::open(&mail.path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
+        // Asked before it is opened: to open a FIFO is to wait for who writes into it.
+        if !fs::metadata(&mail.path)?.is_file() {
             return Err(io::Error::other("is no regular file"));
         }
+        let file = File::open(&mail.path)?;
+        let metadata = file.metadata()?;
         let file_date = metadata.modified().ok().and_then(date::from_file_time);
         // A Maildir keeps the time of delivery as the file's; an .eml file was made by an
         // export, which says nothing about the mail.
