@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::BufReader;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -28,6 +28,10 @@ use crate::window::{Answer, Chunk, Window};
 
 /// Answers that have been read and not yet looked at.
 const ANSWERS_MAX: usize = 1024;
+
+/// How long the last answers of a server that takes no more may take to be read. They are in
+/// this machine already.
+const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the reading side found.
 type Read = Result<Response, ResponseError>;
@@ -301,17 +305,28 @@ impl Pipeline<'_, '_> {
         let sent = send(self.sender, &outgoing).await;
         outgoing.clear();
         self.outgoing = outgoing;
-        sent.map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-                ImportError::SourceChanged { source: error }
-            }
-            _ => self.broken(error),
-        })
+        match sent {
+            Ok(()) => Ok(()),
+            Err(error) => match error.kind() {
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                    Err(ImportError::SourceChanged { source: error })
+                }
+                _ => Err(self.broken(error).await),
+            },
+        }
     }
 
-    /// A send has failed. If the server has said why, that is the better story.
-    fn broken(&mut self, source: io::Error) -> ImportError {
-        if let Err(error) = self.take_answers() {
+    /// A send has failed. What the server said before it hung up is still to be read: answers
+    /// that count, and perhaps the reason, which is the better story.
+    async fn broken(&mut self, source: io::Error) -> ImportError {
+        let last_answers = async {
+            loop {
+                if let Err(error) = self.wait_for_answer().await {
+                    return error;
+                }
+            }
+        };
+        if let Ok(error) = timeout(LAST_ANSWERS_TIMEOUT, last_answers).await {
             return error;
         }
         ImportError::HungUp {

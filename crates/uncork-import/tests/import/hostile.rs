@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use uncork_import::{ImportError, Options, Outcome, Progress, import};
 
 use crate::peer::{Peer, Stage, literal_bytes, tag};
-use crate::support::{assert_whole, names, numbered, run, target};
+use crate::support::{assert_whole, eml_folder, names, numbered, run, target};
 
 /// Imports ten mails into a peer.
 fn play(play: impl FnOnce(&mut Stage) + Send + 'static) -> Outcome {
@@ -306,4 +306,33 @@ fn a_server_that_goes_with_answers_owed() {
     assert_eq!(outcome.report.imported, 4);
     let unknown: Vec<String> = (4..10).map(|n| format!("{n:03}.eml")).collect();
     assert_eq!(names(&outcome.report.unknown), unknown);
+}
+
+/// The client writes on while the server's answers and its last words wait to be read; then the
+/// connection is reset.
+#[test]
+fn last_words_are_heard_by_who_is_writing() {
+    let mail = format!("Subject: long\r\n\r\n{}", "x".repeat(1024 * 1024 - 100));
+    let mails = (0..40).map(|n| (format!("{n:02}.eml"), mail.clone()));
+    let (_root, source) = eml_folder(mails);
+    let peer = Peer::start(|stage| {
+        let mut line = stage.until_append(PLUS);
+        for _ in 0..3 {
+            stage.read(literal_bytes(&line));
+            stage.line();
+            stage.say(format!("{} OK done\r\n", tag(&line)));
+            line = stage.line();
+        }
+        // What was sent and not read makes the kernel reset the connection.
+        stage.say("* BYE quota of patience exceeded\r\n");
+    });
+    let outcome = run(&source, &target(peer.port, "INBOX"));
+    peer.end();
+    match &outcome.error {
+        Some(ImportError::HungUp { said, .. }) => {
+            assert_eq!(said.as_deref(), Some("quota of patience exceeded"));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(outcome.report.imported, 3);
 }
