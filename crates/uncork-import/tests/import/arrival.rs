@@ -32,7 +32,7 @@ fn check(offers: Offers, manners: Manners, source: &Source, expected: &[StoredMa
     }
 
     let report = &outcome.report;
-    let bytes = expected.iter().map(|mail| mail.bytes.len() as u64).sum();
+    let bytes: u64 = expected.iter().map(|mail| mail.bytes.len() as u64).sum();
     assert_eq!(report.bytes, bytes, "{what}");
     assert_eq!(report.already_there, 0);
     assert_eq!(report.connections, 1);

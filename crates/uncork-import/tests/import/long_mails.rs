@@ -76,7 +76,7 @@ fn they_arrive_among_small_ones() {
             assert!(stored.bytes == *expected, "{offers:?}: mail {n}");
         }
         assert_eq!(stored.len(), expected.len());
-        let bytes = expected.iter().map(|mail| mail.len() as u64).sum();
+        let bytes: u64 = expected.iter().map(|mail| mail.len() as u64).sum();
         assert_eq!(outcome.report.bytes, bytes);
     }
 }

@@ -80,7 +80,7 @@ fn what_was_refused_in_passing_goes_in() {
     let outcome = lab.import(&source);
     assert_whole(&outcome, 250);
     assert_eq!(lab.numbers_on_disk(), (0..250).collect::<Vec<_>>());
-    let bytes = (0..250).map(|n| numbered_mail(n).len() as u64).sum();
+    let bytes: u64 = (0..250).map(|n| numbered_mail(n).len() as u64).sum();
     assert_eq!(outcome.report.bytes, bytes);
 }
 
