@@ -6,6 +6,7 @@
 //! [Dovecot](dovecot), a [link] with delay and bandwidth, a client that
 //! [sends as CPython's imaplib does](naive_client), and deterministic [mail].
 
+pub mod demo;
 pub mod dovecot;
 pub mod imap;
 pub mod link;

@@ -1,0 +1,6 @@
+//! The demo.
+
+mod html;
+mod report;
+pub use html::page;
+pub use report::*;
