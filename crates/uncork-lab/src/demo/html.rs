@@ -68,12 +68,23 @@ fn machine(machine: &Machine) -> String {
         1 => "1 core".to_owned(),
         cores => format!("{} cores", count(cores as u64)),
     };
-    [&machine.kernel, &machine.cpu, &cores, &machine.date]
+    let parts: String = [&machine.kernel, &machine.cpu, &cores]
         .into_iter()
         .filter(|part| !part.is_empty())
-        .map(|part| format!("<span>{}</span>", escape(part)))
-        .collect::<Vec<_>>()
-        .join(" ")
+        .map(|part| format!("<span>{}</span> ", escape(part)))
+        .collect();
+    format!("{parts}<span>{}</span>", escape(&date(&machine.date)))
+}
+
+/// A UTC date of RFC 3339 as people write it; any other text as it is.
+fn date(rfc3339: &str) -> String {
+    match rfc3339
+        .strip_suffix('Z')
+        .and_then(|utc| utc.split_once('T'))
+    {
+        Some((day, time)) => format!("{day}, {time} UTC"),
+        None => rfc3339.to_owned(),
+    }
 }
 
 fn footer(seconds: f64) -> String {

@@ -3,7 +3,7 @@
 use super::plot::{Bar, Labels, Panel};
 use super::scale::{LinearScale, LogScale, Tick};
 use super::table::{Cell, Group, Row, Table};
-use super::text::{count, counted, figure, fixed, rough_size, times};
+use super::text::{count, counted, figure, fixed, rough_size, round, times};
 use crate::demo::{MailManner, MailRow, MailStory, Network};
 
 /// Most round trips that are marked on an axis, each with a label.
@@ -44,7 +44,7 @@ fn plots(story: &MailStory) -> String {
         .iter()
         .partition(|row| row.network == Network::Link);
     let round_trip = story.link_round_trip_ms;
-    let link_heading = format!("Over a link with a round trip of {} ms", figure(round_trip));
+    let link_heading = format!("Over a link with a round trip of {} ms", round(round_trip));
     pair("loopback", "Over loopback", &loopback, None)
         + &pair("link", &link_heading, &link, Some(round_trip))
 }
@@ -54,12 +54,12 @@ fn pair(id: &str, heading: &str, rows: &[&MailRow], round_trip_ms: Option<f64>) 
     if rows.is_empty() {
         return String::new();
     }
-    let rates = rates(id, rows).html();
-    let times = time(id, rows, round_trip_ms).html();
+    let rates = rates(id, heading, rows).html();
+    let times = time(id, heading, rows, round_trip_ms).html();
     format!("<h3>{heading}</h3>\n<div class=\"panels\">\n{rates}{times}</div>\n")
 }
 
-fn rates(id: &str, rows: &[&MailRow]) -> Panel {
+fn rates(id: &str, topic: &str, rows: &[&MailRow]) -> Panel {
     let scale = LogScale::over(rows.iter().map(|row| row.messages_per_second));
     let bars = rows.iter().map(|row| {
         let length = scale.fraction(row.messages_per_second);
@@ -85,6 +85,7 @@ fn rates(id: &str, rows: &[&MailRow]) -> Panel {
     });
     Panel {
         id: format!("{id}-rate"),
+        topic: topic.to_owned(),
         title: "Messages a second".to_owned(),
         note: "Logarithmic: each line is ten times the one before.".to_owned(),
         labels: Labels::Above,
@@ -93,7 +94,7 @@ fn rates(id: &str, rows: &[&MailRow]) -> Panel {
     }
 }
 
-fn time(id: &str, rows: &[&MailRow], round_trip_ms: Option<f64>) -> Panel {
+fn time(id: &str, topic: &str, rows: &[&MailRow], round_trip_ms: Option<f64>) -> Panel {
     let scale = LinearScale::over(rows.iter().map(|row| row.ms_per_message));
     let bars = rows.iter().map(|row| {
         let length = scale.fraction(row.ms_per_message);
@@ -120,6 +121,7 @@ fn time(id: &str, rows: &[&MailRow], round_trip_ms: Option<f64>) -> Panel {
     };
     Panel {
         id: format!("{id}-time"),
+        topic: topic.to_owned(),
         title: "Time of one message".to_owned(),
         note: note.to_owned(),
         labels: Labels::Above,
@@ -160,7 +162,7 @@ fn table(story: &MailStory) -> Table {
         ),
         (
             Network::Link,
-            format!("Link, round trip {} ms", figure(story.link_round_trip_ms)),
+            format!("Link, round trip {} ms", round(story.link_round_trip_ms)),
         ),
     ];
     let groups = networks
@@ -187,28 +189,25 @@ fn table(story: &MailStory) -> Table {
 }
 
 fn table_row(row: &MailRow, all: u64) -> Row {
-    let held = if row.messages_held == 0 {
-        Cell::Plain("none".to_owned())
+    let (held, held_ms) = if row.messages_held == 0 {
+        (Cell::plain("none"), Cell::plain(figure(row.held_ms_total)))
     } else {
-        Cell::Lost(format!("{} held", count(row.messages_held)))
+        let held = format!("{} of {}", count(row.messages_held), count(row.messages));
+        (Cell::lost(held), Cell::lost(figure(row.held_ms_total)))
     };
-    let held_ms = figure(row.held_ms_total);
     Row {
         name: row.manner.name().to_owned(),
         remark: (row.messages < all)
             .then(|| format!("{} of {} mails", count(row.messages), count(all))),
         ours: ours(row.manner),
         cells: vec![
-            Cell::Plain(figure(row.messages_per_second)),
-            Cell::Plain(figure(row.ms_per_message)),
-            Cell::Plain(fixed(row.segments_per_message, 2)),
+            Cell::plain(figure(row.messages_per_second)),
+            // So many decimals in each row: points stand beneath each other.
+            Cell::plain(fixed(row.ms_per_message, 3)),
+            Cell::plain(fixed(row.segments_per_message, 2)),
             held,
-            if row.messages_held == 0 {
-                Cell::Plain(held_ms)
-            } else {
-                Cell::Lost(held_ms)
-            },
-            Cell::Plain(times(row.times_as_fast)),
+            held_ms,
+            Cell::plain(times(row.times_as_fast)),
         ],
     }
 }

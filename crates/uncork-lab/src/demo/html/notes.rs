@@ -1,12 +1,12 @@
 //! What the words mean and where the figures come from.
 
-use super::text::{count, figure};
+use super::text::{count, round};
 use crate::demo::DemoReport;
 
 /// The whole section.
 pub(super) fn section(report: &DemoReport) -> String {
     let segment_bytes = count(report.web.segment_bytes.into());
-    let round_trip = figure(report.mail.link_round_trip_ms);
+    let round_trip = round(report.mail.link_round_trip_ms);
     format!(
         "<section aria-labelledby=\"read\">\n<h2 id=\"read\">How to read this</h2>\n\
          {WORDS}\
@@ -25,6 +25,8 @@ pub(super) fn section(report: &DemoReport) -> String {
          <li>The link of {round_trip} ms is emulated in user space. It delays data, but not \
          ACKs, which the kernel returns at once. So it shows what waiting for answers costs, \
          and not how long a real link would hold a segment.</li>\n\
+         <li>The web client reads as fast as it can. With a slow reader the room that it has left \
+         cuts segments too, whatever the sender does.</li>\n\
          <li>CPU is the time of the sending thread. On loopback it includes what the kernel \
          does for the receiver meanwhile.</li>\n\
          <li>Slow rows took fewer mails and say so.</li>\n\
@@ -44,7 +46,8 @@ receiver meanwhile delays that acknowledgement, because it hopes to send it alon
 answer. Both wait for each other, about 40 ms a message on Linux.</dd>\n\
 <dt>Least</dt>\n\
 <dd>The fewest segments that can carry header and file: their length divided by what a full \
-segment carries, rounded up. Every segment beyond it went out partly empty.</dd>\n\
+segment carries, rounded up. Where there are more, some went out partly \
+empty.</dd>\n\
 <dt>Round trip</dt>\n\
 <dd>The time for a question to reach the other side and the answer to come back.</dd>\n\
 </dl>\n";

@@ -1,7 +1,8 @@
 //! Bars in SVG, one beneath the other.
 //!
-//! Lengths are percentages of the plot's width and everything else is in pixels, without a
-//! view box: on a phone bars get shorter and text stays as large as it is.
+//! An SVG is as wide as its axis, lengths are percentages of it, and everything else is in
+//! pixels without a view box: on a phone bars get shorter and text stays as large as it is.
+//! Labels and values stand outside, in margins of their own.
 
 use super::scale::Tick;
 use super::text::escape;
@@ -10,6 +11,8 @@ use super::text::escape;
 pub(super) struct Panel {
     /// Unique in the page.
     pub(super) id: String,
+    /// What is plotted, where the headings around the panel say it and `title` alone does not.
+    pub(super) topic: String,
     pub(super) title: String,
     /// What a reader needs to know of the scale.
     pub(super) note: String,
@@ -61,34 +64,41 @@ const INSIDE_MIN: f64 = 0.27;
 
 /// The measures that follow from where the labels stand.
 struct Layout {
+    class: &'static str,
     /// From one bar to the next.
     row_px: f64,
     /// From the top of a row to its bar.
     bar_top_px: f64,
     /// From the top of a row to the baseline of its label.
     label_px: f64,
+    /// How far the line at zero goes beyond each bar.
+    base_px: f64,
     /// Left of the bars.
     gutter_px: f64,
-    /// Length of the axis in percent of the whole width; values need the rest.
-    axis_percent: f64,
+    /// Right of the axis, for the value of the longest bar.
+    margin_px: f64,
 }
 
 impl Labels {
     fn layout(self) -> Layout {
         match self {
             Self::Above => Layout {
+                class: "above",
                 row_px: 40.0,
                 bar_top_px: 19.0,
                 label_px: 13.0,
+                base_px: 1.5,
                 gutter_px: 0.0,
-                axis_percent: 78.0,
+                margin_px: 68.0,
             },
             Self::Beside => Layout {
+                class: "beside",
                 row_px: 23.0,
                 bar_top_px: 4.0,
                 label_px: 15.5,
-                gutter_px: 140.0,
-                axis_percent: 36.0,
+                base_px: 4.5,
+                gutter_px: 156.0,
+                margin_px: 62.0,
             },
         }
     }
@@ -103,6 +113,7 @@ impl Panel {
         let axis = if self.ticks.is_empty() { 0.0 } else { AXIS_PX };
         let id = escape(&self.id);
         let title = escape(&self.title);
+        let topic = escape(&self.topic);
         let note = escape(&self.note);
         let ticks = self.ticks(&layout, height);
         let mut top = 0.0;
@@ -111,15 +122,16 @@ impl Panel {
             bars += &bar.svg(&layout, top);
             top += layout.row_px;
         }
-        let (total, gutter) = (height + axis, layout.gutter_px);
+        let total = height + axis;
+        let (gutter, class) = (layout.gutter_px, layout.class);
+        let outside = gutter + layout.margin_px;
         format!(
-            "<figure>\n<figcaption><h4>{title}</h4> {note}</figcaption>\n\
-             <svg role=\"img\" aria-labelledby=\"{id}-title {id}-desc\" width=\"100%\" \
-             height=\"{total}\">\n<title id=\"{id}-title\">{title}</title>\n\
+            "<figure>\n<figcaption><h4>{title}</h4>{note}</figcaption>\n\
+             <svg class=\"{class}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\" \
+             width=\"100%\" height=\"{total}\" \
+             style=\"margin-left:{gutter}px;width:calc(100% - {outside}px)\">\n<title id=\"{id}-title\">{topic}: {title}</title>\n\
              <desc id=\"{id}-desc\">{}</desc>\n\
-             <g transform=\"translate({gutter} 0)\">\n{ticks}{bars}\
-             <line class=\"base\" x1=\"0\" x2=\"0\" y1=\"0\" y2=\"{height}\"/>\n\
-             </g>\n</svg>\n</figure>\n",
+             {ticks}{bars}</svg>\n</figure>\n",
             escape(&self.description())
         )
     }
@@ -135,16 +147,21 @@ impl Panel {
         self.ticks
             .iter()
             .map(|tick| {
-                let x = percent(tick.at * layout.axis_percent);
-                // The first label would leave the plot to the left.
+                let x = percent(tick.at);
+                let line = if tick.at == 0.0 {
+                    // Each bar has its own part of this line, clear of the label above it.
+                    String::new()
+                } else {
+                    format!("<line class=\"grid\" x1=\"{x}\" x2=\"{x}\" y1=\"0\" y2=\"{height}\"/>")
+                };
+                // Centred, the first label would leave a plot without a gutter.
                 let anchor = if tick.at == 0.0 && layout.gutter_px == 0.0 {
                     "start"
                 } else {
                     "middle"
                 };
                 format!(
-                    "<line class=\"grid\" x1=\"{x}\" x2=\"{x}\" y1=\"0\" y2=\"{height}\"/>\
-                     <text class=\"tick\" x=\"{x}\" y=\"{baseline}\" \
+                    "{line}<text class=\"tick\" x=\"{x}\" y=\"{baseline}\" \
                      text-anchor=\"{anchor}\">{}</text>\n",
                     escape(&tick.label)
                 )
@@ -177,9 +194,14 @@ impl Bar {
             top + layout.label_px,
             escape(&self.label)
         );
+        svg += &format!(
+            "<line class=\"base\" x1=\"0\" x2=\"0\" y1=\"{}\" y2=\"{}\"/>",
+            bar_top - layout.base_px,
+            bar_top + BAR_PX + layout.base_px
+        );
         let rect = |class: &str, from: f64, to: f64| {
-            let x = percent(from * layout.axis_percent);
-            let width = percent((to - from) * layout.axis_percent);
+            let x = percent(from);
+            let width = percent(to - from);
             format!(
                 "<rect class=\"{class}\" x=\"{x}\" y=\"{bar_top}\" width=\"{width}\" \
                  height=\"{BAR_PX}\"/>"
@@ -195,18 +217,18 @@ impl Bar {
         if end > length {
             svg += &format!(
                 "<line class=\"worst\" x1=\"{}\" x2=\"{}\" y1=\"{middle}\" y2=\"{middle}\"/>",
-                percent(length * layout.axis_percent),
-                percent(end * layout.axis_percent),
+                percent(length),
+                percent(end),
             );
         }
         if self.zero {
             svg += &format!("<circle class=\"zero\" cx=\"0\" cy=\"{middle}\" r=\"4\"/>");
         }
-        svg + &self.texts(layout, bar_top + 11.5, lost, end) + "\n"
+        svg + &self.texts(bar_top + 11.5, lost, end) + "\n"
     }
 
     /// What is written on the bar and after it.
-    fn texts(&self, layout: &Layout, baseline: f64, lost: f64, end: f64) -> String {
+    fn texts(&self, baseline: f64, lost: f64, end: f64) -> String {
         let roomy = lost >= INSIDE_MIN;
         let mut texts = String::new();
         if roomy && !self.inside.is_empty() {
@@ -230,7 +252,7 @@ impl Bar {
         texts
             + &format!(
                 "<text class=\"value\" x=\"{}\" dx=\"{dx}\" y=\"{baseline}\">{}{after}</text>",
-                percent(end * layout.axis_percent),
+                percent(end),
                 escape(&self.value)
             )
     }
@@ -245,6 +267,6 @@ fn unit(length: f64) -> f64 {
     }
 }
 
-fn percent(value: f64) -> String {
-    format!("{value:.2}%")
+fn percent(fraction: f64) -> String {
+    format!("{:.2}%", fraction * 100.0)
 }

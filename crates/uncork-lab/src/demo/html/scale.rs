@@ -2,7 +2,7 @@
 //!
 //! Values that are no numbers lie at the beginning: nothing is drawn for them.
 
-use super::text::figure;
+use super::text::{count, round};
 
 /// A mark on an axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,16 +62,6 @@ impl LogScale {
                 label: round(value),
             })
             .collect()
-    }
-}
-
-/// A round number without the digits that [`figure`] gives to measured values.
-fn round(value: f64) -> String {
-    if value == 0.0 || (0.001..100.0).contains(&value) {
-        // Binary fractions are rounded away.
-        format!("{}", (value * 1e6).round() / 1e6)
-    } else {
-        figure(value)
     }
 }
 
@@ -145,9 +135,9 @@ impl CountScale {
         let powers = std::iter::successors(Some(1_u64), |power| power.checked_mul(10));
         std::iter::once(0)
             .chain(powers.take_while(|power| *power <= self.high))
-            .map(|count| Tick {
-                at: self.fraction(count),
-                label: super::text::count(count),
+            .map(|power| Tick {
+                at: self.fraction(power),
+                label: count(power),
             })
             .collect()
     }

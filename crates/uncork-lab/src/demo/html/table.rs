@@ -29,10 +29,12 @@ pub(super) struct Row {
 }
 
 /// What stands in a column.
-pub(super) enum Cell {
-    Plain(String),
-    /// Tells of a loss. The text says so too: the colour is not the only sign.
-    Lost(String),
+pub(super) struct Cell {
+    text: String,
+    /// Smaller, beneath the text.
+    remark: Option<String>,
+    /// Whether it tells of a loss.
+    lost: bool,
 }
 
 impl Table {
@@ -52,7 +54,7 @@ impl Table {
         // The box takes the focus, so that it scrolls by keyboard too.
         format!(
             "<div class=\"scroll\" role=\"region\" aria-labelledby=\"{id}\" tabindex=\"0\">\n\
-             <table>\n<caption id=\"{id}\">{caption}</caption>\n\
+             <table>\n<caption id=\"{id}\"><span>{caption}</span></caption>\n\
              <thead><tr>{headings}</tr></thead>\n{groups}</table>\n</div>\n"
         )
     }
@@ -73,19 +75,46 @@ impl Row {
     fn html(&self) -> String {
         let class = if self.ours { " class=\"ours\"" } else { "" };
         let name = escape(&self.name);
-        let remark = self.remark.as_ref().map_or_else(String::new, |remark| {
-            format!(" <small>{}</small>", escape(remark))
-        });
+        let remark = small(self.remark.as_deref());
         let cells: String = self.cells.iter().map(Cell::html).collect();
         format!("<tr{class}><th scope=\"row\">{name}{remark}</th>{cells}</tr>\n")
     }
 }
 
 impl Cell {
-    fn html(&self) -> String {
-        match self {
-            Self::Plain(text) => format!("<td>{}</td>", escape(text)),
-            Self::Lost(text) => format!("<td class=\"lost\">{}</td>", escape(text)),
+    pub(super) fn plain(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            remark: None,
+            lost: false,
         }
     }
+
+    /// Tells of a loss, in colour. The words have to say so too.
+    pub(super) fn lost(text: impl Into<String>) -> Self {
+        Self {
+            lost: true,
+            ..Self::plain(text)
+        }
+    }
+
+    pub(super) fn remark(self, remark: impl Into<String>) -> Self {
+        Self {
+            remark: Some(remark.into()),
+            ..self
+        }
+    }
+
+    fn html(&self) -> String {
+        let class = if self.lost { " class=\"lost\"" } else { "" };
+        let text = escape(&self.text);
+        let remark = small(self.remark.as_deref());
+        format!("<td{class}>{text}{remark}</td>")
+    }
+}
+
+fn small(remark: Option<&str>) -> String {
+    remark.map_or_else(String::new, |remark| {
+        format!(" <small>{}</small>", escape(remark))
+    })
 }

@@ -33,20 +33,30 @@ pub(super) fn counted(number: u64, one: &str) -> String {
     format!("{} {one}{plural}", count(number))
 }
 
-/// Three digits that matter, or all that stand before the point.
+/// Two or three digits that matter, or all that stand before the point.
 pub(super) fn figure(value: f64) -> String {
     let size = value.abs();
     let decimals = match size {
         _ if size == 0.0 => return "0".to_owned(),
         _ if size < 0.001 => return "<0.001".to_owned(),
-        _ if size < 0.009_995 => 5,
-        _ if size < 0.099_95 => 4,
+        _ if size < 0.009_95 => 4,
         _ if size < 0.999_5 => 3,
         _ if size < 9.995 => 2,
         _ if size < 99.95 => 1,
         _ => 0,
     };
     fixed(value, decimals)
+}
+
+/// A round number, as it was set or as an axis has it: without the digits that [`figure`] gives
+/// to measured values.
+pub(super) fn round(value: f64) -> String {
+    if value == 0.0 || (0.001..100.0).contains(&value) {
+        // Binary fractions are rounded away.
+        format!("{}", (value * 1e6).round() / 1e6)
+    } else {
+        figure(value)
+    }
 }
 
 /// A number with so many decimals.
@@ -142,8 +152,8 @@ mod tests {
             (0.0, "0"),
             (-0.0, "0"),
             (0.000_4, "<0.001"),
-            (0.004_321, "0.00432"),
-            (0.033_333, "0.0333"),
+            (0.004_321, "0.0043"),
+            (0.033_333, "0.033"),
             (0.105, "0.105"),
             (0.999_6, "1.00"),
             (9.996, "10.0"),
@@ -158,6 +168,20 @@ mod tests {
             (f64::NEG_INFINITY, "–"),
         ] {
             assert_eq!(figure(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn round_numbers_have_no_more_digits() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (0.1 + 0.2, "0.3"),
+            (20.0, "20"),
+            (1_000.0, "1,000"),
+            (1e-9, "<0.001"),
+            (f64::NAN, "–"),
+        ] {
+            assert_eq!(round(value), expected);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::plot::{Bar, Labels, Panel};
 use super::scale::{CountScale, LinearScale};
 use super::table::{Cell, Group, Row, Table};
-use super::text::{count, counted, duration_us, figure, size};
+use super::text::{count, counted, duration_us, fixed, size, times};
 use crate::demo::{WebRow, WebStory};
 use crate::web::WebManner;
 
@@ -16,7 +16,7 @@ const COLUMNS: &[&str] = &[
     "Against the least",
     "System calls",
     "CPU µs",
-    "Latency",
+    "Latency µs",
 ];
 
 /// The whole section.
@@ -41,7 +41,7 @@ pub(super) fn section(story: &WebStory) -> String {
            <p class=\"key\"><span><i class=\"lost\"></i>too many</span> \
            <span><i class=\"line\"></i>to the worst response</span> \
            <span><i class=\"ring\"></i>exact</span></p>\n\
-           <p class=\"scale\">Logarithmic from zero, one scale for all sizes.</p>\n\
+           <p class=\"scale\">Lengths grow with the logarithm, zero is zero; one scale for all sizes.</p>\n\
            <div class=\"panels\">\n"
         + &segments
         + "</div>\n<h3>Latency</h3>\n\
@@ -91,6 +91,7 @@ fn segments(sizes: &[Size<'_>]) -> String {
         .map(|size| {
             let panel = Panel {
                 id: format!("segments-{}", size.body_bytes),
+                topic: "Segments beyond the least".to_owned(),
                 title: self::size(size.body_bytes),
                 note: format!("needs {}", counted(size.least(), "segment")),
                 labels: Labels::Beside,
@@ -138,6 +139,7 @@ fn latencies(sizes: &[Size<'_>]) -> String {
             let quickest = quickest(size);
             let panel = Panel {
                 id: format!("latency-{}", size.body_bytes),
+                topic: "Latency".to_owned(),
                 title: self::size(size.body_bytes),
                 note: String::new(),
                 labels: Labels::Beside,
@@ -198,38 +200,43 @@ fn table(sizes: &[Size<'_>]) -> Table {
 }
 
 fn table_row(row: &WebRow, quickest_us: f64) -> Row {
-    let latency = duration_us(row.latency_us);
+    let latency = micros(row.latency_us);
     Row {
         name: row.manner.name().to_owned(),
         remark: None,
         ours: row.manner == WebManner::Uncork,
         cells: vec![
-            Cell::Plain(count(row.segments)),
+            Cell::plain(count(row.segments)),
             against_least(row),
-            Cell::Plain(count(row.system_calls)),
-            Cell::Plain(figure(row.cpu_us)),
+            Cell::plain(count(row.system_calls)),
+            Cell::plain(micros(row.cpu_us)),
             if is_slow(row, quickest_us) {
-                Cell::Lost(format!("{latency}, slow"))
+                let factor = times(row.latency_us / quickest_us);
+                Cell::lost(latency).remark(format!("{factor} the quickest"))
             } else {
-                Cell::Plain(latency)
+                Cell::plain(latency)
             },
         ],
     }
 }
 
+/// Microseconds as their column shows them: parts of one matter only where they are few.
+fn micros(value: f64) -> String {
+    fixed(value, usize::from(value.abs() < 99.95))
+}
+
 /// The excess in words.
 fn against_least(row: &WebRow) -> Cell {
     let worst = worst_excess(row);
+    let at_worst = format!("at worst {}", count(worst));
     match excess(row) {
-        None => Cell::Plain("not counted".to_owned()),
-        Some(0) if worst == 0 => Cell::Plain("exact".to_owned()),
-        Some(0) => Cell::Lost(format!("exact, at worst {} too many", count(worst))),
-        Some(excess) if worst > excess => Cell::Lost(format!(
-            "{} too many, at worst {}",
-            count(excess),
-            count(worst)
-        )),
-        Some(excess) => Cell::Lost(format!("{} too many", count(excess))),
+        None => Cell::plain("not counted"),
+        Some(0) if worst == 0 => Cell::plain("exact"),
+        Some(0) => Cell::lost("exact").remark(format!("{at_worst} too many")),
+        Some(excess) if worst > excess => {
+            Cell::lost(format!("{} too many", count(excess))).remark(at_worst)
+        }
+        Some(excess) => Cell::lost(format!("{} too many", count(excess))),
     }
 }
 
