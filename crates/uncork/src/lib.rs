@@ -59,7 +59,10 @@ mod options;
 pub mod plan;
 mod run;
 mod sender;
-#[expect(unsafe_code, reason = "the one place for raw system calls")]
+#[cfg_attr(
+    any(target_os = "linux", target_os = "macos", target_os = "freebsd"),
+    expect(unsafe_code, reason = "the one place for raw system calls")
+)]
 mod sys;
 #[cfg(target_os = "linux")]
 mod tcp_info;
