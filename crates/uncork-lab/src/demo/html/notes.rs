@@ -21,10 +21,15 @@ pub(super) fn section(report: &DemoReport) -> String {
          larger.</li>\n\
          <li>Segments are those with data that the sender’s kernel counted. Loopback carries \
          segments of up to 64 KB; “real segments” are cut to what a common network carries, \
-         about 1,436 bytes each. The web rows used segments of {segment_bytes} bytes.</li>\n\
+         about 1,436 bytes each. With those a mail of more than one segment escapes the hold, \
+         because two full segments are acknowledged at once. The web rows used segments of \
+         {segment_bytes} bytes, and segments sent again are not counted there.</li>\n\
          <li>The link of {round_trip} ms is emulated in user space. It delays data, but not \
          ACKs, which the kernel returns at once. So it shows what waiting for answers costs, \
-         and not how long a real link would hold a segment.</li>\n\
+         and not how long a real link would hold a segment. Behind it the server wrote its \
+         answers in one piece; the one on loopback is as careless as the naive client.</li>\n\
+         <li>Mail was read from and stored in memory where the system has a file system \
+         there: this is about sockets, not disks.</li>\n\
          <li>The web client reads as fast as it can. With a slow reader the room that it has left \
          cuts segments too, whatever the sender does.</li>\n\
          <li>CPU is the time of the sending thread. On loopback it includes what the kernel \
@@ -77,8 +82,8 @@ algorithm, or with NODELAY without it.</dd>\n\
 <dt>cork</dt>\n\
 <dd>The same between <code>TCP_CORK</code> on and off: exact, for two more system calls.</dd>\n\
 <dt>MSG_MORE</dt>\n\
-<dd>The header is sent with the remark that more follows: exact only while the send buffer \
-takes the whole file.</dd>\n\
+<dd>The header is sent with the remark that more follows: exact only up to 64 KiB, which \
+<code>sendfile</code> takes in one go.</dd>\n\
 <dt>uncork</dt>\n\
 <dd>The library picks the cheapest of these ways that is exact for the message at hand.</dd>\n\
 </dl>\n";
