@@ -53,6 +53,7 @@
 //! Where every message is already one `write` of a buffer in memory, NODELAY is all you need.
 
 mod burst;
+mod draft;
 mod error;
 mod message;
 mod options;
@@ -70,11 +71,12 @@ mod tcp_info;
 pub mod tokio;
 
 pub use burst::{BURST_BUFFER_BYTES, Burst};
+pub use draft::Draft;
 pub use error::SendError;
 pub use message::Message;
 pub use options::{BACKLOG_DEFAULT, ListenOptions, quickack, set_unsent_limit};
 pub use run::Counts;
-pub use sender::{Draft, Sender};
+pub use sender::Sender;
 pub use sys::TcpSocket;
 #[cfg(target_os = "linux")]
 pub use tcp_info::TcpInfo;
