@@ -5,19 +5,32 @@
 
 mod import;
 mod result;
+mod segments;
 
 use anyhow::Result;
 use clap::Subcommand;
+
+use crate::command::{cargo, step};
 
 /// What can be measured. A new bench is a module, a variant here, and an arm in [`run`].
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// Import a Maildir into a real Dovecot: uncork and other importers.
     Import(import::Arguments),
+    /// Send a header and a file in five manners: segments, system calls, CPU.
+    Segments(segments::Arguments),
 }
 
+/// Runs a bench, in a release build: `cargo xtask` itself is a debug build, which would measure
+/// the lab's own bounds checks.
 pub(crate) fn run(bench: &Bench) -> Result<()> {
+    if cfg!(debug_assertions) {
+        let arguments = std::env::args_os().skip(1);
+        let mut again = cargo(&["run", "--quiet", "--release", "--package", "xtask", "--"]);
+        return step(again.args(arguments));
+    }
     match bench {
         Bench::Import(arguments) => import::run(arguments),
+        Bench::Segments(arguments) => segments::run(arguments),
     }
 }

@@ -12,15 +12,17 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use socket2::SockRef;
-use uncork::{SendError, Sender, TcpInfo};
+use uncork::plan::SENDFILE_CAP_BYTES;
+use uncork::{Sender, TcpInfo};
 
 use crate::place::Place;
 
 /// Length of the header: what a static server sends with validators.
 pub const HEAD_BYTES: usize = 300;
 
-/// Most bytes one `sendfile` of the manners that are not uncork's asks for.
-const SENDFILE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// Most bytes one `sendfile` of the manners that are not uncork's asks for: as many as
+/// uncork's, so that the calls compare.
+pub const SENDFILE_BYTES_MAX: u64 = SENDFILE_CAP_BYTES as u64;
 
 /// Bytes the client takes with one call.
 const READ_BYTES: usize = 256 * 1024;
@@ -90,10 +92,28 @@ pub fn measure(
     body_bytes: u64,
     rounds: usize,
 ) -> io::Result<Measured> {
+    measure_capped(place, manner, file, body_bytes, rounds, SENDFILE_BYTES_MAX)
+}
+
+/// [`measure`] with another bound on one `sendfile` call; [`WebManner::Uncork`] keeps its own.
+///
+/// # Errors
+/// What the sockets or the file say.
+pub fn measure_capped(
+    place: &Place,
+    manner: WebManner,
+    file: &File,
+    body_bytes: u64,
+    rounds: usize,
+    sendfile_bytes_max: u64,
+) -> io::Result<Measured> {
     let (server, mut client) = place.connect()?;
     let total_bytes = HEAD_BYTES as u64 + body_bytes;
     std::thread::scope(|scope| {
-        let serving = scope.spawn(move || serve(server, manner, file, body_bytes, rounds + 1));
+        let serving = scope.spawn(move || {
+            let server = Server::new(server, manner, sendfile_bytes_max)?;
+            serve(server, file, body_bytes, rounds + 1)
+        });
         let mut buffer = vec![0; READ_BYTES];
         // A fast reader: bytes are counted but not copied (`MSG_TRUNC`, tcp(7)). With a slower
         // one the receive window cuts segments too. Its buffer is left to the kernel's tuning,
@@ -148,15 +168,8 @@ struct Served {
 }
 
 /// The server's side: waits for each request, sends, and counts.
-fn serve(
-    stream: TcpStream,
-    manner: WebManner,
-    file: &File,
-    body_bytes: u64,
-    rounds: usize,
-) -> io::Result<Served> {
+fn serve(mut server: Server, file: &File, body_bytes: u64, rounds: usize) -> io::Result<Served> {
     let head = [b'h'; HEAD_BYTES];
-    let mut server = Server::new(stream, manner)?;
     let segment_bytes = TcpInfo::of(server.stream())?.send_segment_bytes;
     let mut responses = Vec::with_capacity(rounds);
     let mut request = [0];
@@ -183,74 +196,84 @@ fn serve(
 
 /// A connection and the manner in which it is served.
 enum Server {
-    Plain(TcpStream, WebManner),
+    Plain {
+        stream: TcpStream,
+        manner: WebManner,
+        sendfile_bytes_max: u64,
+    },
     Uncork(Sender<TcpStream>),
 }
 
 impl Server {
-    fn new(stream: TcpStream, manner: WebManner) -> io::Result<Self> {
+    fn new(stream: TcpStream, manner: WebManner, sendfile_bytes_max: u64) -> io::Result<Self> {
         // Accepted sockets inherit NODELAY from the lab's listener.
         stream.set_nodelay(manner != WebManner::TwoWrites)?;
         Ok(match manner {
             WebManner::Uncork => Server::Uncork(Sender::new(stream)?),
-            _ => Server::Plain(stream, manner),
+            _ => Server::Plain {
+                stream,
+                manner,
+                sendfile_bytes_max,
+            },
         })
     }
 
     fn stream(&self) -> &TcpStream {
         match self {
-            Server::Plain(stream, _) => stream,
+            Server::Plain { stream, .. } => stream,
             Server::Uncork(sender) => sender.get_ref(),
         }
     }
 
     /// Sends one response; returns the number of system calls it took.
     fn send(&mut self, head: &[u8], file: &File, body_bytes: u64) -> io::Result<u64> {
-        match self {
+        let (mut stream, manner, sendfile_bytes_max) = match self {
             Server::Uncork(sender) => {
                 let before = sender.counts().system_calls;
-                let sent = sender
-                    .message()
-                    .bytes(head)
-                    .file(file, 0..body_bytes)
-                    .send();
-                sent.map_err(SendError::into)
-                    .map(|()| sender.counts().system_calls - before)
+                let message = sender.message().bytes(head).file(file, 0..body_bytes);
+                message.send()?;
+                return Ok(sender.counts().system_calls - before);
             }
-            Server::Plain(stream, WebManner::Cork) => {
-                let mut stream = &*stream;
-                let socket = SockRef::from(stream);
+            Server::Plain {
+                stream,
+                manner,
+                sendfile_bytes_max,
+            } => (&*stream, *manner, *sendfile_bytes_max),
+        };
+        let socket = SockRef::from(stream);
+        match manner {
+            WebManner::Cork => {
                 socket.set_tcp_cork(true)?;
                 stream.write_all(head)?;
-                let calls = send_file(stream, file, body_bytes)?;
+                let calls = send_file(stream, file, body_bytes, sendfile_bytes_max)?;
                 socket.set_tcp_cork(false)?;
                 Ok(calls + 3)
             }
-            Server::Plain(stream, WebManner::MsgMore) => {
-                let slices = [IoSlice::new(head)];
+            WebManner::MsgMore => {
                 let flags = SendFlags::NOSIGNAL | SendFlags::MORE;
-                sendmsg(
-                    &*stream,
-                    &slices,
-                    &mut SendAncillaryBuffer::default(),
-                    flags,
-                )?;
-                Ok(1 + send_file(stream, file, body_bytes)?)
+                let head = [IoSlice::new(head)];
+                sendmsg(stream, &head, &mut SendAncillaryBuffer::default(), flags)?;
+                Ok(1 + send_file(stream, file, body_bytes, sendfile_bytes_max)?)
             }
-            Server::Plain(stream, _) => {
+            WebManner::TwoWrites | WebManner::TwoWritesNoDelay | WebManner::Uncork => {
                 stream.write_all(head)?;
-                Ok(1 + send_file(stream, file, body_bytes)?)
+                Ok(1 + send_file(stream, file, body_bytes, sendfile_bytes_max)?)
             }
         }
     }
 }
 
 /// `sendfile` until all has left; returns the number of calls.
-fn send_file(stream: &TcpStream, file: &File, body_bytes: u64) -> io::Result<u64> {
+fn send_file(
+    stream: &TcpStream,
+    file: &File,
+    body_bytes: u64,
+    sendfile_bytes_max: u64,
+) -> io::Result<u64> {
     let mut offset = 0;
     let mut calls = 0;
     while offset < body_bytes {
-        let rest = (body_bytes - offset).min(SENDFILE_BYTES_MAX);
+        let rest = (body_bytes - offset).min(sendfile_bytes_max);
         let count = usize::try_from(rest).map_err(io::Error::other)?;
         calls += 1;
         if rustix::fs::sendfile(stream, file, Some(&mut offset), count)? == 0 {

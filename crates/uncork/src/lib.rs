@@ -53,13 +53,17 @@
 //! Where every message is already one `write` of a buffer in memory, NODELAY is all you need.
 
 mod burst;
+mod draft;
 mod error;
 mod message;
 mod options;
 pub mod plan;
 mod run;
 mod sender;
-#[expect(unsafe_code, reason = "the one place for raw system calls")]
+#[cfg_attr(
+    any(target_os = "linux", target_os = "macos", target_os = "freebsd"),
+    expect(unsafe_code, reason = "the one place for raw system calls")
+)]
 mod sys;
 #[cfg(target_os = "linux")]
 mod tcp_info;
@@ -67,11 +71,12 @@ mod tcp_info;
 pub mod tokio;
 
 pub use burst::{BURST_BUFFER_BYTES, Burst};
+pub use draft::Draft;
 pub use error::SendError;
 pub use message::Message;
 pub use options::{BACKLOG_DEFAULT, ListenOptions, quickack, set_unsent_limit};
 pub use run::Counts;
-pub use sender::{Draft, Sender};
+pub use sender::Sender;
 pub use sys::TcpSocket;
 #[cfg(target_os = "linux")]
 pub use tcp_info::TcpInfo;

@@ -4,7 +4,9 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+#[cfg(unix)]
+use socket2::SockRef;
+use socket2::{Domain, Protocol, Socket, Type};
 
 #[cfg(target_os = "linux")]
 use crate::sys;
@@ -38,12 +40,12 @@ pub fn quickack<S: TcpSocket>(socket: &S) -> io::Result<()> {
 /// of more wake-ups.
 ///
 /// # Errors
-/// What the kernel says; `Unsupported` where there is no such option.
+/// `Unsupported` outside Linux; what the kernel says where this is no TCP socket.
 #[doc(alias = "TCP_NOTSENT_LOWAT")]
 pub fn set_unsent_limit<S: TcpSocket>(socket: &S, bytes: u32) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    #[cfg(target_os = "linux")]
     return SockRef::from(socket).set_tcp_notsent_lowat(bytes);
-    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    #[cfg(not(target_os = "linux"))]
     {
         let _ = (socket, bytes);
         Err(io::ErrorKind::Unsupported.into())

@@ -5,6 +5,7 @@ use std::io;
 use socket2::SockRef;
 
 use crate::burst::Burst;
+use crate::draft::Draft;
 use crate::message::Message;
 use crate::plan::StreamFacts;
 use crate::run::{Counts, Run, State, Step, Stop, Wire};
@@ -81,11 +82,8 @@ impl<S: TcpSocket> Sender<S> {
     }
 
     /// Begins a message that ends with [`Draft::send`].
-    pub fn message<'a>(&mut self) -> Draft<'_, 'a, S> {
-        Draft {
-            sender: self,
-            message: Message::new(),
-        }
+    pub fn message<'a>(&mut self) -> Draft<'_, 'a, Self> {
+        Draft::new(self)
     }
 
     /// Begins a message whose size is not known: what is written into it leaves in full
@@ -118,27 +116,7 @@ impl<S: TcpSocket> Sender<S> {
     }
 }
 
-/// A message being put together for one sender.
-#[derive(Debug)]
-#[must_use = "a draft does nothing until it is sent"]
-pub struct Draft<'s, 'a, S> {
-    sender: &'s mut Sender<S>,
-    message: Message<'a>,
-}
-
-impl<'a, S: TcpSocket> Draft<'_, 'a, S> {
-    /// Appends bytes that are in memory.
-    pub fn bytes(mut self, bytes: &'a [u8]) -> Self {
-        self.message = self.message.bytes(bytes);
-        self
-    }
-
-    /// Appends a range of an open file; see [`Message::file`].
-    pub fn file(mut self, file: &'a std::fs::File, range: std::ops::Range<u64>) -> Self {
-        self.message = self.message.file(file, range);
-        self
-    }
-
+impl<S: TcpSocket> Draft<'_, '_, Sender<S>> {
     /// Sends it.
     ///
     /// # Errors

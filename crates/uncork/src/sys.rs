@@ -5,6 +5,10 @@
 //! | Linux | `TCP_CORK`, `MSG_MORE` | `sendfile` | yes |
 //! | macOS, FreeBSD | `TCP_NOPUSH` | their `sendfile` | no: type-checked only |
 //! | others | – | a copy | no: type-checked only |
+//!
+//! To type-check the others: `rustup target add x86_64-unknown-freebsd`, then `cargo check -p
+//! uncork --features tokio --target x86_64-unknown-freebsd`. Done for FreeBSD, NetBSD, macOS and
+//! Windows.
 
 #[cfg(any(target_os = "macos", target_os = "freebsd"))]
 mod bsd;
@@ -43,6 +47,7 @@ impl<T: std::os::windows::io::AsSocket> TcpSocket for T {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ready {
     /// The socket is non-blocking, and takes bytes again.
+    #[cfg_attr(windows, expect(dead_code, reason = "nothing there tells it"))]
     Writable,
     /// The socket blocks, so `SO_SNDTIMEO` has run out.
     TimedOut,

@@ -9,6 +9,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::SendError;
 use crate::burst::OpenBurst;
+use crate::draft::Draft;
 use crate::message::{Message, Part};
 use crate::plan::{SENDFILE_CAP_BYTES, StreamFacts, Tail};
 use crate::run::{Counts, Run, State, Step, Stop};
@@ -111,11 +112,8 @@ impl<S: AsTcpStream> Sender<S> {
     }
 
     /// Begins a message that ends with [`Draft::send`].
-    pub fn message<'a>(&mut self) -> Draft<'_, 'a, S> {
-        Draft {
-            sender: self,
-            message: Message::new(),
-        }
+    pub fn message<'a>(&mut self) -> Draft<'_, 'a, Self> {
+        Draft::new(self)
     }
 
     /// Begins a message whose size is not known; see [`crate::Sender::burst`].
@@ -149,29 +147,9 @@ impl<S: AsTcpStream> Sender<S> {
     }
 }
 
-/// A message being put together for one sender.
-#[derive(Debug)]
-#[must_use = "a draft does nothing until it is sent"]
-pub struct Draft<'s, 'a, S> {
-    sender: &'s mut Sender<S>,
-    message: Message<'a>,
-}
-
-impl<'a, S: AsTcpStream> Draft<'_, 'a, S> {
-    /// Appends bytes that are in memory.
-    pub fn bytes(mut self, bytes: &'a [u8]) -> Self {
-        self.message = self.message.bytes(bytes);
-        self
-    }
-
-    /// Appends a range of an open file; see [`Message::file`]. A file that is not in the page
-    /// cache is read while it is sent, and blocks the thread for that long.
-    pub fn file(mut self, file: &'a std::fs::File, range: std::ops::Range<u64>) -> Self {
-        self.message = self.message.file(file, range);
-        self
-    }
-
-    /// Sends it.
+impl<S: AsTcpStream> Draft<'_, '_, Sender<S>> {
+    /// Sends it. A file that is not in the page cache is read meanwhile, and blocks the thread
+    /// for that long.
     ///
     /// # Errors
     /// See [`SendError`].

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use socket2::SockRef;
 
@@ -44,7 +44,7 @@ impl Wire for Tcp<'_> {
                 Err(_) if sent_bytes > 0 => return Ok(sent_bytes),
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EINTR) => {}
-                    Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOTSUP) => {
+                    Some(libc::EINVAL | libc::EOPNOTSUPP) => {
                         return Err(io::ErrorKind::Unsupported.into());
                     }
                     _ => return Err(error),

@@ -128,7 +128,7 @@ fn a_dropped_burst_leaves_and_uncorks() {
 }
 
 #[test]
-fn a_panic_within_a_burst_uncorks() {
+fn a_panic_within_a_burst_uncorks_and_cuts_it() {
     let (stream, reader) = pair();
     let reader = read_all(reader, Pace::Fast);
     let bytes = pattern(3 * BURST_BUFFER_BYTES);
@@ -142,8 +142,26 @@ fn a_panic_within_a_burst_uncorks() {
     }));
     assert!(unwound.is_err());
     assert_nothing_held(&stream);
+    let next = sender.send([&b"next"[..]]);
+    assert!(matches!(next, Err(uncork::SendError::Incomplete { .. })));
     drop(stream);
     assert_same(&reader.join().unwrap(), &[&bytes[..], b"rest"].concat());
+}
+
+#[test]
+fn a_forgotten_cork_comes_off_with_the_next_message() {
+    let (stream, reader) = pair();
+    let reader = read_all(reader, Pace::Fast);
+    let bytes = pattern(3 * BURST_BUFFER_BYTES);
+    let mut sender = Sender::new(&stream).unwrap();
+    let mut burst = sender.burst().unwrap();
+    burst.write_all(&bytes).unwrap();
+    std::mem::forget(burst);
+    assert!(is_corked(&stream));
+    sender.send([&b"next"[..]]).unwrap();
+    assert_nothing_held(&stream);
+    drop(stream);
+    assert_same(&reader.join().unwrap(), &[&bytes[..], b"next"].concat());
 }
 
 #[test]
