@@ -1,1 +1,21 @@
-//! Integration tests.
+//! The program `uncork`, run as a process.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests: a panic is how they fail"
+)]
+
+#[path = "cli/demo.rs"]
+mod demo;
+#[path = "cli/far_side.rs"]
+mod far_side;
+#[path = "cli/help.rs"]
+mod help;
+#[path = "cli/import.rs"]
+mod import;
+#[path = "cli/password.rs"]
+mod password;
+#[path = "cli/support.rs"]
+mod support;
+#[path = "cli/usage.rs"]
+mod usage;

@@ -1,0 +1,41 @@
+//! Help that can be read without the manual.
+
+use crate::support::{run, uncork};
+
+#[test]
+fn every_verb_has_examples() {
+    let general = run(uncork().arg("--help")).with(0);
+    for verb in ["import", "demo"] {
+        assert!(general.stdout.contains(verb), "{}", general.stdout);
+        for asked in [[verb, "--help"], ["help", verb]] {
+            let help = run(uncork().args(asked)).with(0);
+            assert_eq!(help.stderr, "");
+            assert!(help.stdout.contains("Examples:"), "{}", help.stdout);
+            let example = format!("uncork {verb}");
+            let (_, examples) = help.stdout.split_once("Examples:").unwrap();
+            assert!(examples.contains(&example), "{examples}");
+            for option in ["--json", "--quiet"] {
+                assert!(help.stdout.contains(option), "{}", help.stdout);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_help_of_import_tells_of_the_password() {
+    let help = run(uncork().args(["import", "--help"])).with(0).stdout;
+    for words in [
+        "UNCORK_PASSWORD",
+        "--password-file",
+        "--password-command",
+        "--allow-plaintext",
+    ] {
+        assert!(help.contains(words), "no {words} in {help}");
+    }
+}
+
+#[test]
+fn the_version() {
+    let version = run(uncork().arg("--version")).with(0).stdout;
+    assert_eq!(version, format!("uncork {}\n", env!("CARGO_PKG_VERSION")));
+}

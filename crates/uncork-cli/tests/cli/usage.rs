@@ -1,0 +1,187 @@
+//! What is wrong with the call is said before anything is done.
+
+use std::fs;
+use std::net::{TcpListener, UdpSocket};
+use std::path::Path;
+
+use crate::support::{Lab, Ordinary, PASSWORD, forbid, import, mails, run, uncork};
+
+const NOWHERE: &str = "imap://ada@127.0.0.1:1/";
+
+#[test]
+fn sources_that_hold_no_mail() {
+    let root = tempfile::tempdir().unwrap();
+    let path = |name: &str| root.path().join(name);
+    for folder in ["empty", "photos", "maildir/cur", "maildir/new"] {
+        fs::create_dir_all(path(folder)).unwrap();
+    }
+    fs::write(path("photos/1.jpg"), "x").unwrap();
+    fs::write(path("mbox"), "From x\n").unwrap();
+    for (name, why) in [
+        ("missing", "can't be read"),
+        ("empty", "holds no mail"),
+        ("photos", "holds no mail"),
+        ("maildir", "is empty"),
+        ("mbox", "is a file"),
+    ] {
+        for json in [&["--json"][..], &[]] {
+            let ended = run(import(&path(name), NOWHERE).args(json)).with(2);
+            let ended = ended.says(&["uncork: ", path(name).to_str().unwrap(), why]);
+            assert_eq!(ended.stdout, "");
+            assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn what_may_not_be_read() {
+    let user = Ordinary::new();
+    let closed = user.folder("closed");
+    forbid(&closed);
+    let mut command = user.uncork();
+    command.args(["import", closed.to_str().unwrap(), NOWHERE]);
+    let ended = run(command.env("UNCORK_PASSWORD", PASSWORD)).with(4);
+    ended.says(&[closed.to_str().unwrap(), "Permission denied"]);
+
+    // One mail that may not be read is a loss among others.
+    let mixed = user.folder("mixed");
+    for name in ["0.eml", "1.eml"] {
+        fs::write(mixed.join(name), "Subject: x\r\n\r\nx\r\n").unwrap();
+    }
+    forbid(&mixed.join("0.eml"));
+    let lab = Lab::careful();
+    let mut command = user.uncork();
+    command.args(["import", mixed.to_str().unwrap(), &lab.url("")]);
+    let ended = run(command.env("UNCORK_PASSWORD", PASSWORD)).with(1);
+    assert!(
+        ended.stdout.contains("0.eml: Permission denied"),
+        "{}",
+        ended.stdout
+    );
+    assert_eq!(lab.server.stored(), 1);
+
+    let secret = user.folder("secret").join("password");
+    fs::write(&secret, PASSWORD).unwrap();
+    forbid(&secret);
+    let mut command = user.uncork();
+    command.args([
+        "import",
+        mixed.to_str().unwrap(),
+        NOWHERE,
+        "--password-file",
+    ]);
+    let ended = run(command.arg(&secret)).with(4);
+    ended.says(&[secret.to_str().unwrap(), "Permission denied"]);
+}
+
+#[test]
+fn urls_that_name_no_folder() {
+    let source = mails(1);
+    for (url, why) in [
+        ("localhost", "no URL"),
+        ("imap://", "no host"),
+        ("imap:///x", "no host"),
+        ("imap://localhost/", "no user"),
+        ("imap://ada@localhost:99999/", "no URL"),
+        ("imaps://ada@localhost/", "TLS"),
+        ("pop3://ada@localhost/", "pop3"),
+        ("imap://ada@localhost/a%00b", "folder"),
+        ("imap://ada@localhost/a%ffb", "folder"),
+        ("imap://ada@localhost/What?", "%3F"),
+        ("imap://ada@localhost/C#", "%23"),
+    ] {
+        let ended = run(&mut import(source.path(), url))
+            .with(2)
+            .says(&["uncork: ", why]);
+        assert_eq!(ended.stdout, "", "{url}");
+    }
+}
+
+/// `run` looks for the password in everything.
+#[test]
+fn a_password_in_the_url() {
+    let source = mails(1);
+    for url in [
+        format!("imap://ada:{PASSWORD}@localhost/"),
+        format!("imaps://ada:{PASSWORD}@localhost/"),
+        format!("imap://ada:{PASSWORD}@localhost:99999/"),
+        format!("imap://ada:{PASSWORD}@/x"),
+        format!("//ada:{PASSWORD}@localhost/"),
+        format!("ada:{PASSWORD}@localhost"),
+    ] {
+        run(&mut import(source.path(), &url)).with(2);
+    }
+    let url = format!("imap://ada:{PASSWORD}@localhost/");
+    let ended = run(&mut import(source.path(), &url));
+    ended.says(&["UNCORK_PASSWORD", "--password-file", "--password-command"]);
+}
+
+#[test]
+fn arguments_that_do_not_fit() {
+    for arguments in [
+        &[][..],
+        &["no-such-verb"],
+        &["import"],
+        &["import", "."],
+        &["import", ".", NOWHERE, "extra"],
+        &["import", ".", NOWHERE, "--no-such-option"],
+        &[
+            "import",
+            ".",
+            NOWHERE,
+            "--password-file",
+            "x",
+            "--password-command",
+            "y",
+        ],
+        &["demo", "--messages", "0"],
+        &["demo", "--messages", "many"],
+        &["demo", "extra"],
+    ] {
+        let ended = run(uncork().args(arguments)).with(2);
+        assert_eq!(ended.stdout, "", "{arguments:?}");
+        assert!(!ended.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+/// 192.0.2.1 is of the net for examples (RFC 5737).
+#[test]
+fn no_password_crosses_a_network_unasked() {
+    let source = mails(1);
+    let refused = |url: &str| {
+        let ended = run(&mut import(source.path(), url)).with(2);
+        let ended = ended.says(&["in the clear", "--allow-plaintext"]);
+        assert!(!ended.stderr.contains("no connection"), "{}", ended.stderr);
+    };
+    refused("imap://ada@192.0.2.1/");
+    refused("imap://ada@[2001:db8::1]/");
+    // This machine's own address on a network, if it has one: whoever connects would be seen.
+    // connect(2) on a UDP socket sends nothing.
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let own = socket
+        .connect("192.0.2.1:9")
+        .and_then(|()| socket.local_addr());
+    let Some(own) = own.ok().filter(|own| !own.ip().is_loopback()) else {
+        return;
+    };
+    let listener = TcpListener::bind((own.ip(), 0)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("imap://ada@{}/", listener.local_addr().unwrap());
+    refused(&url);
+    let nobody = listener.accept().unwrap_err();
+    assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock);
+    // Where it is asked for, it connects: it is the address that was refused.
+    let peer = std::thread::spawn(move || {
+        listener.set_nonblocking(false).unwrap();
+        drop(listener.accept().unwrap());
+    });
+    run(import(source.path(), &url).arg("--allow-plaintext")).with(3);
+    peer.join().unwrap();
+}
+
+#[test]
+fn the_source_is_looked_at_before_the_server() {
+    let lab = Lab::careful();
+    run(&mut import(Path::new("/nonexistent"), &lab.url(""))).with(2);
+    assert_eq!(lab.server.connections(), 0);
+}
