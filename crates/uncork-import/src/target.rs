@@ -23,11 +23,9 @@ pub struct Target {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// No URL at all.
-    #[error("`{url}` is no URL: write imap://user@host[:port][/folder]")]
+    /// No URL at all. It is not repeated: there may be a password in it.
+    #[error("this is no URL of a server: write imap://user@host[:port][/folder]")]
     NotAUrl {
-        /// What was given.
-        url: String,
         /// What the parser said.
         source: url::ParseError,
     },
@@ -76,10 +74,7 @@ impl Target {
     /// # Errors
     /// See [`TargetError`].
     pub fn parse(text: &str) -> Result<Self, TargetError> {
-        let url = Url::parse(text).map_err(|source| TargetError::NotAUrl {
-            url: text.to_owned(),
-            source,
-        })?;
+        let url = Url::parse(text).map_err(|source| TargetError::NotAUrl { source })?;
         match url.scheme() {
             "imap" => {}
             "imaps" => return Err(TargetError::Tls),
@@ -166,6 +161,8 @@ mod tests {
     #[test]
     fn no_error_shows_a_password() {
         let error = Target::parse("imap://a:secret@h/").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("secret"));
+        let error = Target::parse("imap://a:secret@h:99999/").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("secret"));
     }
 }

@@ -2,10 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 
 use uncork_lab::imap::{Fault, Personality};
 
-use crate::support::{Lab, PASSWORD, import, mails, run, uncork};
+use crate::support::{Lab, import, mails, run};
 
 #[test]
 fn nobody_listens() {
@@ -102,21 +104,14 @@ fn a_server_that_goes_in_the_middle() {
 #[test]
 fn an_output_that_is_closed() {
     let (source, lab) = (mails(1), Lab::careful());
-    let mut command = uncork();
-    command.args([
-        "import",
-        source.path().to_str().unwrap(),
-        &lab.url(""),
-        "--json",
-    ]);
-    let mut child = command
-        .env("UNCORK_PASSWORD", PASSWORD)
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
+    let (reader, writer) = UnixStream::pair().unwrap();
+    drop(reader);
+    let mut command = import(source.path(), &lab.url(""));
+    let ended = command
+        .arg("--json")
+        .stdout(OwnedFd::from(writer))
+        .output()
         .unwrap();
-    drop(child.stdout.take());
-    let ended = child.wait_with_output().unwrap();
     assert_ne!(ended.status.code(), Some(0));
     let stderr = String::from_utf8(ended.stderr).unwrap();
     assert!(
