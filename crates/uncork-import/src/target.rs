@@ -47,6 +47,9 @@ pub enum TargetError {
         /// `user` or `host`.
         part: &'static str,
     },
+    /// A `?` or `#`, behind which the folder's name would be lost.
+    #[error("the URL has a `?` or `#`: where the folder's name has one, write %3F or %23")]
+    QueryOrFragment,
     /// A password in the URL would be seen in the process list and the shell's history.
     #[error(
         "a password does not belong into the URL, where the process list shows it: put it into \
@@ -86,6 +89,9 @@ impl Target {
         }
         if url.password().is_some() {
             return Err(TargetError::Password);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(TargetError::QueryOrFragment);
         }
         let host = url.host_str().filter(|host| !host.is_empty());
         let host = host.ok_or(TargetError::Missing { part: "host" })?;
@@ -154,6 +160,9 @@ mod tests {
         check("imaps://a@h/", Err("TLS"));
         check("pop3://a@h/", Err("`pop3://`"));
         check("a@h", Err("no URL"));
+        check("imap://a@h/What?", Err("%3F"));
+        check("imap://a@h/C#", Err("%23"));
+        check("imap://a@h/What%3F%23", Ok(("a", "h", 143, "What?#")));
         check("imap://a@h/x%0d%0aA1 LOGOUT", Err("folder"));
         check("imap://a%ff@h/", Err("user"));
     }
