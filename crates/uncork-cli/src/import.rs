@@ -147,7 +147,11 @@ fn import_with_progress(
 fn password(arguments: &ImportArgs) -> Result<String, Failure> {
     let usage = |error: anyhow::Error| Failure::new(Exit::Usage, error);
     if let Some(path) = &arguments.password_file {
-        return password_from_file(path).map_err(usage);
+        return password_from_file(path).map_err(|error| {
+            let cause = error.downcast_ref::<std::io::Error>();
+            let kind = cause.map_or(std::io::ErrorKind::Other, std::io::Error::kind);
+            Failure::io(Exit::Usage, kind, error)
+        });
     }
     if let Some(command) = &arguments.password_command {
         return password_from_command(command).map_err(usage);
