@@ -142,7 +142,7 @@ fn a_tag_that_is_not_ours() {
     let outcome = play(|stage| {
         take_all(stage, |stage, _| {
             stage.say("A7 OK done\r\n");
-        })
+        });
     });
     assert_not_imap(&outcome, "A7 OK done");
     assert_eq!(outcome.report.unknown_messages, 10);

@@ -84,7 +84,7 @@ fn what_can_not_be_read_is_refused_here() {
             .status()
             .unwrap();
         assert!(fifo.success());
-        fs::set_permissions(path("009.eml"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(path("009.eml"), fs::Permissions::from_mode(0o000)).unwrap();
         // Root may read it all the same.
         let is_root = File::open(path("009.eml")).is_ok();
 

@@ -92,7 +92,7 @@ fn some_large(count: usize, large: &[usize]) -> (TempDir, Source) {
     eml_folder((0..count).map(|n| {
         let mut mail = numbered_mail(n);
         if large.contains(&n) {
-            mail.push_str(&"x".repeat(APPEND_LIMIT as usize));
+            mail.push_str(&"x".repeat(100));
         }
         (format!("{n:03}.eml"), mail)
     }))
