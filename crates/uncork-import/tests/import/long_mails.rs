@@ -145,7 +145,7 @@ fn one_that_changes_on_the_way_ends_the_import() {
         file.write_all_at(&b"\n".repeat(MIB), len - MIB as u64)
             .unwrap();
     };
-    for capabilities in ["LITERAL+ MULTIAPPEND", "LITERAL+", "LITERAL-", ""] {
+    for capabilities in ["LITERAL+ MULTIAPPEND", ""] {
         for outcome in [
             changed_on_the_way(capabilities, &line("\n"), shorter),
             changed_on_the_way(capabilities, &line("\r\n"), shorter),
