@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &ImportArgs) -> Result<Exit, Failure> {
     let report = &outcome.report;
     if arguments.json {
         output::json(report)?;
-    } else if !arguments.quiet {
+    } else if !arguments.quiet && report.connections > 0 {
         print_summary(&source, &target, report).map_err(output::failure)?;
     }
     let is_whole = report.refused_messages == 0 && report.unknown_messages == 0;

@@ -16,7 +16,7 @@ use std::net::{TcpListener, TcpStream};
 use uncork::Sender;
 
 /// The kinds, as the command line names them.
-const KINDS: [&str; 4] = ["memory", "small-file", "large-file", "burst"];
+pub(crate) const KINDS: [&str; 4] = ["memory", "small-file", "large-file", "burst"];
 
 /// What stands before a body or a file.
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n";
