@@ -69,6 +69,11 @@ pub(crate) fn run(arguments: &ImportArgs) -> Result<Exit, Failure> {
         output::json(report)?;
     } else if !arguments.quiet && report.connections > 0 {
         print_summary(&source, &target, report).map_err(output::failure)?;
+    } else if report.refused_messages + report.unknown_messages > 0 {
+        output::note(&format!(
+            "uncork: {} mails did not go in, {} may be in or not: --json lists them",
+            report.refused_messages, report.unknown_messages
+        ));
     }
     let is_whole = report.refused_messages == 0 && report.unknown_messages == 0;
     match outcome.error {
@@ -94,20 +99,27 @@ fn import_failure(error: uncork_import::ImportError, report: &Report) -> Failure
     };
     let error = anyhow::Error::new(error);
     let error = if report.connections > 0 {
-        let unknown = report.unknown_messages;
-        error.context(format!(
-            "stopped after {} mails were stored{}",
-            report.imported,
-            if unknown > 0 {
-                format!(", {unknown} more may be stored (they were sent, and not answered)")
-            } else {
-                String::new()
-            }
-        ))
+        error.context(stopped_after(report))
     } else {
         error.context("nothing was imported")
     };
     Failure::new(exit, error)
+}
+
+fn stopped_after(report: &Report) -> String {
+    let mut text = format!("stopped after {} mails were stored", report.imported);
+    let others = [
+        (report.refused_messages, "did not go in"),
+        (
+            report.unknown_messages,
+            "may be stored (sent, and no answer came)",
+        ),
+        (report.not_sent_messages, "were not sent"),
+    ];
+    for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+        text.push_str(&format!(", {count} {what}"));
+    }
+    text
 }
 
 fn import_with_progress(

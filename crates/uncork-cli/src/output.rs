@@ -22,10 +22,10 @@ pub(crate) fn note(text: &str) {
     eprintln!("{text}");
 }
 
-/// stdout can't be written: a full disk, a closed pipe.
+/// stdout can't be written: a full disk, a closed pipe. The work itself is done.
 pub(crate) fn failure(error: impl Into<anyhow::Error>) -> Failure {
     Failure::new(
-        Exit::Usage,
+        Exit::Losses,
         error.into().context("the output can't be written"),
     )
 }

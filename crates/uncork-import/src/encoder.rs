@@ -1,21 +1,10 @@
-//! The APPEND encoder: mails become commands, commands become messages for the sender.
-//!
-//! What is encoded gathers in an [`Outgoing`] until something has to be waited for. So a
-//! pipelined batch leaves in one departure, and where each literal waits for the server's `+`,
-//! the end of one mail and the command for the next leave together: one round trip a mail.
+//! The APPEND encoder: mails become commands.
 
-use std::ops::Range;
-use std::rc::Rc;
-
-use uncork::Message;
-
-use crate::batch::{Batch, Content, Mail};
+use crate::batch::Mail;
 use crate::capability::LiteralSupport;
 use crate::date::internal_date;
+use crate::outgoing::Outgoing;
 use crate::response::tag_text;
-
-/// Gathered bytes leave when there are this many.
-pub(crate) const FLUSH_BYTES: u64 = 256 * 1024;
 
 /// Whether the literal that a piece of a command announces may follow at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,71 +61,12 @@ impl Encoder {
     }
 }
 
-/// Bytes that are ready to leave and have not been given to the kernel.
-#[derive(Debug, Default)]
-pub(crate) struct Outgoing {
-    text: Vec<u8>,
-    pieces: Vec<Piece>,
-    bytes: u64,
-}
-
-#[derive(Debug)]
-enum Piece {
-    Text(Range<usize>),
-    Literal(Rc<Batch>, usize),
-}
-
-impl Outgoing {
-    pub(crate) fn text(&mut self, text: &str) {
-        let start = self.text.len();
-        self.text.extend_from_slice(text.as_bytes());
-        self.bytes += text.len() as u64;
-        match self.pieces.last_mut() {
-            Some(Piece::Text(range)) => range.end = self.text.len(),
-            _ => self.pieces.push(Piece::Text(start..self.text.len())),
-        }
-    }
-
-    pub(crate) fn literal(&mut self, batch: &Rc<Batch>, mail: usize) {
-        self.bytes += batch.mails[mail].len;
-        self.pieces.push(Piece::Literal(Rc::clone(batch), mail));
-    }
-
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// The pieces as they leave.
-    pub(crate) fn contents(&self) -> impl Iterator<Item = (Content<'_>, u64)> {
-        self.pieces.iter().map(|piece| match piece {
-            Piece::Text(range) => {
-                let text = &self.text[range.clone()];
-                (Content::Memory(text), text.len() as u64)
-            }
-            Piece::Literal(batch, mail) => (batch.content(*mail), batch.mails[*mail].len),
-        })
-    }
-
-    /// The pieces as one message, or `None` where a file has to be rewritten on the way.
-    pub(crate) fn message(&self) -> Option<Message<'_>> {
-        self.contents()
-            .try_fold(Message::new(), |message, (content, len)| match content {
-                Content::Memory(bytes) => Some(message.bytes(bytes)),
-                Content::File(file) => Some(message.file(file, 0..len)),
-                Content::BareLf(_) => None,
-            })
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.text.clear();
-        self.pieces.clear();
-        self.bytes = 0;
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::*;
+    use crate::batch::{Batch, Content};
 
     #[track_caller]
     fn check(literal: LiteralSupport, mails: &[&str], expected: &[&str]) {

@@ -80,8 +80,8 @@ pub enum ImportError {
     },
     /// A mail changed while it was sent, so that its command could not be ended.
     #[error(
-        "a mail of more than 1 MiB changed while it was sent, and the connection had to be given \
-         up: import from a source that nobody writes to"
+        "a mail of more than 1 MiB changed or could not be read while it was sent, and the \
+         connection had to be given up: import from a source that nobody writes to"
     )]
     SourceChanged {
         /// What was found.
@@ -102,7 +102,7 @@ impl ImportError {
             ResponseError::Closed => ImportError::HungUp {
                 address,
                 said,
-                source: io::ErrorKind::UnexpectedEof.into(),
+                source: io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed"),
             },
             ResponseError::Read(source) => ImportError::HungUp {
                 address,

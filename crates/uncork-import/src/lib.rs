@@ -23,7 +23,8 @@
 //! # What counts
 //! A mail is imported when the server has said so. A batch that is refused is sent again in
 //! halves until the refused mail stands alone, after the server was asked that it kept nothing
-//! of it. Mails whose answer never came are counted as unknown and not sent again.
+//! of it; what goes again comes after what went in meanwhile. Mails whose answer never came are
+//! counted as unknown and not sent again.
 //!
 //! # Limits
 //! One connection, no TLS, Maildir and .eml folders only, and no journal: a second run imports
@@ -42,6 +43,7 @@ mod encoder;
 mod error;
 mod lines;
 mod mailbox;
+mod outgoing;
 mod report;
 mod response;
 mod session;
@@ -137,6 +139,9 @@ pub fn import(source: &Source, target: &Target, options: &Options, progress: &Pr
         });
         runtime.block_on(upload(target, options, progress, batches, &mut report))
     });
+    let found = source.messages() as u64;
+    let told = report.imported + report.refused_messages + report.unknown_messages;
+    report.not_sent_messages = found.saturating_sub(told);
     Outcome {
         report,
         error: result.err(),

@@ -26,6 +26,8 @@ pub struct Report {
     pub unknown: Vec<Refused>,
     /// How many mails may be in the folder or not.
     pub unknown_messages: u64,
+    /// Mails that had not been sent when an error ended the import.
+    pub not_sent_messages: u64,
     /// Bytes of the mails imported, as they were sent.
     pub bytes: u64,
     /// Wall time from the first mail to the last answer.

@@ -45,7 +45,9 @@ pub(crate) struct Session {
 /// What a folder held when it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FolderState {
-    pub(crate) messages: u64,
+    /// Another one means another folder of the same name: no UID of the one is in the other.
+    pub(crate) uid_validity: u64,
+    /// The UID that the next mail gets.
     pub(crate) uid_next: u64,
 }
 
@@ -145,7 +147,7 @@ impl Session {
         folder: &str,
     ) -> Result<Result<FolderState, Status>, ImportError> {
         let mailbox = quoted_mailbox(folder);
-        let line = format!("STATUS {mailbox} (MESSAGES UIDNEXT)");
+        let line = format!("STATUS {mailbox} (UIDVALIDITY UIDNEXT)");
         let (data, status) = self.command(&line).await?;
         let state = data.iter().find_map(|text| parse_folder_state(text));
         Ok(match (status.kind, state) {
@@ -171,7 +173,7 @@ impl Session {
                 _ => Err(ImportError::HungUp {
                     address,
                     said: Some(status.reason()),
-                    source: io::ErrorKind::ConnectionRefused.into(),
+                    source: io::Error::other("it greets with BYE"),
                 }),
             },
             Ok(_) => Err(not_imap(&address, "its first line is no greeting")),
@@ -327,7 +329,7 @@ async fn dial(addr: SocketAddr, segment_bytes_max: Option<u32>) -> io::Result<Tc
     Ok(stream)
 }
 
-/// Reads `STATUS "x" (MESSAGES 3 UIDNEXT 4)`.
+/// Reads `STATUS "x" (UIDVALIDITY 3 UIDNEXT 4)`.
 fn parse_folder_state(text: &str) -> Option<FolderState> {
     let list = strip_word(text, "STATUS")?.rsplit_once('(')?.1;
     let words: Vec<&str> = list.trim_end_matches(')').split_whitespace().collect();
@@ -339,7 +341,7 @@ fn parse_folder_state(text: &str) -> Option<FolderState> {
         })
     };
     Some(FolderState {
-        messages: number("MESSAGES")?,
+        uid_validity: number("UIDVALIDITY")?,
         uid_next: number("UIDNEXT")?,
     })
 }
@@ -356,13 +358,21 @@ mod tests {
 
     #[test]
     fn folder_states() {
-        let state = |messages, uid_next| Some(FolderState { messages, uid_next });
+        let state = |uid_validity, uid_next| {
+            Some(FolderState {
+                uid_validity,
+                uid_next,
+            })
+        };
         for (text, expected) in [
-            ("STATUS INBOX (MESSAGES 3 UIDNEXT 4)", state(3, 4)),
-            ("status \"a (b)\" (uidnext 9 X 1 messages 0)", state(0, 9)),
-            ("STATUS INBOX (MESSAGES 3)", None),
-            ("STATUS INBOX (MESSAGES x UIDNEXT 4)", None),
-            ("LIST INBOX (MESSAGES 3 UIDNEXT 4)", None),
+            ("STATUS INBOX (UIDVALIDITY 3 UIDNEXT 4)", state(3, 4)),
+            (
+                "status \"a (b)\" (uidnext 9 X 1 uidvalidity 0)",
+                state(0, 9),
+            ),
+            ("STATUS INBOX (UIDVALIDITY 3)", None),
+            ("STATUS INBOX (UIDVALIDITY x UIDNEXT 4)", None),
+            ("LIST INBOX (UIDVALIDITY 3 UIDNEXT 4)", None),
             ("STATUS", None),
         ] {
             assert_eq!(parse_folder_state(text), expected, "{text}");

@@ -16,11 +16,11 @@ use tokio::time::timeout;
 use uncork::tokio::Sender;
 
 use crate::ImportError;
-use crate::batch::{Batch, CHUNK_BYTES, Content, read_chunk};
+use crate::batch::Batch;
 use crate::capability::AppendSupport;
-use crate::encoder::{Announced, Encoder, FLUSH_BYTES, Outgoing, Place};
-use crate::lines::extend_crlf;
+use crate::encoder::{Announced, Encoder, Place};
 use crate::mailbox::quoted_mailbox;
+use crate::outgoing::{FLUSH_BYTES, NotSent, Outgoing};
 use crate::report::{Progress, Report};
 use crate::response::{Response, ResponseError, Responses, Status, StatusKind};
 use crate::session::{ANSWER_TIMEOUT, FolderState, Session};
@@ -41,7 +41,7 @@ pub(crate) struct Upload<'a> {
     pub(crate) folder: &'a str,
     pub(crate) report: &'a mut Report,
     pub(crate) progress: &'a Progress,
-    /// What the folder held before.
+    /// The state of the folder when nothing had been sent.
     pub(crate) before: FolderState,
 }
 
@@ -73,7 +73,7 @@ impl Upload<'_> {
                 }
             }
         };
-        self.lose_all(&mut split, NO_ANSWER);
+        self.lose_all(&mut split, NOT_ASKED);
         self.report.finish(started.elapsed());
         self.report.send_calls += session.sender.counts().system_calls - calls_before;
         self.report.segments_sent = session
@@ -116,26 +116,27 @@ impl Upload<'_> {
             never = read_answers(&mut session.responses, answers_in) => match never {},
         };
         *split = std::mem::take(&mut pipeline.split);
-        let mut unanswered = pipeline.window.into_chunks();
+        let mut unanswered = pipeline.window.into_unanswered();
         self.lose_all(&mut unanswered, NO_ANSWER);
         result
     }
 
-    /// Whether the folder holds just what the server has acknowledged.
+    /// Whether the server has given out no more UIDs than it has acknowledged mails: then it kept
+    /// nothing of what it refused. (The number of mails proves less: others may expunge.)
     ///
-    /// Either number may be disturbed by others (a delivery, an expunge, a UID that was given
-    /// out and taken back), hardly both in a way that hides a mail kept.
+    /// Where others deliver into the folder meanwhile, or the server takes UIDs for mails that
+    /// it refuses, this says no though nothing was kept: the safe side.
     async fn kept_nothing(&mut self, session: &mut Session) -> Result<bool, ImportError> {
         let state = session.folder_state(self.folder).await?;
         let now = state.map_err(|status| ImportError::folder(self.folder, &status))?;
         let stored = self.report.imported;
-        let kept_nothing = now.messages == self.before.messages + stored
-            || now.uid_next == self.before.uid_next + stored;
+        let kept_nothing = now.uid_validity == self.before.uid_validity
+            && now.uid_next == self.before.uid_next.saturating_add(stored);
         if !kept_nothing {
-            // From here on, this is what the folder held beside what was acknowledged.
+            // From here on, what is in the folder unacknowledged counts as having been there.
             self.before = FolderState {
-                messages: now.messages.saturating_sub(stored),
                 uid_next: now.uid_next.saturating_sub(stored),
+                ..now
             };
         }
         Ok(kept_nothing)
@@ -153,6 +154,8 @@ impl Upload<'_> {
 }
 
 const NO_ANSWER: &str = "the connection ended before the server's answer";
+const NOT_ASKED: &str = "the server refused its batch, and the connection ended before it could be \
+                         asked whether it kept a part";
 const KEPT_A_PART: &str = "the server refused its batch, but the folder holds more than was \
                            acknowledged: it may be in";
 
@@ -272,7 +275,7 @@ impl Pipeline<'_, '_> {
         let tag = *self.next_tag;
         *self.next_tag = tag.wrapping_add(1);
         self.upload.report.commands += 1;
-        self.window.sent(tag, chunk.clone());
+        self.window.push(tag, chunk.clone());
         for at in chunk.mails.clone() {
             let place = if at == chunk.mails.start {
                 Place::First { tag }
@@ -301,18 +304,13 @@ impl Pipeline<'_, '_> {
         if self.outgoing.bytes() == 0 {
             return Ok(());
         }
-        let mut outgoing = std::mem::take(&mut self.outgoing);
-        let sent = send(self.sender, &outgoing).await;
-        outgoing.clear();
-        self.outgoing = outgoing;
+        self.window.flush_begins();
+        let sent = self.outgoing.send(self.sender).await;
+        self.outgoing.clear();
         match sent {
             Ok(()) => Ok(()),
-            Err(error) => match error.kind() {
-                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-                    Err(ImportError::SourceChanged { source: error })
-                }
-                _ => Err(self.broken(error).await),
-            },
+            Err(NotSent::Source(source)) => Err(ImportError::SourceChanged { source }),
+            Err(NotSent::Socket(source)) => Err(self.broken(source).await),
         }
     }
 
@@ -399,7 +397,7 @@ impl Pipeline<'_, '_> {
                 report.refuse(&mail.path, self.upload.folder, &refusal(&status));
             }
             Answer::Split(halves) => self.split.extend(halves),
-            Answer::Unknown => {}
+            Answer::Unasked => {}
         }
         self.upload.progress.show(report);
     }
@@ -410,50 +408,4 @@ fn refusal(status: &Status) -> String {
         StatusKind::Bad => format!("BAD: {}", status.reason()),
         _ => status.reason(),
     }
-}
-
-/// Sends what has gathered as one message; where a long mail's bare LFs become CRLF on the way,
-/// as a burst, in bounded memory.
-///
-/// # Errors
-/// `UnexpectedEof` or `InvalidData` where a file is not what it was when it was measured; else
-/// what the socket said.
-async fn send(sender: &mut Sender<OwnedWriteHalf>, outgoing: &Outgoing) -> io::Result<()> {
-    if let Some(message) = outgoing.message() {
-        return Ok(sender.send_message(&message).await?);
-    }
-    let mut burst = sender.burst()?;
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let mut rewritten = Vec::with_capacity(2 * CHUNK_BYTES);
-    for (content, len) in outgoing.contents() {
-        match content {
-            Content::Memory(bytes) => burst.write_all(bytes).await?,
-            Content::File(file) => {
-                let mut offset = 0;
-                while offset < len {
-                    let read = read_chunk(file, offset, len, &mut chunk)?;
-                    burst.write_all(&chunk[..read]).await?;
-                    offset += read as u64;
-                }
-            }
-            Content::BareLf(file) => {
-                let (mut offset, mut sent, mut last) = (0, 0, 0);
-                while sent < len {
-                    let read = read_chunk(file, offset, u64::MAX, &mut chunk)?;
-                    rewritten.clear();
-                    last = extend_crlf(&mut rewritten, &chunk[..read], last);
-                    offset += read as u64;
-                    sent += rewritten.len() as u64;
-                    if sent > len {
-                        return Err(io::Error::new(
-                            io::ErrorKind::InvalidData,
-                            "it has more lines than when it was measured",
-                        ));
-                    }
-                    burst.write_all(&rewritten).await?;
-                }
-            }
-        }
-    }
-    Ok(burst.finish().await?)
 }

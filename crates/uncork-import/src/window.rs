@@ -51,14 +51,16 @@ pub(crate) enum Answer {
     /// One of several was refused, and so all of them; nobody knows which. To be sent again in
     /// halves once the server has been asked that it kept none.
     Split([Chunk; 2]),
-    /// Nothing on its way has this tag.
-    Unknown,
+    /// Nothing that has left and waits has this tag. It means nothing.
+    Unasked,
 }
 
 /// The commands that wait for their answer, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     commands: VecDeque<(u32, Chunk)>,
+    /// How many of the last commands are encoded, and nothing of them has left.
+    gathered: usize,
     messages: usize,
     bytes: u64,
 }
@@ -75,12 +77,21 @@ impl Window {
         self.commands.is_empty()
     }
 
-    /// What has no answer yet.
-    pub(crate) fn into_chunks(self) -> VecDeque<Chunk> {
-        self.commands.into_iter().map(|(_, chunk)| chunk).collect()
+    /// From here on any command may have reached the server.
+    pub(crate) fn flush_begins(&mut self) {
+        self.gathered = 0;
     }
 
-    pub(crate) fn sent(&mut self, tag: u32, chunk: Chunk) {
+    /// What has left, at least in part, and has no answer.
+    pub(crate) fn into_unanswered(self) -> VecDeque<Chunk> {
+        let left = self.commands.len() - self.gathered;
+        let commands = self.commands.into_iter().take(left);
+        commands.map(|(_, chunk)| chunk).collect()
+    }
+
+    /// Takes a command that is being encoded.
+    pub(crate) fn push(&mut self, tag: u32, chunk: Chunk) {
+        self.gathered += 1;
         self.messages += chunk.mails.len();
         self.bytes += chunk.bytes();
         self.commands.push_back((tag, chunk));
@@ -88,9 +99,11 @@ impl Window {
 
     /// Takes the answer to a command. Servers may answer out of order.
     pub(crate) fn answered(&mut self, tag: u32, status: Status) -> Answer {
-        let position = self.commands.iter().position(|(sent, _)| *sent == tag);
+        let left = self.commands.len() - self.gathered;
+        let mut sent = self.commands.iter().take(left);
+        let position = sent.position(|(sent, _)| *sent == tag);
         let Some((_, chunk)) = position.and_then(|at| self.commands.remove(at)) else {
-            return Answer::Unknown;
+            return Answer::Unasked;
         };
         self.messages -= chunk.mails.len();
         self.bytes -= chunk.bytes();
@@ -136,9 +149,13 @@ mod tests {
             mails,
         };
         let mut window = Window::default();
-        window.sent(1, chunk(0..5));
-        window.sent(2, chunk(5..6));
-        window.sent(3, chunk(6..10));
+        window.push(1, chunk(0..5));
+        window.push(2, chunk(5..6));
+        window.flush_begins();
+        window.push(3, chunk(6..10));
+        let early = window.answered(3, status(StatusKind::Ok));
+        assert!(matches!(early, Answer::Unasked), "it has not left");
+        window.flush_begins();
         assert_eq!((window.messages, window.bytes), (10, 100));
         let refused = window.answered(2, status(StatusKind::No));
         assert!(matches!(refused, Answer::Refused(chunk, _) if chunk.mails == (5..6)));
@@ -148,12 +165,29 @@ mod tests {
         assert_eq!((first.mails, second.mails), (0..2, 2..5));
         assert!(matches!(
             window.answered(1, status(StatusKind::Ok)),
-            Answer::Unknown
+            Answer::Unasked
         ));
         let stored = window.answered(3, status(StatusKind::Ok));
         assert!(matches!(stored, Answer::Stored(chunk) if chunk.mails == (6..10)));
         assert!(window.is_empty());
         assert_eq!((window.messages, window.bytes), (0, 0));
+    }
+
+    #[test]
+    fn what_has_not_left_is_not_unanswered() {
+        let batch = batch(3);
+        let mut window = Window::default();
+        for mail in 0..3 {
+            let batch = Rc::clone(&batch);
+            let mails = mail..mail + 1;
+            window.push(u32::try_from(mail).unwrap(), Chunk { batch, mails });
+            if mail == 1 {
+                window.flush_begins();
+            }
+        }
+        let unanswered = window.into_unanswered();
+        let mails: Vec<_> = unanswered.into_iter().map(|chunk| chunk.mails).collect();
+        assert_eq!(mails, [0..1, 1..2]);
     }
 
     #[test]
@@ -167,7 +201,7 @@ mod tests {
         let mut sent = 0;
         while window.has_room(&chunk) {
             sent += 1;
-            window.sent(sent, chunk.clone());
+            window.push(sent, chunk.clone());
         }
         assert_eq!(sent as usize * 100, WINDOW_MESSAGES);
     }

@@ -6,7 +6,7 @@ use uncork_import::{ImportError, Options, Outcome, Progress, Source, import};
 use uncork_lab::imap::{ImapServer, Personality, ServerConfig};
 
 use crate::peer::{Peer, Stage, tag};
-use crate::support::{Lab, Offers, assert_whole, numbered, run, target};
+use crate::support::{Lab, Offers, assert_whole, nothing_sent, numbered, run, target};
 
 fn log_in(source: &Source, port: u16, user: &str, password: &str) -> Outcome {
     let mut target = target(port, "INBOX");
@@ -50,7 +50,7 @@ fn by_authenticate_plain() {
             };
             assert_eq!(refused, user);
             assert_eq!(reason, "[AUTHENTICATIONFAILED] Authentication failed.");
-            assert_eq!(outcome.report, uncork_import::Report::default());
+            assert_eq!(outcome.report, nothing_sent(2));
             assert_eq!(server.stored(), 2);
         }
     }

@@ -84,7 +84,7 @@ impl Stage {
             String::new()
         };
         if line.contains(" STATUS ") {
-            self.say("* STATUS INBOX (MESSAGES 0 UIDNEXT 1)\r\n");
+            self.say("* STATUS INBOX (UIDVALIDITY 1 UIDNEXT 1)\r\n");
         }
         self.say(format!("{tag} OK {code}done\r\n"));
     }

@@ -253,3 +253,11 @@ pub(crate) fn assert_honest(outcome: &Outcome, messages: u64, stored: u64) {
     assert_eq!(report.refused.len() as u64, report.refused_messages);
     assert_eq!(report.unknown.len() as u64, report.unknown_messages);
 }
+
+/// The report of an import that ended before its first mail.
+pub(crate) fn nothing_sent(messages: u64) -> uncork_import::Report {
+    uncork_import::Report {
+        not_sent_messages: messages,
+        ..Default::default()
+    }
+}
