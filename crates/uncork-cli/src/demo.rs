@@ -155,14 +155,14 @@ fn mail_table(report: &DemoReport, is_shown: impl Fn(&MailRow) -> bool) -> Table
         "mails",
         "mails/s",
         "ms/mail",
-        "segments/mail",
+        "segs/mail",
         "held",
         "ms held",
-        "times as fast",
+        "× as fast",
     ]);
     for row in report.mail.rows.iter().filter(|row| is_shown(row)) {
         let network = match row.network {
-            Network::LoopbackRealSegments => ", segments of a real link",
+            Network::LoopbackRealSegments => ", real segments",
             Network::Loopback | Network::Link => "",
         };
         table.add_row([

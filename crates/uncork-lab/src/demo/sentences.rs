@@ -20,18 +20,13 @@ fn rate(row: Option<&MailRow>) -> String {
     row.map_or_else(String::new, |row| rounded(row.messages_per_second))
 }
 
-/// A number for people: three digits that count, thousands separated.
+/// A number for people: rounded to three digits that count, thousands separated.
 fn rounded(number: f64) -> String {
     if number < 100.0 {
         return format!("{number:.0}");
     }
-    let digits = format!("{number:.0}");
-    let keep = digits.len().min(3);
-    let digits: String = digits
-        .chars()
-        .enumerate()
-        .map(|(at, digit)| if at < keep { digit } else { '0' })
-        .collect();
+    let unit = 10f64.powf(number.log10().floor() - 2.0);
+    let digits = format!("{:.0}", (number / unit).round() * unit);
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at) % 3 == 0 {
@@ -140,8 +135,8 @@ mod tests {
             (22.7, "23"),
             (99.6, "100"),
             (123.4, "123"),
-            (9876.0, "9,870"),
-            (28_456.0, "28,400"),
+            (9876.0, "9,880"),
+            (28_456.0, "28,500"),
             (1_234_567.0, "1,230,000"),
         ] {
             assert_eq!(rounded(number), expected);
