@@ -1,12 +1,13 @@
 //! Mails that travel together: read from disk, made CRLF, their sizes known.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 
 use crate::date;
 use crate::lines::{count_bare_lf, extend_crlf};
@@ -99,12 +100,11 @@ impl Batch {
         kind: SourceKind,
         scratch: &mut Vec<u8>,
     ) -> io::Result<(Literal, u64, Option<Timestamp>)> {
-        // Asked before it is opened: to open a FIFO is to wait for who writes into it.
-        if !fs::metadata(&mail.path)?.is_file() {
+        let file = open(&mail.path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
             return Err(io::Error::other("is no regular file"));
         }
-        let file = File::open(&mail.path)?;
-        let metadata = file.metadata()?;
         let file_date = metadata.modified().ok().and_then(date::from_file_time);
         // A Maildir keeps the time of delivery as the file's; an .eml file was made by an
         // export, which says nothing about the mail.
@@ -138,6 +138,18 @@ impl Batch {
         let len = range.len() as u64;
         Ok((Literal::Memory(range), len, date_of(scratch)))
     }
+}
+
+/// Opens a file without waiting: to open a FIFO is otherwise to wait for who writes into it. For
+/// a regular file the flag means nothing.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+    let opened = File::options().read(true).custom_flags(flags).open(path);
+    // A socket can't be opened at all, and ENXIO tells nobody why.
+    opened.map_err(|error| match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => io::Error::other("is no regular file"),
+        _ => error,
+    })
 }
 
 /// Reads a long file once: its number of bare LFs, and its first chunk.
