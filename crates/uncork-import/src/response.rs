@@ -226,6 +226,7 @@ pub(crate) fn strip_word<'t>(text: &'t str, word: &str) -> Option<&'t str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn responses(bytes: &[u8]) -> (Vec<Response>, ResponseError) {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -327,5 +328,27 @@ mod tests {
                 "\u{fffd}[31mred"
             ))]
         );
+    }
+
+    proptest! {
+        /// Whatever a peer sends comes to an end, in responses that are free of control
+        /// characters and an error.
+        #[test]
+        fn hostile_bytes(
+            bytes in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..400),
+                "[*+ U1OKNOBADYE\\[\\]{}0-9\r\n]{0,400}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let (all, _) = responses(&bytes);
+            prop_assert!(all.len() <= bytes.len());
+            for response in all {
+                let text = match response {
+                    Response::Continue(text) | Response::Data(text) => text,
+                    Response::Untagged(status) | Response::Tagged(_, status) => status.reason(),
+                };
+                prop_assert!(!text.contains(char::is_control));
+            }
+        }
     }
 }

@@ -125,6 +125,7 @@ fn decode(text: &str, part: &'static str) -> Result<String, TargetError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[track_caller]
     fn check(url: &str, expected: Result<(&str, &str, u16, &str), &str>) {
@@ -173,5 +174,16 @@ mod tests {
         assert!(!format!("{error} {error:?}").contains("secret"));
         let error = Target::parse("imap://a:secret@h:99999/").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("secret"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text(text in "(imaps?|x)?:?/{0,3}[ -~ü]{0,40}") {
+            if let Ok(target) = Target::parse(&text) {
+                prop_assert!(!target.user.is_empty() && !target.host.is_empty());
+                prop_assert!(!target.folder.is_empty());
+                prop_assert!(!target.folder.contains(char::is_control));
+            }
+        }
     }
 }

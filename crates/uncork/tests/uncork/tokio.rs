@@ -286,3 +286,19 @@ async fn a_large_file_lets_other_tasks_run_in_between() {
     let arrived = read_all(reader, Pace::Fast).join().unwrap();
     assert_eq!(arrived.len() as u64, FILE_BYTES);
 }
+
+/// A send may be spawned onto a runtime of several threads.
+#[test]
+fn futures_are_send() {
+    fn is_send<T: Send>(_: &T) {}
+    fn check(mut sender: Sender<tokio::net::TcpStream>) {
+        is_send(&sender.send([&b"x"[..]]));
+        is_send(&sender.message().bytes(b"x").send());
+        is_send(&async move {
+            let mut burst = sender.burst()?;
+            burst.write_all(b"x").await?;
+            burst.finish().await
+        });
+    }
+    let _ = check;
+}
