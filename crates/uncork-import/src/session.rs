@@ -270,6 +270,8 @@ impl Session {
         most: Duration,
         said: Option<String>,
     ) -> Result<Response, ImportError> {
+        // A server that writes its answer in pieces, with Nagle on, waits for this ACK.
+        let _ = uncork::quickack(self.sender.get_ref().as_ref());
         match timeout(most, self.responses.next()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(ImportError::from_response(&self.address, error, said)),

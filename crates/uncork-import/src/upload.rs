@@ -342,7 +342,16 @@ impl Pipeline<'_, '_> {
         Ok(())
     }
 
+    /// Waits for the next answer, and acknowledges those before at once.
+    ///
+    /// A server with Nagle on holds an answer, or the `+` that a literal needs, until its answer
+    /// before is acknowledged; left to itself, this side's kernel would do that 40 ms later.
     async fn wait_for_answer(&mut self) -> Result<Response, ImportError> {
+        if let Ok(read) = self.answers.try_recv() {
+            return self.answer(read);
+        }
+        // Where there is no such option, the answer comes when it comes.
+        let _ = uncork::quickack(self.sender.get_ref().as_ref());
         let read = timeout(ANSWER_TIMEOUT, self.answers.recv()).await;
         let read = read.map_err(|_| ImportError::Silent {
             address: self.address.to_owned(),
@@ -352,18 +361,12 @@ impl Pipeline<'_, '_> {
     }
 
     /// Waits for the `+` that a literal needs; `false` where the command was refused instead.
-    ///
-    /// The answer to the mail before comes first, and a server with Nagle on holds the `+`
-    /// until that answer is acknowledged: so it is acknowledged at once, not 40 ms later.
     async fn wait_for_continuation(&mut self, tag: u32) -> Result<bool, ImportError> {
         loop {
             match self.wait_for_answer().await? {
                 Response::Continue(_) => return Ok(true),
                 Response::Tagged(answered, _) if answered == tag => return Ok(false),
-                _ => {
-                    // Where there is no such option, the `+` comes when it comes.
-                    let _ = uncork::quickack(self.sender.get_ref().as_ref());
-                }
+                _ => {}
             }
         }
     }
