@@ -13,7 +13,8 @@ use crate::date;
 use crate::lines::{count_bare_lf, extend_crlf};
 use crate::source::{Source, SourceKind, SourceMail};
 
-/// Most mails in one batch. Past this the cost of a command no longer shows.
+/// Most mails in one batch: one command spread over many, and few enough that halving a refused
+/// batch down to one mail takes seven rounds. (Chosen, not measured.)
 pub(crate) const BATCH_MESSAGES: usize = 100;
 
 /// A batch that has come to this size is closed: what the server stores as one transaction,
