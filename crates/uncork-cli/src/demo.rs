@@ -19,7 +19,7 @@ Examples:
   uncork demo --html demo.html
   uncork demo --messages 500 --json | jq .sentences
 
-Takes about a minute. Everything happens on loopback, with embedded servers and in temporary
+Takes a quarter of a minute. Everything happens on loopback, with embedded servers and in temporary
 folders; no privileges are needed.")]
 pub(crate) struct DemoArgs {
     /// Mails for the fast rows (slow rows take fewer and say so)
