@@ -19,7 +19,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     step(cargo(&["test", "--workspace", "--all-features"]).args(arguments))
 }
 
-/// All that CI checks, the quickest first.
+/// All checks, the quickest first.
 pub(crate) fn ci() -> Result<()> {
     step(&mut cargo(&["fmt", "--all", "--check"]))?;
     lint()?;

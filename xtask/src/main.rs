@@ -29,7 +29,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Run all that CI runs: formatting, lints, docs, licences, tests.
+    /// Run all checks: formatting, lints, docs, licences, tests.
     Ci,
     /// Measure something and write bench/results/.
     Bench {

@@ -1,5 +1,6 @@
 //! `uncork demo`.
 
+use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -39,25 +40,31 @@ pub(crate) struct DemoArgs {
 
 /// Runs the demo and prints what was seen.
 pub(crate) fn run(arguments: &DemoArgs) -> Result<Exit, Failure> {
-    // A page that can't be written is better known now than in a minute.
+    // A page that can't be written is better known now than at the end. What is there stays
+    // until there is something to put in its place.
     let page = arguments.html.as_ref().map(|path| {
-        let file = std::fs::File::create(path);
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path);
         file.map(|file| (path, file))
             .map_err(|error| cannot_write(path, error))
     });
     let page = page.transpose()?;
     let report = run_with_progress(arguments).map_err(demo_failure)?;
-    if arguments.json {
-        output::json(&report)?;
-    } else if !arguments.quiet {
-        print_tables(&report).map_err(output::failure)?;
-    }
     if let Some((path, mut file)) = page {
-        let written = file.write_all(demo::page(&report).as_bytes());
+        let emptied = file.set_len(0);
+        let written = emptied.and_then(|()| file.write_all(demo::page(&report).as_bytes()));
         written.map_err(|error| cannot_write(path, error))?;
         if !arguments.quiet {
             output::note(&format!("the page is in {}", path.display()));
         }
+    }
+    if arguments.json {
+        output::json(&report)?;
+    } else if !arguments.quiet {
+        print_tables(&report).map_err(output::failure)?;
     }
     Ok(Exit::Done)
 }

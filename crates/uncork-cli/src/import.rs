@@ -9,9 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use uncork_import::{
-    Options, Outcome, Progress, Refused, Report, Source, SourceError, SourceKind, Target,
-};
+use uncork_import::{Options, Outcome, Progress, Refused, Report, Source, SourceError, Target};
 
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -45,7 +43,7 @@ pub(crate) struct ImportArgs {
     /// Run this command in a shell; the first line that it prints is the password
     #[arg(long, value_name = "COMMAND")]
     password_command: Option<String>,
-    /// Let the password cross a network without TLS
+    /// Let the password and the mail cross a network without TLS
     #[arg(long)]
     allow_plaintext: bool,
     /// Print one JSON document on stdout, and nothing else there
@@ -65,22 +63,42 @@ pub(crate) fn run(arguments: &ImportArgs) -> Result<Exit, Failure> {
 
     let outcome = import_with_progress(&source, &target, &options, arguments);
     let report = &outcome.report;
-    if arguments.json {
-        output::json(report)?;
+    let printed = if arguments.json {
+        output::json(report)
     } else if !arguments.quiet && report.connections > 0 {
-        print_summary(&source, &target, report).map_err(output::failure)?;
-    } else if report.refused_messages + report.unknown_messages > 0 {
+        print_summary(&source, &target, report).map_err(output::failure)
+    } else {
+        Ok(())
+    };
+    if arguments.json || arguments.quiet {
+        print_losses(report);
+    }
+    let is_whole = report.refused_messages == 0 && report.unknown_messages == 0;
+    match outcome.error {
+        // What happened to the mail matters more than an output that could not be written.
+        Some(error) => Err(import_failure(error, report)),
+        None => printed.map(|()| if is_whole { Exit::Done } else { Exit::Losses }),
+    }
+}
+
+/// What a person should know even where nothing is printed for people.
+fn print_losses(report: &Report) {
+    if report.refused_messages + report.unknown_messages > 0 {
         output::note(&format!(
             "uncork: {} mails did not go in, {} may be in or not: --json lists them",
             report.refused_messages, report.unknown_messages
         ));
     }
-    let is_whole = report.refused_messages == 0 && report.unknown_messages == 0;
-    match outcome.error {
-        Some(error) => Err(import_failure(error, report)),
-        None if is_whole => Ok(Exit::Done),
-        None => Ok(Exit::Losses),
+    if report.subfolders_left_out > 0 {
+        output::note(&format!("uncork: {}", left_out(report)));
     }
+}
+
+fn left_out(report: &Report) -> String {
+    format!(
+        "{} subfolders of the Maildir were left out: this version imports one folder a run",
+        report.subfolders_left_out
+    )
 }
 
 fn source_failure(error: SourceError) -> Failure {
@@ -94,7 +112,9 @@ fn source_failure(error: SourceError) -> Failure {
 /// The error with what was done by then: who reads it must know what is in and what is not.
 fn import_failure(error: uncork_import::ImportError, report: &Report) -> Failure {
     let exit = match &error {
-        uncork_import::ImportError::Plaintext { .. } => Exit::Usage,
+        uncork_import::ImportError::Plaintext { .. }
+        | uncork_import::ImportError::SourceChanged { .. } => Exit::Usage,
+        uncork_import::ImportError::Runtime { .. } => Exit::NotPermitted,
         _ => Exit::FarSide,
     };
     let error = anyhow::Error::new(error);
@@ -168,7 +188,10 @@ fn password(arguments: &ImportArgs) -> Result<String, Failure> {
     if let Some(command) = &arguments.password_command {
         return password_from_command(command).map_err(usage);
     }
-    std::env::var(PASSWORD_VARIABLE).map_err(|_| {
+    std::env::var(PASSWORD_VARIABLE).map_err(|error| {
+        if error != std::env::VarError::NotPresent {
+            return usage(anyhow::anyhow!("{PASSWORD_VARIABLE} is no UTF-8 text"));
+        }
         usage(anyhow::anyhow!(
             "no password: put it into the environment variable {PASSWORD_VARIABLE}, or name a \
              --password-file or a --password-command"
@@ -230,12 +253,8 @@ fn print_summary(source: &Source, target: &Target, report: &Report) -> anyhow::R
         report.unknown_messages,
         &report.unknown,
     )?;
-    if source.kind() == SourceKind::Maildir && source.subfolders() > 0 {
-        writeln!(
-            out,
-            "{} subfolders of the Maildir were left out: this version imports one folder a run",
-            source.subfolders()
-        )?;
+    if report.subfolders_left_out > 0 {
+        writeln!(out, "{}", left_out(report))?;
     }
     Ok(())
 }
@@ -249,13 +268,18 @@ fn rounded(rate: f64) -> u64 {
     rate.round() as u64
 }
 
+/// A file's name may hold what a terminal would obey.
+fn printable(name: &str) -> String {
+    name.replace(char::is_control, "\u{fffd}")
+}
+
 fn list(out: &mut impl Write, what: &str, count: u64, mails: &[Refused]) -> anyhow::Result<()> {
     if count == 0 {
         return Ok(());
     }
     writeln!(out, "{} {what}:", HumanCount(count))?;
     for mail in mails.iter().take(LISTED_MAX) {
-        writeln!(out, "  {}: {}", mail.source, mail.reason)?;
+        writeln!(out, "  {}: {}", printable(&mail.source), mail.reason)?;
     }
     let rest = count.saturating_sub(LISTED_MAX as u64);
     if rest > 0 {

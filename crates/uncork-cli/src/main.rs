@@ -10,7 +10,7 @@ mod output;
 
 /// See, fix and avoid the time that TCP senders lose.
 #[derive(Debug, Parser)]
-#[command(name = "uncork", version, about, max_term_width = 100)]
+#[command(name = "uncork", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,

@@ -142,6 +142,7 @@ pub fn import(source: &Source, target: &Target, options: &Options, progress: &Pr
     let found = source.messages() as u64;
     let told = report.imported + report.refused_messages + report.unknown_messages;
     report.not_sent_messages = found.saturating_sub(told);
+    report.subfolders_left_out = source.subfolders() as u64;
     Outcome {
         report,
         error: result.err(),

@@ -28,6 +28,8 @@ pub struct Report {
     pub unknown_messages: u64,
     /// Mails that had not been sent when an error ended the import.
     pub not_sent_messages: u64,
+    /// Subfolders of a Maildir, which this version does not import.
+    pub subfolders_left_out: u64,
     /// Bytes of the mails imported, as they were sent.
     pub bytes: u64,
     /// Wall time from the first mail to the last answer.

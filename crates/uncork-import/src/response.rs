@@ -135,7 +135,8 @@ where
         }
     }
 
-    /// Ends the line that has been read; whether it announces a literal.
+    /// Ends the line that has been read; whether it announces a literal. Only data has literals:
+    /// a status may end in `{5}` because it repeats the command that it refuses.
     fn literal_follows(&mut self) -> Result<bool, ResponseError> {
         self.text.pop();
         if self.text.len() > self.line_start && self.text.ends_with(b"\r") {
@@ -144,6 +145,9 @@ where
         let Some(literal_bytes) = literal_len(&self.text[self.line_start..]) else {
             return Ok(false);
         };
+        if !matches!(parse(&self.text), Ok(Response::Data(_))) {
+            return Ok(false);
+        }
         if literal_bytes > LITERAL_BYTES_MAX {
             return Err(ResponseError::LiteralTooLong(literal_bytes));
         }
@@ -307,6 +311,14 @@ mod tests {
             };
             assert!(list.starts_with("LIST {6}a") && list.contains("{2}"));
         });
+    }
+
+    #[test]
+    fn a_status_has_no_literal() {
+        let (all, _) = responses(
+            b"U4 NO can't take APPEND x {16}\r\nU5 OK done\r\n* NO {9}\r\n+ {3}\r\nU6 OK x\r\n",
+        );
+        assert_eq!(all.len(), 5, "{all:?}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use socket2::SockRef;
 use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use uncork::tokio::Sender;
 
 use crate::capability::Capabilities;
@@ -105,10 +105,11 @@ impl Session {
         let line = [head.as_bytes(), b" ", line.as_bytes(), b"\r\n"];
         let sent = self.sender.send(line).await;
         sent.map_err(|error| ImportError::from_send(&self.address, error))?;
+        let deadline = Instant::now() + ANSWER_TIMEOUT;
         let mut data = Vec::new();
         let mut said = None;
         loop {
-            match self.response(ANSWER_TIMEOUT, said.clone()).await? {
+            match self.response(deadline, said.clone()).await? {
                 Response::Tagged(answered, status) if answered == tag => return Ok((data, status)),
                 Response::Untagged(status) if status.kind == StatusKind::Bye => {
                     said = Some(status.reason());
@@ -167,7 +168,7 @@ impl Session {
             reason: reason.to_owned(),
         };
         let address = self.address.clone();
-        match self.response(GREETING_TIMEOUT, None).await {
+        match self.response(Instant::now() + GREETING_TIMEOUT, None).await {
             Ok(Response::Untagged(status)) => match status.kind {
                 StatusKind::Ok | StatusKind::PreAuth => Ok(status),
                 _ => Err(ImportError::HungUp {
@@ -238,9 +239,10 @@ impl Session {
         let failed = |error| ImportError::from_send(&address, error);
         let line = [head.as_bytes(), b" AUTHENTICATE PLAIN\r\n"];
         self.sender.send(line).await.map_err(failed)?;
+        let deadline = Instant::now() + ANSWER_TIMEOUT;
         let mut is_said = false;
         loop {
-            match self.response(ANSWER_TIMEOUT, None).await? {
+            match self.response(deadline, None).await? {
                 Response::Continue(_) if is_said => {
                     return Err(ImportError::Login {
                         user: user.to_owned(),
@@ -267,17 +269,17 @@ impl Session {
 
     async fn response(
         &mut self,
-        most: Duration,
+        deadline: Instant,
         said: Option<String>,
     ) -> Result<Response, ImportError> {
         // A server that writes its answer in pieces, with Nagle on, waits for this ACK.
         let _ = uncork::quickack(self.sender.get_ref().as_ref());
-        match timeout(most, self.responses.next()).await {
+        match timeout_at(deadline, self.responses.next()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(ImportError::from_response(&self.address, error, said)),
             Err(_) => Err(ImportError::Silent {
                 address: self.address.clone(),
-                after: most,
+                after: ANSWER_TIMEOUT,
             }),
         }
     }
@@ -333,8 +335,9 @@ async fn dial(addr: SocketAddr, segment_bytes_max: Option<u32>) -> io::Result<Tc
 
 /// Reads `STATUS "x" (UIDVALIDITY 3 UIDNEXT 4)`.
 fn parse_folder_state(text: &str) -> Option<FolderState> {
+    // Some servers say more behind the list, if only a space.
     let list = strip_word(text, "STATUS")?.rsplit_once('(')?.1;
-    let words: Vec<&str> = list.trim_end_matches(')').split_whitespace().collect();
+    let words: Vec<&str> = list.split(')').next()?.split_whitespace().collect();
     let number = |name: &str| {
         let mut pairs = words.chunks_exact(2);
         pairs.find_map(|pair| {
@@ -372,6 +375,7 @@ mod tests {
                 "status \"a (b)\" (uidnext 9 X 1 uidvalidity 0)",
                 state(0, 9),
             ),
+            ("STATUS INBOX (UIDVALIDITY 3 UIDNEXT 4) ", state(3, 4)),
             ("STATUS INBOX (UIDVALIDITY 3)", None),
             ("STATUS INBOX (UIDVALIDITY x UIDNEXT 4)", None),
             ("LIST INBOX (UIDVALIDITY 3 UIDNEXT 4)", None),

@@ -127,7 +127,8 @@ impl Source {
             let is_eml = Path::new(&name)
                 .extension()
                 .is_some_and(|extension| extension.eq_ignore_ascii_case("eml"));
-            if is_eml {
+            // macOS keeps `._x.eml` beside `x.eml`, with the Finder's data in it.
+            if is_eml && !name.as_encoded_bytes().starts_with(b".") {
                 files.push(SourceFile { folder: "", name });
             }
         })?;
@@ -297,6 +298,7 @@ mod tests {
         assert!(open("other").contains("holds no mail"));
         assert!(open("other/photo.jpg").contains("is a file"));
         fs::write(root.path().join("other/mail.EML"), "x").unwrap();
+        fs::write(root.path().join("other/._mail.EML"), "x").unwrap();
         let source = Source::open(root.path().join("other")).unwrap();
         assert_eq!(
             (source.kind(), source.messages()),

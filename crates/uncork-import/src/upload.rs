@@ -29,8 +29,7 @@ use crate::window::{Answer, Chunk, Window};
 /// Answers that have been read and not yet looked at.
 const ANSWERS_MAX: usize = 1024;
 
-/// How long the last answers of a server that takes no more may take to be read. They are in
-/// this machine already.
+/// How long the last answers of a connection that is given up may take.
 const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the reading side found.
@@ -106,6 +105,7 @@ impl Upload<'_> {
             outgoing: Outgoing::default(),
             window: Window::default(),
             split: VecDeque::new(),
+            literal_due: None,
             said: None,
             upload: self,
         };
@@ -196,6 +196,8 @@ struct Pipeline<'p, 'u> {
     window: Window,
     /// What has to go again in smaller pieces.
     split: VecDeque<Chunk>,
+    /// The command whose literal waits for the server's `+`.
+    literal_due: Option<u32>,
     /// The server's last words.
     said: Option<String>,
     upload: &'p mut Upload<'u>,
@@ -309,7 +311,11 @@ impl Pipeline<'_, '_> {
         self.outgoing.clear();
         match sent {
             Ok(()) => Ok(()),
-            Err(NotSent::Source(source)) => Err(ImportError::SourceChanged { source }),
+            Err(NotSent::Source(source)) => {
+                // The mails before it left whole: their answers are on their way.
+                let _ = timeout(LAST_ANSWERS_TIMEOUT, self.last_answers()).await;
+                Err(ImportError::SourceChanged { source })
+            }
             Err(NotSent::Socket(source)) => Err(self.broken(source).await),
         }
     }
@@ -317,20 +323,22 @@ impl Pipeline<'_, '_> {
     /// A send has failed. What the server said before it hung up is still to be read: answers
     /// that count, and perhaps the reason, which is the better story.
     async fn broken(&mut self, source: io::Error) -> ImportError {
-        let last_answers = async {
-            loop {
-                if let Err(error) = self.wait_for_answer().await {
-                    return error;
-                }
-            }
-        };
-        if let Ok(error) = timeout(LAST_ANSWERS_TIMEOUT, last_answers).await {
+        if let Ok(error) = timeout(LAST_ANSWERS_TIMEOUT, self.last_answers()).await {
             return error;
         }
         ImportError::HungUp {
             address: self.address.to_owned(),
             said: self.said.take(),
             source,
+        }
+    }
+
+    /// Takes answers until the connection ends.
+    async fn last_answers(&mut self) -> ImportError {
+        loop {
+            if let Err(error) = self.wait_for_answer().await {
+                return error;
+            }
         }
     }
 
@@ -362,13 +370,16 @@ impl Pipeline<'_, '_> {
 
     /// Waits for the `+` that a literal needs; `false` where the command was refused instead.
     async fn wait_for_continuation(&mut self, tag: u32) -> Result<bool, ImportError> {
-        loop {
+        self.literal_due = Some(tag);
+        let may_follow = loop {
             match self.wait_for_answer().await? {
-                Response::Continue(_) => return Ok(true),
-                Response::Tagged(answered, _) if answered == tag => return Ok(false),
+                Response::Continue(_) => break true,
+                Response::Tagged(answered, _) if answered == tag => break false,
                 _ => {}
             }
-        }
+        };
+        self.literal_due = None;
+        Ok(may_follow)
     }
 
     /// Accounts for one answer.
@@ -376,6 +387,14 @@ impl Pipeline<'_, '_> {
         let response = read
             .map_err(|error| ImportError::from_response(self.address, error, self.said.take()))?;
         match &response {
+            Response::Tagged(tag, status)
+                if self.literal_due == Some(*tag) && status.kind == StatusKind::Ok =>
+            {
+                return Err(ImportError::NotImap {
+                    address: self.address.to_owned(),
+                    reason: "it says that it stored a mail which it has not been sent".to_owned(),
+                });
+            }
             Response::Tagged(tag, status) => {
                 let answer = self.window.answered(*tag, status.clone());
                 self.account(answer);

@@ -35,29 +35,46 @@ struct Sample {
 #[derive(Debug, Default)]
 struct HoldCounter {
     holds: Holds,
-    /// The hold that the last sample saw: since when, and the segments sent by then.
-    current: Option<(Instant, u32)>,
+    /// The hold that the last sample saw.
+    current: Option<Current>,
+}
+
+/// A hold that may go on.
+#[derive(Debug, Clone, Copy)]
+struct Current {
+    since: Instant,
+    segments_out: u32,
+    /// Seen by one sample only, it may have been a write on its way through the kernel.
+    is_seen_twice: bool,
 }
 
 impl HoldCounter {
     fn sample(&mut self, sample: Sample) {
-        if let Some((since, segments_out)) = self.current {
-            if sample.is_held && sample.segments_out == segments_out {
+        if let Some(current) = &mut self.current {
+            if sample.is_held && sample.segments_out == current.segments_out {
+                current.is_seen_twice = true;
                 return;
             }
-            self.holds.total += sample.at.duration_since(since);
-            self.current = None;
+            self.end(sample.at);
         }
         if sample.is_held {
+            self.current = Some(Current {
+                since: sample.at,
+                segments_out: sample.segments_out,
+                is_seen_twice: false,
+            });
+        }
+    }
+
+    fn end(&mut self, at: Instant) {
+        if let Some(current) = self.current.take().filter(|current| current.is_seen_twice) {
             self.holds.count += 1;
-            self.current = Some((sample.at, sample.segments_out));
+            self.holds.total += at.duration_since(current.since);
         }
     }
 
     fn finish(mut self, at: Instant) -> Holds {
-        if let Some((since, _)) = self.current.take() {
-            self.holds.total += at.duration_since(since);
-        }
+        self.end(at);
         self.holds
     }
 }
@@ -133,10 +150,18 @@ mod tests {
         );
         // A segment that left between two samples ends one hold and begins another.
         check(
-            &[(0, true, 2), (40, true, 2), (41, true, 5), (81, false, 6)],
+            &[
+                (0, true, 2),
+                (40, true, 2),
+                (41, true, 5),
+                (42, true, 5),
+                (81, false, 6),
+            ],
             2,
             81,
         );
+        // Seen once: a write on its way through the kernel.
+        check(&[(0, false, 1), (1, true, 2), (2, false, 3)], 0, 0);
         // Still held at the end.
         check(&[(0, true, 2), (40, true, 2)], 1, 40);
     }

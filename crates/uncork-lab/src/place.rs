@@ -11,7 +11,7 @@ use socket2::{Domain, Socket, Type};
 use uncork::ListenOptions;
 
 /// `TCP_MAXSEG` of a link with an MTU of 1488: segments of 1436 bytes once the 12 bytes of
-/// TCP timestamps are off, as FACTS about real paths (PPPoE, tunnels) have them.
+/// TCP timestamps are off, as paths through PPPoE or a tunnel have them.
 pub const SEGMENT_BYTES_MAX: u32 = 1448;
 
 /// A place where a connection can be made.

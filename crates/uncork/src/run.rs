@@ -77,6 +77,11 @@ impl State {
     /// Whether the stream still stands between two messages.
     pub(crate) fn check_complete(&self) -> Result<(), SendError> {
         match self.incomplete {
+            // A burst that was forgotten, not dropped, leaves what it had gathered.
+            None if !self.burst.is_empty() => Err(SendError::Incomplete {
+                sent_bytes: 0,
+                total_bytes: self.burst.len() as u64,
+            }),
             None => Ok(()),
             Some((sent_bytes, total_bytes)) => Err(SendError::Incomplete {
                 sent_bytes,
@@ -113,7 +118,7 @@ impl State {
 }
 
 /// One message on its way. Dropping it before its end (an error, a panic, a cancelled future)
-/// releases what is held and marks the stream as incomplete.
+/// releases what is held; the stream is marked as incomplete from its first byte to its last.
 pub(crate) struct Run<'m, 's, W: Wire> {
     wire: W,
     state: &'s mut State,
@@ -415,6 +420,10 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
         }
         self.sent_bytes += taken as u64;
         self.state.counts.bytes += taken as u64;
+        // Until the end of the message takes it back: so it holds for a run that is dropped, and
+        // for one that is forgotten.
+        self.state
+            .mark_incomplete(self.sent_bytes, self.total_bytes);
         self.state.held = match (self.state.held, tail) {
             (Held::ByCork, _) => Held::ByCork,
             (_, Tail::More) => Held::ByFlag,
@@ -436,6 +445,8 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
         if let Some(next) = self.plan.get(self.departure) {
             self.part = first_part(next);
             self.part_bytes = 0;
+        } else {
+            self.state.incomplete = None;
         }
         self.copied.clear();
         self.copied_bytes = 0;
@@ -449,9 +460,6 @@ impl<W: Wire> Drop for Run<'_, '_, W> {
         }
         // A stream that can't even be uncorked is dead: the next send will say so.
         let _ = self.state.release(&mut self.wire);
-        if self.sent_bytes > 0 {
-            self.state.incomplete = Some((self.sent_bytes, self.total_bytes));
-        }
     }
 }
 

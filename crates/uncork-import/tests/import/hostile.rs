@@ -166,6 +166,31 @@ fn answers_that_nobody_waits_for() {
     }
 }
 
+/// Without LITERAL+ a mail leaves after the server's `+` only: an OK before it is no word of a
+/// mail stored.
+#[test]
+fn an_ok_before_the_mail_does_not_count() {
+    let outcome = play(|stage| {
+        let line = stage.until_append("");
+        stage.say(format!("{} OK done\r\n", tag(&line)));
+        stage.line();
+    });
+    assert_not_imap(&outcome, "has not been sent");
+    assert_eq!(outcome.report.imported, 0);
+}
+
+/// Servers repeat what they refuse, the announced literal at its end included.
+#[test]
+fn a_refusal_that_repeats_the_command_is_no_literal() {
+    let outcome = play(|stage| {
+        take_all(stage, |stage, tag| {
+            stage.say(format!("{tag} NO can't take: APPEND \"INBOX\" {{16}}\r\n"));
+        });
+    });
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    assert_eq!(outcome.report.refused_messages, 10);
+}
+
 #[test]
 fn an_answer_counts_once() {
     let outcome = play(|stage| {

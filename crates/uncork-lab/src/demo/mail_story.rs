@@ -48,7 +48,7 @@ pub(super) const STEPS: usize = ROWS.len() + 1;
 
 pub(super) fn run(messages: usize, step: &mut impl FnMut(String)) -> Result<MailStory, DemoError> {
     step(format!("make {messages} mails"));
-    let folder = scratch::folder().map_err(system("a folder for the mails"))?;
+    let folder = scratch::folder(messages).map_err(system("a folder for the mails"))?;
     let written = write_maildir(folder.path(), SEED, messages);
     written.map_err(system("room for the mails"))?;
     let mails = Mails {
@@ -126,7 +126,7 @@ fn send(
     network: Network,
     messages: usize,
 ) -> Result<Sent, DemoError> {
-    let root = scratch::folder().map_err(system("a folder for the server's mail"))?;
+    let root = scratch::folder(messages).map_err(system("a folder for the server's mail"))?;
     let segment_bytes_max = (network == Network::LoopbackRealSegments).then_some(SEGMENT_BYTES_MAX);
     let server = ImapServer::start(ServerConfig {
         personality: personality(manner, network),
@@ -221,7 +221,7 @@ fn send_naively(
 fn import(mails: &Mails, addr: SocketAddr, messages: usize) -> Result<Sent, DemoError> {
     let shorter = (messages < mails.messages)
         .then(|| {
-            let folder = scratch::folder()?;
+            let folder = scratch::folder(messages)?;
             write_maildir(folder.path(), SEED, messages)?;
             Ok(folder)
         })

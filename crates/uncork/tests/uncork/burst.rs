@@ -149,6 +149,17 @@ fn a_panic_within_a_burst_uncorks_and_cuts_it() {
 }
 
 #[test]
+fn a_forgotten_burst_that_has_gathered_refuses_the_next_message() {
+    let (stream, _reader) = pair();
+    let mut sender = Sender::new(&stream).unwrap();
+    let mut burst = sender.burst().unwrap();
+    burst.write_all(b"rest").unwrap();
+    std::mem::forget(burst);
+    let next = sender.send([&b"next"[..]]);
+    assert!(matches!(next, Err(uncork::SendError::Incomplete { .. })));
+}
+
+#[test]
 fn a_forgotten_cork_comes_off_with_the_next_message() {
     let (stream, reader) = pair();
     let reader = read_all(reader, Pace::Fast);
