@@ -38,7 +38,8 @@ const PAGE_BYTES: u64 = 4096;
 /// 8 MiB, within the spread of the runs; 2 MiB keep the calls few (4 where 64 KiB make 123).
 pub const SENDFILE_CAP_BYTES: usize = 2 * 1024 * 1024;
 
-/// Size of the buffer through which a file is copied where there is no `sendfile`.
+/// Size of the buffer through which a file is copied where there is no `sendfile`. (Chosen, not
+/// measured.)
 pub const COPY_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Most slices in one vectored write: Linux's `UIO_MAXIOV`, and `IOV_MAX` of the BSDs.
