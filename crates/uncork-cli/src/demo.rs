@@ -54,9 +54,8 @@ pub(crate) fn run(arguments: &DemoArgs) -> Result<Exit, Failure> {
     let page = page.transpose()?;
     let report = run_with_progress(arguments).map_err(demo_failure)?;
     if let Some((path, mut file)) = page {
-        let emptied = file.set_len(0);
-        let written = emptied.and_then(|()| file.write_all(demo::page(&report).as_bytes()));
-        written.map_err(|error| cannot_write(path, error))?;
+        let page = demo::page(&report);
+        replace(&mut file, page.as_bytes()).map_err(|error| cannot_write(path, error))?;
         if !arguments.quiet {
             output::note(&format!("the page is in {}", path.display()));
         }
@@ -67,6 +66,14 @@ pub(crate) fn run(arguments: &DemoArgs) -> Result<Exit, Failure> {
         print_tables(&report).map_err(output::failure)?;
     }
     Ok(Exit::Done)
+}
+
+/// Puts `bytes` in the place of what a file holds; a pipe or a device has nothing to empty.
+fn replace(file: &mut File, bytes: &[u8]) -> std::io::Result<()> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(bytes)
 }
 
 fn cannot_write(path: &std::path::Path, error: std::io::Error) -> Failure {
@@ -222,4 +229,20 @@ fn web_table(rows: &[WebRow]) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_page_replaces() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "an older and longer page").unwrap();
+        let open = |path: &std::path::Path| File::options().write(true).open(path).unwrap();
+        replace(&mut open(file.path()), b"new").unwrap();
+        assert_eq!(std::fs::read(file.path()).unwrap(), b"new");
+        // A device can't be emptied, and needs not be.
+        replace(&mut open("/dev/null".as_ref()), b"new").unwrap();
+    }
 }
