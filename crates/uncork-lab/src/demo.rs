@@ -94,11 +94,6 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> DemoError {
 
 fn machine() -> Machine {
     let uname = rustix::system::uname();
-    let cpu_info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let cpu = cpu_info
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
-        .map(|(_, name)| name.trim().to_owned());
     let now = jiff::Timestamp::now();
     let now = now.round(jiff::Unit::Second).unwrap_or(now);
     Machine {
@@ -107,8 +102,18 @@ fn machine() -> Machine {
             uname.sysname().to_string_lossy(),
             uname.release().to_string_lossy()
         ),
-        cpu: cpu.unwrap_or_default(),
+        cpu: cpu_model().unwrap_or_default(),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         date: now.to_string(),
     }
+}
+
+/// The processor's name, where the system tells.
+#[must_use]
+pub fn cpu_model() -> Option<String> {
+    let cpu_info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    cpu_info.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        (name.trim() == "model name").then(|| value.trim().to_owned())
+    })
 }

@@ -24,6 +24,9 @@ pub const HEAD_BYTES: usize = 300;
 /// uncork's, so that the calls compare.
 pub const SENDFILE_BYTES_MAX: u64 = SENDFILE_CAP_BYTES as u64;
 
+/// Body sizes of the table of segments that the library promises.
+pub const BODIES: [u64; 5] = [1000, 65_536, 300_000, 1_000_000, 8_000_000];
+
 /// Bytes the client takes with one call.
 const READ_BYTES: usize = 256 * 1024;
 

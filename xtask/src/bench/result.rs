@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
+use uncork_lab::demo::cpu_model;
 
 use crate::command::{output, root};
 
@@ -240,21 +241,12 @@ impl Machine {
             kernel: [uname.sysname(), uname.release(), uname.machine()]
                 .map(word)
                 .join(" "),
-            cpu: cpu_model(),
+            cpu: cpu_model().unwrap_or_else(|| "unknown CPU".to_owned()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             commit: commit(),
             command: format!("cargo xtask {}", arguments.join(" ")),
         }
     }
-}
-
-fn cpu_model() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        (name.trim() == "model name").then(|| value.trim().to_owned())
-    });
-    model.unwrap_or_else(|| "unknown CPU".to_owned())
 }
 
 /// The commit that is measured, with a mark where files differ from it; the results

@@ -9,13 +9,10 @@ use anyhow::{Context, Result};
 use uncork_lab::place::{Place, VethPair};
 use uncork_lab::requirement;
 use uncork_lab::web::{
-    HEAD_BYTES, Measured, SENDFILE_BYTES_MAX, WebManner, measure, measure_capped,
+    BODIES, HEAD_BYTES, Measured, SENDFILE_BYTES_MAX, WebManner, measure, measure_capped,
 };
 
 use super::result::{Measure, Report, Table};
-
-/// Body sizes of the comparison.
-const BODIES: [u64; 5] = [1000, 65_536, 300_000, 1_000_000, 8_000_000];
 
 /// Body sizes around the limit of `MSG_MORE`.
 const LIMIT_BODIES: [u64; 9] = [

@@ -10,7 +10,7 @@ use uncork_lab::dovecot::{Dovecot, DovecotConfig, Fsync, Storage};
 use uncork_lab::requirement;
 
 use crate::imap_reader::{StoredMail, read_folder};
-use crate::support::{FILE_DATE, assert_whole, eml_folder, maildir, write_dated};
+use crate::support::{FILE_DATE, assert_whole, crlf, eml_folder, maildir, write_dated};
 
 fn start(storage: Storage, change: impl FnOnce(&mut DovecotConfig)) -> Option<Dovecot> {
     let program = requirement::program("dovecot")?;
@@ -133,18 +133,6 @@ fn messy_mails() -> BTreeMap<String, Vec<u8>> {
     }
     assert!(mails.len() >= 100, "only {} messy mails", mails.len());
     mails
-}
-
-/// What Dovecot must have of it, made in the plainest way.
-fn crlf(text: &[u8]) -> Vec<u8> {
-    let mut crlf = Vec::new();
-    for &byte in text {
-        if byte == b'\n' && crlf.last() != Some(&b'\r') {
-            crlf.push(b'\r');
-        }
-        crlf.push(byte);
-    }
-    crlf
 }
 
 /// The messy mails that Dovecot 2.3 takes and alters: all of them, and how. It refuses none.

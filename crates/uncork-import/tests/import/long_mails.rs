@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use uncork_import::{ImportError, Outcome};
 
 use crate::peer::{Peer, literal_bytes, tag};
-use crate::support::{Lab, Offers, assert_whole, eml_folder, names, run, target};
+use crate::support::{Lab, Offers, assert_whole, crlf, eml_folder, names, run, target};
 
 const MIB: usize = 1024 * 1024;
 
@@ -23,18 +23,6 @@ fn text(bytes: usize, end: &str) -> Vec<u8> {
         line += 1;
     }
     text
-}
-
-/// What a server must have of it, made in the plainest way.
-fn crlf(text: &[u8]) -> Vec<u8> {
-    let mut crlf = Vec::new();
-    for &byte in text {
-        if byte == b'\n' && crlf.last() != Some(&b'\r') {
-            crlf.push(b'\r');
-        }
-        crlf.push(byte);
-    }
-    crlf
 }
 
 #[test]

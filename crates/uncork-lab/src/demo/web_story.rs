@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use super::report::{WebRow, WebStory};
 use crate::place::Place;
-use crate::web::{HEAD_BYTES, Measured, WebManner, measure};
-
-/// Body sizes: those of the table of segments that the library promises.
-pub(crate) const BODIES: [u64; 5] = [1000, 65_536, 300_000, 1_000_000, 8_000_000];
+use crate::web::{BODIES, HEAD_BYTES, Measured, WebManner, measure};
 
 /// Responses of each row.
 const ROUNDS: usize = 20;

@@ -70,23 +70,7 @@ impl Wire for Tcp<'_> {
 }
 
 fn set_nopush(socket: BorrowedFd<'_>, value: libc::c_int) -> io::Result<()> {
-    let value_len = size_of::<libc::c_int>();
-    // SAFETY: the descriptor is open while it is borrowed, and the option value is a c_int that
-    // outlives the call, of the length that is passed.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_NOPUSH,
-            (&raw const value).cast(),
-            libc::socklen_t::try_from(value_len).unwrap_or(libc::socklen_t::MAX),
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    super::unix::set_tcp_option(socket, libc::TCP_NOPUSH, value)
 }
 
 /// The bytes sent, and how the call ended.

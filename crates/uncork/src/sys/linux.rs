@@ -79,23 +79,7 @@ pub(crate) fn set_quickack(socket: impl AsFd) -> io::Result<()> {
 
 /// `TCP_DEFER_ACCEPT`, in seconds.
 pub(crate) fn set_defer_accept(socket: impl AsFd, seconds: libc::c_int) -> io::Result<()> {
-    let seconds_len = size_of::<libc::c_int>();
-    // SAFETY: the descriptor is open for the call (AsFd), and the option value is a c_int that
-    // outlives it, of the length that is passed.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_fd().as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_DEFER_ACCEPT,
-            (&raw const seconds).cast(),
-            libc::socklen_t::try_from(seconds_len).unwrap_or(libc::socklen_t::MAX),
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    super::unix::set_tcp_option(socket.as_fd(), libc::TCP_DEFER_ACCEPT, seconds)
 }
 
 /// `TCP_INFO` into `buffer`; returns how many bytes of it the kernel filled.
