@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use uncork_import::{Options, Outcome, Progress, Refused, Report, Source, SourceError, Target};
 
 use crate::exit::{Exit, Failure};
@@ -154,9 +154,9 @@ fn import_with_progress(
     }
     let bar = ProgressBar::new(source.messages() as u64);
     if let Ok(style) = ProgressStyle::with_template(
-        "{bar:30} {human_pos}/{human_len} mails  {per_sec}  {msg}  {eta} left",
+        "{bar:20} {human_pos}/{human_len} mails  {rate}  {msg}  {eta} left",
     ) {
-        bar.set_style(style);
+        bar.set_style(style.with_key("rate", show_rate));
     }
     std::thread::scope(|scope| {
         let (done, is_done) = mpsc::channel::<()>();
@@ -164,8 +164,8 @@ fn import_with_progress(
         scope.spawn(move || {
             while let Err(mpsc::RecvTimeoutError::Timeout) = is_done.recv_timeout(PROGRESS_INTERVAL)
             {
-                bar.set_position(progress.stored() + progress.refused());
                 bar.set_message(HumanBytes(progress.bytes()).to_string());
+                bar.set_position(progress.stored() + progress.refused());
             }
             bar.finish_and_clear();
         });
@@ -173,6 +173,12 @@ fn import_with_progress(
         drop(done);
         outcome
     })
+}
+
+/// Mails a second in whole ones: indicatif's own rate has four digits behind the point.
+fn show_rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    // A progress bar that can't be written is no reason to stop.
+    let _ = write!(out, "{}/s", HumanCount(rounded(state.per_sec())));
 }
 
 /// The password, by the first way that is given: file, command, environment.
