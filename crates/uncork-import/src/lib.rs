@@ -30,8 +30,6 @@
 //! One connection, no TLS, Maildir and .eml folders only, and no journal: a second run imports
 //! everything again.
 
-use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 use std::thread;
 
 use tokio::sync::mpsc;
@@ -42,7 +40,13 @@ mod date;
 mod encoder;
 mod error;
 mod lines;
+#[expect(
+    dead_code,
+    reason = "the parts that make and take these come one by one"
+)]
+mod mail;
 mod mailbox;
+mod options;
 mod outgoing;
 mod report;
 mod response;
@@ -53,6 +57,10 @@ mod upload;
 mod window;
 
 pub use error::ImportError;
+pub use options::{
+    Compress, Credentials, DateFrom, Existing, JournalPlace, Labels, OnConnect, Options, Order,
+    Patience, Stop, Strictness, TlsOptions, TokenSource,
+};
 pub use report::{Progress, REFUSED_LISTED_MAX, Refused, Report};
 pub use source::{Source, SourceError, SourceKind};
 pub use target::{Target, TargetError};
@@ -64,46 +72,6 @@ use crate::upload::Upload;
 /// Batches that have been read and not yet sent: bounds what is in memory to about 16 MiB
 /// beside the window.
 const BATCHES_AHEAD: usize = 4;
-
-/// How to import.
-#[derive(Clone, Default)]
-#[non_exhaustive]
-pub struct Options {
-    /// The user's password.
-    pub password: String,
-    /// Whether the password may cross a network without TLS.
-    pub allow_plaintext: bool,
-    /// Bounds the segments of the connection (`TCP_MAXSEG`), for measurements on loopback.
-    pub segment_bytes_max: Option<u32>,
-    /// Called with the socket of each connection before it says anything, for whoever wants to
-    /// measure it.
-    pub on_connect: Option<OnConnect>,
-}
-
-/// See [`Options::on_connect`].
-pub type OnConnect = Arc<dyn Fn(BorrowedFd<'_>) + Send + Sync>;
-
-impl Options {
-    /// Everything else as it is best for most.
-    #[must_use]
-    pub fn with_password(password: impl Into<String>) -> Self {
-        Self {
-            password: password.into(),
-            ..Self::default()
-        }
-    }
-}
-
-/// Without the password, which must not get into a log.
-impl std::fmt::Debug for Options {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Options")
-            .field("allow_plaintext", &self.allow_plaintext)
-            .field("segment_bytes_max", &self.segment_bytes_max)
-            .finish_non_exhaustive()
-    }
-}
 
 /// How an import ended.
 #[derive(Debug)]

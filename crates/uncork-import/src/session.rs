@@ -19,7 +19,7 @@ use crate::mailbox::{quoted, quoted_mailbox};
 use crate::response::{
     Response, ResponseError, Responses, Status, StatusKind, strip_word, tag_text,
 };
-use crate::{ImportError, Options, Target};
+use crate::{Credentials, ImportError, Options, Target};
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,7 +73,13 @@ impl Session {
             None => session.ask_capabilities().await?,
         }
         if greeting.kind != StatusKind::PreAuth {
-            session.log_in(&target.user, &options.password).await?;
+            let Credentials::Password(password) = &options.credentials else {
+                return Err(ImportError::Login {
+                    user: target.user.clone(),
+                    reason: "tokens are not in this version".to_owned(),
+                });
+            };
+            session.log_in(&target.user, password).await?;
         }
         Ok(session)
     }
