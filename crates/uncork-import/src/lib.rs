@@ -39,6 +39,8 @@ mod capability;
 mod date;
 mod encoder;
 mod error;
+#[allow(dead_code)]
+mod fetch;
 mod lines;
 #[expect(
     dead_code,
@@ -48,11 +50,15 @@ mod mail;
 mod mailbox;
 mod options;
 mod outgoing;
+#[allow(dead_code)]
+mod reconcile;
 mod report;
 mod response;
 mod session;
 mod source;
 mod target;
+#[allow(dead_code)]
+mod uid_set;
 mod upload;
 mod window;
 

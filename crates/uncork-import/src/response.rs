@@ -5,11 +5,19 @@
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
-/// Longest response, with its literals.
+use crate::mail::Digest;
+
+/// Longest response, without its literals.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
-/// Most bytes of a literal in a response: an importer asks for nothing longer.
-const LITERAL_BYTES_MAX: u64 = 64 * 1024;
+/// Most literals in one response.
+const LITERALS_MAX: usize = 16;
+
+/// Longest literal in a response: no server stores a longer mail.
+const LITERAL_BYTES_MAX: u64 = u32::MAX as u64;
+
+/// What is kept of a literal; of the rest there is only the digest.
+const LITERAL_HEAD_BYTES: usize = 64 * 1024;
 
 /// One response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,9 +27,26 @@ pub(crate) enum Response {
     /// `* OK …`, `* NO …`, `* BAD …`, `* BYE …`, `* PREAUTH …`.
     Untagged(Status),
     /// Any other `* …`.
-    Data(String),
+    Data(Data),
     /// The end of a command.
     Tagged(u32, Status),
+}
+
+/// Untagged data. A literal's bytes are not in the text: its `{n}` is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Data {
+    pub(crate) text: String,
+    /// In the order of their `{n}` in the text.
+    pub(crate) literals: Vec<Literal>,
+}
+
+/// A literal that a server sent: a mail of any length is compared without being kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Literal {
+    pub(crate) len: u64,
+    pub(crate) digest: Digest,
+    /// Its first bytes, up to [`LITERAL_HEAD_BYTES`].
+    pub(crate) head: Vec<u8>,
 }
 
 /// A status and its text.
@@ -69,6 +94,8 @@ pub(crate) enum ResponseError {
     TooLong,
     #[error("the server sent a literal of {0} bytes, which nothing asked for")]
     LiteralTooLong(u64),
+    #[error("the server sent more than {LITERALS_MAX} literals in one response")]
+    TooManyLiterals,
     #[error("the server said `{0}`, which is no IMAP")]
     NotImap(String),
 }
@@ -80,12 +107,51 @@ pub(crate) enum ResponseError {
 #[derive(Debug)]
 pub(crate) struct Responses<R> {
     reader: R,
-    /// The response so far: its lines without their ends, its literals as they are.
+    /// The response so far: its lines without their ends and literals.
     text: Vec<u8>,
     /// Where in `text` the line begins that is being read.
     line_start: usize,
-    /// What is still to come of a literal.
-    literal_bytes_left: u64,
+    literals: Vec<Literal>,
+    /// The literal that is being read.
+    open_literal: Option<OpenLiteral>,
+}
+
+#[derive(Debug)]
+struct OpenLiteral {
+    len: u64,
+    bytes_left: u64,
+    hasher: Box<blake3::Hasher>,
+    head: Vec<u8>,
+}
+
+impl OpenLiteral {
+    fn new(len: u64) -> Self {
+        Self {
+            len,
+            bytes_left: len,
+            hasher: Box::default(),
+            head: Vec::new(),
+        }
+    }
+
+    /// Takes what belongs to it of what was received; how many bytes that were.
+    fn take(&mut self, received: &[u8]) -> usize {
+        let left = usize::try_from(self.bytes_left).unwrap_or(usize::MAX);
+        let piece = &received[..left.min(received.len())];
+        self.hasher.update(piece);
+        let room = LITERAL_HEAD_BYTES - self.head.len();
+        self.head.extend_from_slice(&piece[..room.min(piece.len())]);
+        self.bytes_left -= piece.len() as u64;
+        piece.len()
+    }
+
+    fn close(self) -> Literal {
+        Literal {
+            len: self.len,
+            digest: *self.hasher.finalize().as_bytes(),
+            head: self.head,
+        }
+    }
 }
 
 impl<R> Responses<R>
@@ -97,38 +163,38 @@ where
             reader,
             text: Vec::new(),
             line_start: 0,
-            literal_bytes_left: 0,
+            literals: Vec::new(),
+            open_literal: None,
         }
     }
 
     /// The next response with its literals. Safe to cancel.
     pub(crate) async fn next(&mut self) -> Result<Response, ResponseError> {
         loop {
+            if let Some(whole) = self.open_literal.take_if(|open| open.bytes_left == 0) {
+                self.literals.push(whole.close());
+            }
             // Nothing is taken from the reader before an await and kept after it.
             let received = self.reader.fill_buf().await.map_err(ResponseError::Read)?;
             if received.is_empty() {
                 return Err(ResponseError::Closed);
             }
-            let (taken, is_line) = if self.literal_bytes_left > 0 {
-                let left = usize::try_from(self.literal_bytes_left).unwrap_or(usize::MAX);
-                (left.min(received.len()), false)
-            } else {
-                match memchr::memchr(b'\n', received) {
-                    Some(end) => (end + 1, true),
-                    None => (received.len(), false),
-                }
-            };
+            if let Some(open) = &mut self.open_literal {
+                let taken = open.take(received);
+                self.reader.consume(taken);
+                continue;
+            }
+            let end = memchr::memchr(b'\n', received);
+            let taken = end.map_or(received.len(), |end| end + 1);
             if self.text.len() + taken > RESPONSE_BYTES_MAX {
                 return Err(ResponseError::TooLong);
             }
             self.text.extend_from_slice(&received[..taken]);
             self.reader.consume(taken);
-            if self.literal_bytes_left > 0 {
-                self.literal_bytes_left -= taken as u64;
-                self.line_start = self.text.len();
-            } else if is_line && !self.literal_follows()? {
-                let response = parse(&self.text);
+            if end.is_some() && !self.literal_follows()? {
+                let response = parse(&self.text, &mut self.literals);
                 self.text.clear();
+                self.literals.clear();
                 self.line_start = 0;
                 return response;
             }
@@ -142,16 +208,19 @@ where
         if self.text.len() > self.line_start && self.text.ends_with(b"\r") {
             self.text.pop();
         }
-        let Some(literal_bytes) = literal_len(&self.text[self.line_start..]) else {
+        let Some(len) = literal_len(&self.text[self.line_start..]) else {
             return Ok(false);
         };
-        if !matches!(parse(&self.text), Ok(Response::Data(_))) {
+        if !matches!(parse(&self.text, &mut Vec::new()), Ok(Response::Data(_))) {
             return Ok(false);
         }
-        if literal_bytes > LITERAL_BYTES_MAX {
-            return Err(ResponseError::LiteralTooLong(literal_bytes));
+        if len > LITERAL_BYTES_MAX {
+            return Err(ResponseError::LiteralTooLong(len));
         }
-        self.literal_bytes_left = literal_bytes;
+        if self.literals.len() == LITERALS_MAX {
+            return Err(ResponseError::TooManyLiterals);
+        }
+        self.open_literal = Some(OpenLiteral::new(len));
         self.line_start = self.text.len();
         Ok(true)
     }
@@ -164,7 +233,7 @@ fn literal_len(line: &[u8]) -> Option<u64> {
     digits.parse().ok()
 }
 
-fn parse(line: &[u8]) -> Result<Response, ResponseError> {
+fn parse(line: &[u8], literals: &mut Vec<Literal>) -> Result<Response, ResponseError> {
     let line = printable(line);
     let not_imap = || ResponseError::NotImap(line.chars().take(80).collect());
     if let Some(text) = line.strip_prefix('+') {
@@ -173,7 +242,10 @@ fn parse(line: &[u8]) -> Result<Response, ResponseError> {
     let (tag, rest) = line.split_once(' ').ok_or_else(not_imap)?;
     match (tag, parse_status(rest)) {
         ("*", Some(status)) => Ok(Response::Untagged(status)),
-        ("*", None) => Ok(Response::Data(rest.to_owned())),
+        ("*", None) => Ok(Response::Data(Data {
+            text: rest.to_owned(),
+            literals: std::mem::take(literals),
+        })),
         (tag, Some(status)) => match parse_tag(tag) {
             Some(tag) => Ok(Response::Tagged(tag, status)),
             None => Err(not_imap()),
@@ -274,8 +346,14 @@ mod tests {
         assert_eq!(all[1], Response::Continue(String::new()));
         assert_eq!(all[2], Response::Continue("go ahead".into()));
         assert_eq!(all[3], Response::Continue(String::new()));
-        assert!(matches!(&all[4], Response::Data(text) if text.starts_with("LIST")));
-        assert_eq!(all[5], Response::Data("3 EXISTS".into()));
+        let Response::Data(list) = &all[4] else {
+            panic!("{:?}", all[4]);
+        };
+        assert_eq!(list.text, "LIST () \"/\" {5}");
+        assert_eq!(list.literals.len(), 1);
+        assert_eq!(list.literals[0].head, b"a\r\nb}");
+        assert_eq!(list.literals[0].digest, *blake3::hash(b"a\r\nb}").as_bytes());
+        assert!(matches!(&all[5], Response::Data(data) if data.text == "3 EXISTS"));
         let expected = status(StatusKind::Ok, Some("APPENDUID 1 5:9"), "done");
         assert_eq!(all[6], Response::Tagged(7, expected));
         assert_eq!(all.len(), 7, "tags are case sensitive and ours");
@@ -309,7 +387,9 @@ mod tests {
             else {
                 panic!("{all:?}");
             };
-            assert!(list.starts_with("LIST {6}a") && list.contains("{2}"));
+            assert_eq!(list.text, "LIST {6} {2}");
+            let heads: Vec<_> = list.literals.iter().map(|literal| &literal.head[..]).collect();
+            assert_eq!(heads, [&b"a\r\nb}\r"[..], b"\r\n"]);
         });
     }
 
@@ -328,7 +408,8 @@ mod tests {
         assert!(error(b"* OK cut").contains("closed"));
         assert!(error(b"220 smtp.example.org\r\n").contains("220 smtp.example.org"));
         assert!(error(b"SSH-2.0-OpenSSH\r\n").contains("SSH-2.0"));
-        assert!(error(b"* X {99999999}\r\n").contains("99999999"));
+        assert!(error(b"* X {99999999999}\r\n").contains("99999999999"));
+        assert!(error(&b"* X {0}\r\n".repeat(20)).contains("more than 16 literals"));
         assert!(error(b"* X {5}\r\nab").contains("closed"));
         assert!(error(&[b'x'; RESPONSE_BYTES_MAX + 1]).contains("response of more than"));
         let (all, _) = responses(b"* NO \x1b[31mred\r\n");
@@ -356,7 +437,8 @@ mod tests {
             prop_assert!(all.len() <= bytes.len());
             for response in all {
                 let text = match response {
-                    Response::Continue(text) | Response::Data(text) => text,
+                    Response::Continue(text) => text,
+                    Response::Data(data) => data.text,
                     Response::Untagged(status) | Response::Tagged(_, status) => status.reason(),
                 };
                 prop_assert!(!text.contains(char::is_control));

@@ -120,7 +120,7 @@ impl Session {
                 Response::Untagged(status) if status.kind == StatusKind::Bye => {
                     said = Some(status.reason());
                 }
-                Response::Data(text) if data.len() < DATA_MAX => data.push(text),
+                Response::Data(line) if data.len() < DATA_MAX => data.push(line.text),
                 _ => {}
             }
         }
