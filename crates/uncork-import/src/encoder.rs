@@ -1,8 +1,8 @@
 //! The APPEND encoder: mails become commands.
 
-use crate::batch::Mail;
 use crate::capability::LiteralSupport;
 use crate::date::internal_date;
+use crate::mail::Mail;
 use crate::outgoing::Outgoing;
 use crate::response::tag_text;
 
@@ -15,29 +15,31 @@ pub(crate) enum Announced {
 
 /// Where in a command a mail stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    First { tag: u32 },
+pub(crate) enum Place<'m> {
+    First {
+        tag: u32,
+        /// As an astring.
+        mailbox: &'m str,
+    },
     Next,
 }
 
-/// Writes APPEND commands for one folder.
+/// Writes APPEND commands.
 #[derive(Debug)]
 pub(crate) struct Encoder {
-    /// As an astring.
-    mailbox: String,
     literal: LiteralSupport,
 }
 
 impl Encoder {
-    pub(crate) fn new(mailbox: String, literal: LiteralSupport) -> Self {
-        Self { mailbox, literal }
+    pub(crate) fn new(literal: LiteralSupport) -> Self {
+        Self { literal }
     }
 
     /// What stands before a mail's literal: `U1 APPEND "INBOX" (\Seen) "date" {5+}`, or from
     /// ` (\Seen)` on for the next mail of the same command.
-    pub(crate) fn announce(&self, outgoing: &mut Outgoing, place: Place, mail: &Mail) -> Announced {
+    pub(crate) fn announce(&self, outgoing: &mut Outgoing, place: Place<'_>, mail: &Mail) -> Announced {
         let mut text = match place {
-            Place::First { tag } => format!("{} APPEND {}", tag_text(tag), self.mailbox),
+            Place::First { tag, mailbox } => format!("{} APPEND {mailbox}", tag_text(tag)),
             Place::Next => String::new(),
         };
         if !mail.flags.is_empty() {
@@ -51,7 +53,8 @@ impl Encoder {
         }
         let waits = self.literal.waits(mail.len);
         let plus = if waits { "" } else { "+" };
-        text.push_str(&format!(" {{{}{plus}}}\r\n", mail.len));
+        let literal8 = if mail.has_nul { "~" } else { "" };
+        text.push_str(&format!(" {literal8}{{{}{plus}}}\r\n", mail.len));
         outgoing.text(&text);
         if waits {
             Announced::WaitsForContinuation

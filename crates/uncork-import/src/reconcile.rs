@@ -6,24 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::mail::{Digest, Identity};
-
-/// What is known of a mail that was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Item {
-    pub(crate) digest: Digest,
-    pub(crate) identity: Identity,
-    /// In bytes, as sent.
-    pub(crate) len: u64,
-}
-
-/// A mail that came into the folder since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OnServer {
-    pub(crate) uid: u32,
-    pub(crate) identity: Identity,
-    pub(crate) len: u64,
-}
+use crate::mail::{Digest, Item, OnServer};
 
 /// What became of a mail that was sent and not acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +120,7 @@ impl Claims<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::Identity;
 
     fn item(text: u8, key: u64, len: u64) -> Item {
         Item {

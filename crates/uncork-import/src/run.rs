@@ -1,0 +1,576 @@
+//! One import while it runs: what its connections share, on their one thread.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::chunk::{Chunk, MailState, Ticket};
+use crate::folder::{Doubtful, Folder, FolderState, Opened, QUEUE_BATCHES};
+use crate::folder_map::ServerFolder;
+use crate::journal::{Claim, ExistingMatch, Journal, JournalError};
+use crate::mail::Mail;
+use crate::pace::Pace;
+use crate::reconcile::Fate;
+use crate::rejects::Rejects;
+use crate::report::{List, Progress, Report};
+use crate::uid_set::UidSet;
+use crate::window::Command;
+use crate::{Existing, ImportError, Options, Order, Target};
+
+/// What the connections of an import share.
+pub(crate) struct Run<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) options: &'a Options,
+    pub(crate) progress: &'a Progress,
+    pub(crate) journal: RefCell<Journal>,
+    pub(crate) report: RefCell<Report>,
+    pub(crate) folders: RefCell<Vec<Folder>>,
+    places: RefCell<HashMap<String, usize>>,
+    /// Something has come into a queue or left it, or the end has come.
+    pub(crate) changed: Notify,
+    /// Sources that may still bring mail.
+    sources_open: Cell<usize>,
+    error: RefCell<Option<ImportError>>,
+    pub(crate) pace: RefCell<Pace>,
+    pause_until: Cell<Option<Instant>>,
+    pub(crate) limits: Cell<Limits>,
+    rejects: Option<Rejects>,
+}
+
+/// What one command, or one mail, may be on this server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Mails in one command.
+    pub(crate) messages: usize,
+    /// Bytes of the mails of one command.
+    pub(crate) bytes: u64,
+    /// Bytes of one mail (APPENDLIMIT).
+    pub(crate) mail_bytes: u64,
+}
+
+/// What a connection does next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Send(Chunk, Rc<Ticket>),
+    /// The folder has to be looked at before anything goes into it.
+    Open(usize),
+    /// Texts have to be compared before more goes into the folder.
+    Compare(usize),
+    Pause(Instant),
+    /// Nothing now; more may come.
+    Wait,
+    Done,
+}
+
+/// Mails that are ready to be sent, with their ticket where they have one already.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) chunk: Chunk,
+    pub(crate) ticket: Option<Rc<Ticket>>,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(
+        target: &'a Target,
+        options: &'a Options,
+        progress: &'a Progress,
+        journal: Journal,
+        pace: Pace,
+        limits: Limits,
+        rejects: Option<Rejects>,
+        sources: usize,
+    ) -> Self {
+        Self {
+            target,
+            options,
+            progress,
+            journal: RefCell::new(journal),
+            report: RefCell::default(),
+            folders: RefCell::default(),
+            places: RefCell::default(),
+            changed: Notify::new(),
+            sources_open: Cell::new(sources),
+            error: RefCell::default(),
+            pace: RefCell::new(pace),
+            pause_until: Cell::new(None),
+            limits: Cell::new(limits),
+            rejects,
+        }
+    }
+
+    /// The place of a folder, which is new here where it has none.
+    pub(crate) fn folder(&self, folder: &ServerFolder) -> usize {
+        if let Some(&place) = self.places.borrow().get(&folder.wire) {
+            return place;
+        }
+        let mut folders = self.folders.borrow_mut();
+        folders.push(Folder::new(folder.name.clone(), folder.wire.clone()));
+        let place = folders.len() - 1;
+        self.places.borrow_mut().insert(folder.wire.clone(), place);
+        place
+    }
+
+    /// Queues mails of a source; waits while the folder's queue is full.
+    pub(crate) async fn queue(&self, folder: usize, mails: Vec<Mail>) {
+        loop {
+            let changed = self.changed.notified();
+            if self.is_over() {
+                self.report.borrow_mut().not_sent_messages += mails.len() as u64;
+                return;
+            }
+            let mut folders = self.folders.borrow_mut();
+            if folders[folder].queue.len() < QUEUE_BATCHES {
+                folders[folder].queue.push_back(mails);
+                self.changed.notify_waiters();
+                return;
+            }
+            drop(folders);
+            changed.await;
+        }
+    }
+
+    pub(crate) fn source_ended(&self) {
+        self.sources_open.set(self.sources_open.get() - 1);
+        self.changed.notify_waiters();
+    }
+
+    /// Ends the import, with the first error that asks for it.
+    pub(crate) fn fail(&self, error: ImportError) {
+        self.error.borrow_mut().get_or_insert(error);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.options.stop.is_asked() || self.error.borrow().is_some()
+    }
+
+    /// Nothing is sent before this time, on any connection.
+    pub(crate) fn pause(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        let known = self.pause_until.get();
+        self.pause_until.set(Some(known.map_or(until, |known| known.max(until))));
+    }
+
+    /// The report and the error, with what was not sent counted.
+    pub(crate) fn finish(self) -> (Report, Option<ImportError>) {
+        let mut report = self.report.into_inner();
+        for folder in self.folders.into_inner() {
+            let queued = folder.queue.iter().map(Vec::len).sum::<usize>();
+            let ready = folder.ready.iter().map(|ready| ready.chunk.len()).sum::<usize>();
+            let doubtful = folder.doubtful.map_or(0, |doubtful| doubtful.mails.len());
+            report.not_sent_messages += (queued + ready + doubtful) as u64;
+        }
+        (report, self.error.into_inner())
+    }
+
+    /// What connection `me` does next. `messages_max` bounds a command beyond the server's
+    /// limits.
+    pub(crate) fn next(&self, me: usize, messages_max: usize) -> Result<Next, ImportError> {
+        if self.is_over() {
+            return Ok(Next::Done);
+        }
+        if let Some(until) = self.pause_until.get() {
+            if until > Instant::now() {
+                return Ok(Next::Pause(until));
+            }
+            self.pause_until.set(None);
+        }
+        while let Some(place) = self.pick(me) {
+            let mut folders = self.folders.borrow_mut();
+            let folder = &mut folders[place];
+            if self.options.order == Order::Kept {
+                folder.owner = Some(me);
+            }
+            match folder.state {
+                FolderState::Unopened => {
+                    folder.state = FolderState::Opening;
+                    return Ok(Next::Open(place));
+                }
+                FolderState::Blocked => {
+                    self.refuse_all(folder);
+                    continue;
+                }
+                FolderState::Opening => return Ok(Next::Wait),
+                FolderState::Open(_) => {}
+            }
+            if folder.doubtful.is_some() {
+                return Ok(Next::Compare(place));
+            }
+            if folder.ready.is_empty() {
+                if let Some(mails) = folder.queue.pop_front() {
+                    self.changed.notify_waiters();
+                    self.claim(place, folder, mails)?;
+                    self.release(folder);
+                    continue;
+                }
+            }
+            if let Some(ready) = folder.ready.pop_front() {
+                return self.take(folder, ready, messages_max);
+            }
+        }
+        Ok(if self.sources_open.get() > 0 {
+            Next::Wait
+        } else {
+            Next::Done
+        })
+    }
+
+    /// The number of folders that have work and belong to nobody: what more connections could
+    /// take.
+    pub(crate) fn folders_waiting(&self) -> usize {
+        let folders = self.folders.borrow();
+        let waits = |folder: &&Folder| folder.has_work() && folder.owner.is_none();
+        folders.iter().filter(waits).count()
+    }
+
+    /// A folder with work for connection `me`; one that is its own first.
+    fn pick(&self, me: usize) -> Option<usize> {
+        let folders = self.folders.borrow();
+        let is_free = |folder: &Folder| {
+            let is_opening = matches!(folder.state, FolderState::Opening);
+            folder.has_work() && !is_opening && folder.owner.is_none_or(|owner| owner == me)
+        };
+        let own = folders
+            .iter()
+            .position(|folder| folder.owner == Some(me) && is_free(folder));
+        own.or_else(|| folders.iter().position(is_free))
+    }
+
+    /// Writes into the journal that mails are about to be sent, and hands out as many as one
+    /// command may have.
+    fn take(
+        &self,
+        folder: &mut Folder,
+        ready: Ready,
+        messages_max: usize,
+    ) -> Result<Next, ImportError> {
+        let ticket = match ready.ticket {
+            Some(ticket) => ticket,
+            None => self.begin(folder, ready.chunk.clone())?,
+        };
+        let limits = self.limits.get();
+        let messages_max = limits.messages.min(messages_max);
+        let (chunk, rest) = ready.chunk.split_off(messages_max, limits.bytes);
+        if let Some(rest) = rest {
+            folder.ready.push_front(Ready {
+                chunk: rest,
+                ticket: Some(Rc::clone(&ticket)),
+            });
+        }
+        Ok(Next::Send(chunk, ticket))
+    }
+
+    fn begin(&self, folder: &mut Folder, chunk: Chunk) -> Result<Rc<Ticket>, ImportError> {
+        let Some(opened) = folder.opened() else {
+            // Only folders that are open hand out mails.
+            return Err(JournalError::closed_folder().into());
+        };
+        let uid_floor = opened.uid_floor();
+        let items = chunk.mails().iter().map(Mail::item);
+        let entry = self.journal.borrow_mut().begin(opened.id, items, uid_floor)?;
+        folder.on_its_way.push((entry, uid_floor));
+        Ok(Rc::new(Ticket::new(entry, chunk, uid_floor)))
+    }
+
+    /// Finds out which mails are new to the folder; those become ready.
+    fn claim(
+        &self,
+        place: usize,
+        folder: &mut Folder,
+        mails: Vec<Mail>,
+    ) -> Result<(), ImportError> {
+        let mut journal = self.journal.borrow_mut();
+        let mut report = self.report.borrow_mut();
+        let Some(id) = folder.opened().map(|opened| opened.id) else {
+            return Err(JournalError::closed_folder().into());
+        };
+        let mut kept: Vec<(Mail, Vec<u32>)> = Vec::with_capacity(mails.len());
+        let mut there = 0;
+        for mail in mails {
+            match journal.claim(id, &mail.digest)? {
+                Claim::New => {}
+                Claim::Stored => {
+                    there += 1;
+                    continue;
+                }
+                Claim::Refused { reason } => {
+                    let reason = format!("an earlier run was told: {reason}");
+                    let source = mail.position.to_string();
+                    report.list(List::Refused, &source, &folder.name, &reason);
+                    continue;
+                }
+            }
+            let mut candidates = Vec::new();
+            if self.options.existing == Existing::Skip {
+                if mail.identity.has_message_id {
+                    match journal.take_existing(id, mail.identity, mail.len) {
+                        None => {}
+                        Some(ExistingMatch::Exact { .. }) => {
+                            there += 1;
+                            continue;
+                        }
+                        Some(ExistingMatch::Altered { uid }) => {
+                            there += 1;
+                            altered(&mut report, &folder.name, &mail, uid);
+                            continue;
+                        }
+                    }
+                } else {
+                    candidates = journal
+                        .existing_candidates(id, mail.identity, mail.len)
+                        .collect();
+                }
+            }
+            let mail_bytes = self.limits.get().mail_bytes;
+            if mail.len > mail_bytes {
+                let reason = format!(
+                    "it has {} bytes, and the server takes no more than {mail_bytes}",
+                    mail.len
+                );
+                self.list_refused(&mut report, &folder.name, &mail, &reason);
+                continue;
+            }
+            kept.push((mail, candidates));
+        }
+        report.already_there += there;
+        report.folder(&folder.name).already_there += there;
+        self.progress.show(&report);
+        drop(report);
+        drop(journal);
+        if kept.iter().any(|(_, candidates)| !candidates.is_empty()) {
+            folder.doubtful = Some(Doubtful { mails: kept });
+        } else {
+            let mails = kept.into_iter().map(|(mail, _)| mail).collect();
+            self.make_ready(place, folder, mails);
+        }
+        Ok(())
+    }
+
+    /// Queues mails that are not in the folder, behind those that are ready already.
+    pub(crate) fn make_ready(&self, place: usize, folder: &mut Folder, mut mails: Vec<Mail>) {
+        if mails.is_empty() {
+            return;
+        }
+        let mut report = self.report.borrow_mut();
+        if self.options.dry_run {
+            report.would_import += mails.len() as u64;
+            report.folder(&folder.name).would_import += mails.len() as u64;
+            self.progress.show(&report);
+            return;
+        }
+        if let Some(opened) = folder.opened() {
+            for mail in &mut mails {
+                report.flags_dropped += opened.permitted.filter(&mut mail.flags);
+            }
+        }
+        folder.ready.push_back(Ready {
+            chunk: Chunk::all(place, mails),
+            ticket: None,
+        });
+    }
+
+    /// A mail that was there before, by the comparison of its text.
+    pub(crate) fn was_there(&self, folder: &Folder) {
+        let mut report = self.report.borrow_mut();
+        report.already_there += 1;
+        report.folder(&folder.name).already_there += 1;
+        self.progress.show(&report);
+    }
+
+    /// The server has acknowledged a command.
+    pub(crate) fn stored(
+        &self,
+        command: &Command,
+        uids: Option<&UidSet>,
+    ) -> Result<(), ImportError> {
+        let chunk = &command.chunk;
+        let mut folders = self.folders.borrow_mut();
+        let folder = &mut folders[chunk.folder];
+        if let Some(opened) = folder.opened() {
+            opened.acknowledge(chunk.mails(), uids);
+        }
+        command.ticket.add_uids(uids);
+        self.count_stored(folder, chunk);
+        self.close(folder, &command.ticket, chunk, &MailState::Stored)
+    }
+
+    fn count_stored(&self, folder: &Folder, chunk: &Chunk) {
+        let (mails, bytes) = (chunk.len() as u64, chunk.bytes());
+        let mut report = self.report.borrow_mut();
+        report.imported += mails;
+        report.bytes += bytes;
+        let by_folder = report.folder(&folder.name);
+        by_folder.imported += mails;
+        by_folder.bytes += bytes;
+        self.progress.show(&report);
+    }
+
+    /// The server does not want this one mail.
+    pub(crate) fn refused(&self, command: &Command, reason: &str) -> Result<(), ImportError> {
+        let mut folders = self.folders.borrow_mut();
+        let folder = &mut folders[command.chunk.folder];
+        for mail in command.chunk.mails() {
+            self.list_refused(&mut self.report.borrow_mut(), &folder.name, mail, reason);
+        }
+        let state = MailState::Refused(reason.to_owned());
+        self.close(folder, &command.ticket, &command.chunk, &state)
+    }
+
+    /// The server has been asked what became of a command that it did not acknowledge. What it
+    /// does not have is returned, to be sent again.
+    pub(crate) fn asked(
+        &self,
+        command: &Command,
+        fates: &[Fate],
+    ) -> Result<Vec<Chunk>, ImportError> {
+        let chunk = &command.chunk;
+        let mut folders = self.folders.borrow_mut();
+        let folder = &mut folders[chunk.folder];
+        let mut absent = Vec::new();
+        let mut start = 0;
+        while start < fates.len() {
+            let is_absent = fates[start] == Fate::Absent;
+            let same = |fate: &&Fate| (**fate == Fate::Absent) == is_absent;
+            let end = start + fates[start..].iter().take_while(same).count();
+            let part = chunk.part(start..end);
+            let state = if is_absent {
+                absent.push(part.clone());
+                MailState::Absent
+            } else {
+                self.count_stored(folder, &part);
+                for (mail, fate) in part.mails().iter().zip(&fates[start..end]) {
+                    if let Fate::Altered { uid } = fate {
+                        altered(&mut self.report.borrow_mut(), &folder.name, mail, *uid);
+                    }
+                }
+                // Which of them has which UID is known, but not in the order of the set.
+                command.ticket.add_uids(None);
+                MailState::Stored
+            };
+            self.close(folder, &command.ticket, &part, &state)?;
+            start = end;
+        }
+        Ok(absent)
+    }
+
+    /// Chunks to be sent before anything else of their folders, in this order.
+    pub(crate) fn give_back(&self, chunks: Vec<Ready>) {
+        let mut folders = self.folders.borrow_mut();
+        for ready in chunks.into_iter().rev() {
+            folders[ready.chunk.folder].ready.push_front(ready);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// The connection is given up, and with it the mails that it had on their way.
+    pub(crate) fn lose(&self, command: &Command, reason: &str) {
+        let folders = self.folders.borrow();
+        let mut report = self.report.borrow_mut();
+        for mail in command.chunk.mails() {
+            let source = mail.position.to_string();
+            let name = &folders[command.chunk.folder].name;
+            report.list(List::Unknown, &source, name, reason);
+        }
+        self.progress.show(&report);
+    }
+
+    /// The server lets no mail into this folder: said once.
+    pub(crate) fn block(&self, place: usize, reason: &str) {
+        let mut folders = self.folders.borrow_mut();
+        let folder = &mut folders[place];
+        folder.state = FolderState::Blocked;
+        folder.owner = None;
+        let note = format!("the server lets no mail into {}: {reason}", folder.name);
+        self.report.borrow_mut().note(note);
+        self.changed.notify_waiters();
+    }
+
+    fn refuse_all(&self, folder: &mut Folder) {
+        let reason = "the server lets no mail into this folder";
+        let mut report = self.report.borrow_mut();
+        let queued = folder.queue.drain(..).flatten();
+        let doubtful = folder.doubtful.take().into_iter();
+        let doubtful = doubtful.flat_map(|doubtful| doubtful.mails.into_iter().map(|(mail, _)| mail));
+        for mail in queued.chain(doubtful) {
+            self.list_refused(&mut report, &folder.name, &mail, reason);
+        }
+        for ready in folder.ready.drain(..) {
+            for mail in ready.chunk.mails() {
+                self.list_refused(&mut report, &folder.name, mail, reason);
+            }
+        }
+        self.changed.notify_waiters();
+    }
+
+    fn list_refused(&self, report: &mut Report, folder: &str, mail: &Mail, reason: &str) {
+        report.list(List::Refused, &mail.position.to_string(), folder, reason);
+        self.progress.show(report);
+        if let Some(rejects) = &self.rejects {
+            if let Err(error) = rejects.keep_refused(mail, reason) {
+                report.note(format!("a refused mail could not be kept: {error}"));
+            }
+        }
+    }
+
+    /// Takes what became of some mails of a ticket; when it is known of all, the journal does.
+    fn close(
+        &self,
+        folder: &mut Folder,
+        ticket: &Ticket,
+        chunk: &Chunk,
+        state: &MailState,
+    ) -> Result<(), ImportError> {
+        ticket.close(chunk, state);
+        if !ticket.is_closed() {
+            return Ok(());
+        }
+        folder.on_its_way.retain(|(entry, _)| *entry != ticket.entry);
+        let watermark = folder.watermark();
+        let mut journal = self.journal.borrow_mut();
+        let runs = ticket.runs();
+        let uids = ticket.uids();
+        if let [(_, MailState::Stored)] = &runs[..] {
+            let ranges = uids.as_ref().map(UidSet::ranges);
+            journal.stored(ticket.entry, ranges, watermark)?;
+        } else {
+            let mut rest = ticket.entry;
+            for (range, state) in &runs {
+                let is_last = range.end == ticket.chunk.len();
+                let entry = if is_last {
+                    rest
+                } else {
+                    let [first, second] = journal.split(rest, range.len())?;
+                    rest = second;
+                    first
+                };
+                match state {
+                    MailState::Stored => journal.stored(entry, None, watermark)?,
+                    MailState::Refused(reason) => {
+                        let mail = &ticket.chunk.mails()[range.start];
+                        journal.refused(entry, reason, &mail.position.to_string())?;
+                    }
+                    MailState::Absent | MailState::OnItsWay => journal.absent(entry)?,
+                }
+            }
+        }
+        drop(journal);
+        self.release(folder);
+        Ok(())
+    }
+
+    /// Lets another connection have a folder of which nothing waits and nothing is on its way.
+    fn release(&self, folder: &mut Folder) {
+        let is_open = !matches!(folder.state, FolderState::Opening);
+        if is_open && folder.on_its_way.is_empty() && !folder.has_work() {
+            folder.owner = None;
+        }
+    }
+}
+
+fn altered(report: &mut Report, folder: &str, mail: &Mail, uid: u32) {
+    let reason = format!("the server has it as UID {uid}, not as it was sent");
+    report.list(List::Altered, &mail.position.to_string(), folder, &reason);
+}

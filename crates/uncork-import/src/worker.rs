@@ -1,0 +1,511 @@
+//! One connection through an import: what it does between stretches of pipelined commands, and
+//! what it does when they end badly.
+
+use std::time::{Duration, Instant};
+
+use crate::chunk::Chunk;
+use crate::folder::{FolderState, Opened};
+use crate::look::Access;
+use crate::reconcile::{Fate, Question};
+use crate::response::{Status, StatusKind};
+use crate::run::{Ready, Run};
+use crate::session::Session;
+use crate::throttle::Setback;
+use crate::upload::{Pause, Stretch, stretch};
+use crate::window::Command;
+use crate::{Compress, Existing, ImportError};
+
+/// How often a server may hang up on one mail that is alone on its way before the mail is
+/// refused.
+const CUTS_MAX: u32 = 3;
+
+/// Waits are cut into pieces of this length, so that a stop is heard.
+const WAIT_STEP: Duration = Duration::from_millis(200);
+
+/// One connection, and what is unresolved of connections before it.
+pub(crate) struct Worker<'p, 'r> {
+    run: &'p Run<'r>,
+    me: usize,
+    session: Option<Session>,
+    /// Commands of which nobody knows whether they were done. The server is asked before
+    /// anything of them is sent again.
+    unresolved: Vec<Unresolved>,
+    /// Connections that broke in a row without a mail stored in between.
+    troubles: u32,
+    stored_at_trouble: u64,
+}
+
+#[derive(Debug)]
+struct Unresolved {
+    command: Command,
+    /// What the server said; `None` where the connection broke before it said anything.
+    setback: Option<Setback>,
+    /// Whether no other command was on its way when the connection broke.
+    was_alone: bool,
+}
+
+/// What to do after a step.
+enum Step {
+    Again,
+    Done,
+}
+
+impl<'p, 'r> Worker<'p, 'r> {
+    pub(crate) fn new(run: &'p Run<'r>, me: usize, session: Option<Session>) -> Self {
+        Self {
+            run,
+            me,
+            session,
+            unresolved: Vec::new(),
+            troubles: 0,
+            stored_at_trouble: 0,
+        }
+    }
+
+    /// Works until there is nothing more to do for it; its connection, where that is still good.
+    /// An error that ends the import is the run's.
+    pub(crate) async fn work(mut self) -> Option<Session> {
+        if let Err(error) = self.work_on().await {
+            self.run.fail(error);
+        }
+        for unresolved in &self.unresolved {
+            self.run.lose(&unresolved.command, NO_ANSWER);
+        }
+        if !self.unresolved.is_empty() {
+            self.session = None;
+        }
+        self.session
+    }
+
+    async fn work_on(&mut self) -> Result<(), ImportError> {
+        loop {
+            if self.session.is_none() && !self.connect().await? {
+                return Ok(());
+            }
+            let Some(mut session) = self.session.take() else {
+                return Ok(());
+            };
+            match self.step(&mut session).await {
+                Ok(Step::Again) => self.session = Some(session),
+                Ok(Step::Done) => {
+                    self.account(&mut session);
+                    self.session = Some(session);
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.account(&mut session);
+                    self.endure(error).await?;
+                }
+            }
+        }
+    }
+
+    /// Connects; `false` where this connection is one too many, or nobody needs it any more.
+    async fn connect(&mut self) -> Result<bool, ImportError> {
+        loop {
+            if self.run.is_over() {
+                return Ok(false);
+            }
+            match Session::open(self.run.target, self.run.options).await {
+                Ok(mut session) => {
+                    if self.run.options.compress == Compress::Always {
+                        session.compress().await?;
+                    }
+                    self.session = Some(session);
+                    return Ok(true);
+                }
+                Err(_) if self.me > 0 && self.unresolved.is_empty() => {
+                    self.run.too_many_connections();
+                    return Ok(false);
+                }
+                Err(error) => self.endure(error).await?,
+            }
+        }
+    }
+
+    /// Waits before another attempt after an error that may pass; gives up on one that will not,
+    /// or after too many of them.
+    async fn endure(&mut self, error: ImportError) -> Result<(), ImportError> {
+        if !error.is_temporary() || self.run.is_over() {
+            return Err(error);
+        }
+        let patience = &self.run.options.patience;
+        let stored = self.run.report.borrow().imported;
+        if stored > self.stored_at_trouble {
+            self.troubles = 0;
+        }
+        self.stored_at_trouble = stored;
+        self.troubles += 1;
+        if self.troubles > patience.attempts {
+            return Err(error);
+        }
+        let doubled = patience.wait * 2_u32.saturating_pow(self.troubles - 1).min(1 << 16);
+        let mut wait = doubled.min(patience.wait_max);
+        if let Setback::Wait {
+            at_least,
+            fewer_connections,
+        } = error.setback()
+        {
+            wait = wait.max(at_least.unwrap_or_default());
+            if fewer_connections {
+                self.run.fewer_connections();
+            }
+        }
+        self.run.report.borrow_mut().reconnects += 1;
+        let text = format!("{error}; trying again in {} s", wait.as_secs_f32().ceil());
+        self.run.progress.say(&text);
+        self.wait_until(Instant::now() + wait).await;
+        Ok(())
+    }
+
+    async fn wait_until(&self, until: Instant) {
+        let started = Instant::now();
+        while Instant::now() < until && !self.run.is_over() {
+            let left = until.saturating_duration_since(Instant::now());
+            tokio::time::sleep(left.min(WAIT_STEP)).await;
+        }
+        self.run.report.borrow_mut().waited_seconds += started.elapsed().as_secs_f64();
+    }
+
+    /// One stretch of commands, and what has to be done after it.
+    async fn step(&mut self, session: &mut Session) -> Result<Step, ImportError> {
+        self.resolve(session).await?;
+        // A server that hangs up again and again is sent less and less at a time, until the mail
+        // stands alone that it does not bear.
+        let (messages_max, commands_max) = match self.narrowness() {
+            0 | 1 => (usize::MAX, usize::MAX),
+            2 => (25, 1),
+            3 => (5, 1),
+            _ => (1, 1),
+        };
+        let Stretch {
+            end,
+            refused,
+            unanswered,
+            bye,
+        } = stretch(self.run, session, self.me, messages_max, commands_max).await;
+        let was_alone = unanswered.len() == 1 && unanswered[0].chunk.len() == 1;
+        let refused = refused.into_iter().map(|(command, setback)| Unresolved {
+            command,
+            setback: Some(setback),
+            was_alone: false,
+        });
+        let unanswered = unanswered.into_iter().map(|command| Unresolved {
+            command,
+            setback: None,
+            was_alone,
+        });
+        self.unresolved.extend(refused.chain(unanswered));
+        self.unresolved.sort_by_key(|unresolved| unresolved.command.tag);
+        let pause = end.map_err(|error| error.after_bye(bye))?;
+        match pause {
+            Pause::Done if self.unresolved.is_empty() => return Ok(Step::Done),
+            Pause::Open(folder) => self.open(session, folder).await?,
+            Pause::Compare(folder) => self.compare(session, folder).await?,
+            Pause::Until(until) => {
+                self.run.progress.say("waiting, as the server asked");
+                self.wait_until(until).await;
+            }
+            Pause::Compress => {
+                if session.compress().await? {
+                    self.run.use_capability("COMPRESS=DEFLATE");
+                }
+            }
+            Pause::Ask => {
+                self.resolve(session).await?;
+                self.sync(session).await?;
+            }
+            Pause::Done => {}
+        }
+        Ok(Step::Again)
+    }
+
+    fn narrowness(&self) -> u32 {
+        if self.run.report.borrow().imported > self.stored_at_trouble {
+            0
+        } else {
+            self.troubles
+        }
+    }
+
+    /// Asks the server what became of all commands that it did not acknowledge.
+    async fn resolve(&mut self, session: &mut Session) -> Result<(), ImportError> {
+        while let Some(first) = self.unresolved.first() {
+            let place = first.command.chunk.folder;
+            let is_here = |unresolved: &&Unresolved| unresolved.command.chunk.folder == place;
+            let commands: Vec<Command> = self
+                .unresolved
+                .iter()
+                .filter(is_here)
+                .map(|unresolved| unresolved.command.clone())
+                .collect();
+            let fates = self.fates(session, place, &commands).await?;
+            // From here on nothing waits, so that nothing can be left half done.
+            let (here, others) = std::mem::take(&mut self.unresolved)
+                .into_iter()
+                .partition(|unresolved| unresolved.command.chunk.folder == place);
+            self.unresolved = others;
+            let here: Vec<Unresolved> = here;
+            let mut fates = fates.as_slice();
+            let mut again = Vec::new();
+            for unresolved in here {
+                let (own, rest) = fates.split_at(unresolved.command.chunk.len());
+                fates = rest;
+                let absent = self.run.asked(&unresolved.command, own)?;
+                self.again(&unresolved, absent, &mut again);
+            }
+            let ready = again.into_iter().map(|chunk| Ready {
+                chunk,
+                ticket: None,
+            });
+            self.run.give_back(ready.collect());
+        }
+        Ok(())
+    }
+
+    /// How mails that the server does not have are sent again.
+    fn again(&self, unresolved: &Unresolved, absent: Vec<Chunk>, again: &mut Vec<Chunk>) {
+        let sent = unresolved.command.chunk.len();
+        let place = unresolved.command.chunk.folder;
+        let setback = match &unresolved.setback {
+            None => {
+                for mut chunk in absent {
+                    chunk.cuts += u32::from(unresolved.was_alone);
+                    if chunk.cuts < CUTS_MAX {
+                        again.push(chunk);
+                    } else {
+                        self.run.refuse_unsent(&chunk, HUNG_UP);
+                    }
+                }
+                return;
+            }
+            Some(setback) => setback,
+        };
+        let is_whole = absent.iter().map(Chunk::len).sum::<usize>() == sent;
+        match setback {
+            // One of several was refused, and nobody knows which.
+            Setback::Nothing => {
+                for chunk in absent {
+                    match chunk.len() {
+                        1 => again.push(chunk),
+                        // A server that is not atomic kept what stood before it.
+                        len if !is_whole => {
+                            again.push(chunk.part(0..1));
+                            again.push(chunk.part(1..len));
+                        }
+                        len => {
+                            again.push(chunk.part(0..len / 2));
+                            again.push(chunk.part(len / 2..len));
+                        }
+                    }
+                }
+                return;
+            }
+            Setback::TooLarge { messages } => {
+                self.run.command_was_too_large(&unresolved.command.chunk, *messages);
+            }
+            Setback::Wait {
+                at_least,
+                fewer_connections,
+            } => {
+                self.run.pause(at_least.unwrap_or(self.run.options.patience.wait));
+                if *fewer_connections {
+                    self.run.fewer_connections();
+                }
+            }
+            Setback::TooManyConnections => self.run.fewer_connections(),
+            Setback::Full { reason } => self.run.fail(ImportError::Full {
+                reason: reason.clone(),
+            }),
+            Setback::NotPermitted { reason } => self.run.block(place, reason),
+            Setback::TryCreate => self.run.vanished(place),
+        }
+        again.extend(absent);
+    }
+
+    /// What became of the mails of some commands for one folder, in their order.
+    async fn fates(
+        &mut self,
+        session: &mut Session,
+        place: usize,
+        commands: &[Command],
+    ) -> Result<Vec<Fate>, ImportError> {
+        let mails: usize = commands.iter().map(|command| command.chunk.len()).sum();
+        let all_absent = vec![Fate::Absent; mails];
+        let wire = self.run.folders.borrow()[place].wire.clone();
+        let now = match session.select(&wire, Access::Read).await? {
+            Ok(now) => now,
+            Err(_) => {
+                self.run.vanished(place);
+                return Ok(all_absent);
+            }
+        };
+        let fates = self.fates_in(session, place, commands, &now).await?;
+        session.deselect(&wire).await?;
+        Ok(fates.unwrap_or(all_absent))
+    }
+
+    /// As [`fates`](Self::fates), in the selected folder; `None` where it has none of them.
+    async fn fates_in(
+        &mut self,
+        session: &mut Session,
+        place: usize,
+        commands: &[Command],
+        now: &crate::look::Selected,
+    ) -> Result<Option<Vec<Fate>>, ImportError> {
+        let (mut question, uids) = {
+            let mut folders = self.run.folders.borrow_mut();
+            let Some(opened) = folders[place].opened() else {
+                return Ok(None);
+            };
+            if now.uid_validity != opened.uid_validity {
+                drop(folders);
+                self.run.vanished(place);
+                return Ok(None);
+            }
+            if opened.is_all_acknowledged(now.uid_next) {
+                return Ok(None);
+            }
+            let question = Question {
+                settled: opened.settled.clone(),
+                ..Question::default()
+            };
+            (question, opened.uids.clone())
+        };
+        let mails = commands.iter().flat_map(|command| command.chunk.mails());
+        question.pending = mails.map(crate::mail::Mail::item).collect();
+        let floor = commands.iter().map(|command| command.ticket.uid_floor).min();
+        session
+            .mails_from(floor.unwrap_or(1), |mail| {
+                if !uids.contains(mail.uid) {
+                    question.found.push(mail);
+                }
+            })
+            .await?;
+        let texts = session.texts(&question.texts_needed()).await?;
+        Ok(Some(question.fates(&texts)))
+    }
+
+    /// Learns where each of this connection's folders stands, with nothing on its way.
+    async fn sync(&mut self, session: &mut Session) -> Result<(), ImportError> {
+        let places = self.run.folders_to_sync(self.me);
+        for (place, wire) in places {
+            let Ok(now) = session.select(&wire, Access::Read).await? else {
+                self.run.vanished(place);
+                continue;
+            };
+            session.deselect(&wire).await?;
+            self.run.sync(place, now.uid_validity, now.uid_next)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at a folder before the first mail goes into it; makes it where it is missing.
+    async fn open(&mut self, session: &mut Session, place: usize) -> Result<(), ImportError> {
+        let result = self.look_at(session, place).await;
+        if result.is_err() {
+            self.run.vanished(place);
+        }
+        result
+    }
+
+    async fn look_at(&mut self, session: &mut Session, place: usize) -> Result<(), ImportError> {
+        let run = self.run;
+        let (name, wire) = {
+            let folders = run.folders.borrow();
+            (folders[place].name.clone(), folders[place].wire.clone())
+        };
+        run.progress.say(&format!("looking at {name}"));
+        let access = if run.options.dry_run {
+            Access::Read
+        } else {
+            Access::Write
+        };
+        let mut selected = session.select(&wire, access).await?;
+        if selected.is_err() && run.options.dry_run {
+            run.open_missing(place)?;
+            return Ok(());
+        }
+        if let Err(refusal) = &selected {
+            if let Setback::Wait { at_least, .. } = Setback::read(refusal) {
+                run.pause(at_least.unwrap_or(run.options.patience.wait));
+                run.vanished(place);
+                return Ok(());
+            }
+            let created = session.exchange(&format!("CREATE {wire}"), |_| {}).await?;
+            if created.kind == StatusKind::Ok {
+                // Where this fails the folder is there all the same, only not subscribed.
+                session.exchange(&format!("SUBSCRIBE {wire}"), |_| {}).await?;
+            }
+            selected = session.select(&wire, access).await?;
+            if let Err(refusal) = &selected {
+                // The answer to CREATE says why, that to SELECT only that it is not there.
+                let reason = match created.kind {
+                    StatusKind::Ok => refusal.reason(),
+                    _ => created.reason(),
+                };
+                run.block(place, &reason);
+                return Ok(());
+            }
+        }
+        let Ok(selected) = selected else {
+            return Ok(());
+        };
+        let record = run.recorded(place, &selected)?;
+        let first = match run.options.existing {
+            Existing::Skip => record.watermark,
+            // Only what an earlier run left without an answer is looked for.
+            Existing::Append if record.pending.is_empty() => selected.uid_next,
+            Existing::Append => record.floor,
+        };
+        if first < selected.uid_next && selected.messages > 0 {
+            let mut question = Question {
+                settled: record.settled,
+                pending: record.pending.iter().flat_map(|(_, items)| items).copied().collect(),
+                found: Vec::new(),
+            };
+            session
+                .mails_from(first, |mail| {
+                    if !record.uids.contains(mail.uid) {
+                        question.found.push(mail);
+                    }
+                })
+                .await?;
+            let texts = session.texts(&question.texts_needed()).await?;
+            run.looked_through(place, &record.pending, &question, &texts)?;
+        } else {
+            run.looked_through(place, &record.pending, &Question::default(), &Default::default())?;
+        }
+        session.deselect(&wire).await?;
+        run.opened(
+            place,
+            Opened::new(record.id, &selected),
+        )
+    }
+
+    /// Compares the texts of mails that may be there already.
+    async fn compare(&mut self, session: &mut Session, place: usize) -> Result<(), ImportError> {
+        let (wire, uids) = self.run.doubtful_uids(place);
+        let Ok(_) = session.select(&wire, Access::Read).await? else {
+            self.run.vanished(place);
+            return Ok(());
+        };
+        let texts = session.texts(&uids).await?;
+        session.deselect(&wire).await?;
+        self.run.compared(place, &texts)
+    }
+
+    /// Adds to the report what the connection has sent.
+    fn account(&self, session: &mut Session) {
+        let mut report = self.run.report.borrow_mut();
+        let (calls, segments) = session.take_counts();
+        report.send_calls += calls;
+        if let Some(segments) = segments {
+            *report.segments_sent.get_or_insert(0) += segments;
+        }
+    }
+}
+
+const NO_ANSWER: &str = "the connection ended before the server's answer, and the server could not \
+                         be asked any more: the next run asks it";
+const HUNG_UP: &str = "the server hung up each time that it was sent this mail";
