@@ -39,6 +39,8 @@ mod capability;
 mod date;
 mod encoder;
 mod error;
+#[allow(dead_code, unreachable_pub, unused_imports)]
+mod journal;
 mod lines;
 #[expect(
     dead_code,
