@@ -40,6 +40,8 @@ mod date;
 mod encoder;
 mod error;
 mod lines;
+#[allow(dead_code, reason = "the engine takes it up later")]
+mod listing;
 #[expect(
     dead_code,
     reason = "the parts that make and take these come one by one"
@@ -52,6 +54,8 @@ mod report;
 mod response;
 mod session;
 mod source;
+#[allow(dead_code, reason = "the engine takes it up later")]
+mod special_use;
 mod target;
 mod upload;
 mod window;
