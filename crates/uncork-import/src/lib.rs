@@ -39,6 +39,10 @@ mod capability;
 mod date;
 mod encoder;
 mod error;
+#[allow(dead_code, reason = "the engine takes it up later")]
+mod folder_map;
+#[allow(dead_code, reason = "the engine takes it up later")]
+mod level;
 mod lines;
 #[allow(dead_code, reason = "the engine takes it up later")]
 mod listing;
@@ -48,8 +52,12 @@ mod listing;
 )]
 mod mail;
 mod mailbox;
+#[allow(dead_code, reason = "the engine takes it up later")]
+mod namespace;
 mod options;
 mod outgoing;
+#[allow(dead_code, reason = "the engine takes it up later")]
+mod pace;
 mod report;
 mod response;
 mod session;
@@ -57,6 +65,10 @@ mod source;
 #[allow(dead_code, reason = "the engine takes it up later")]
 mod special_use;
 mod target;
+#[allow(dead_code, reason = "the engine takes it up later")]
+mod throttle;
+#[allow(dead_code, reason = "the engine takes it up later")]
+mod tuner;
 mod upload;
 mod window;
 
