@@ -49,34 +49,29 @@ impl Setback {
                 false => Setback::Nothing,
             };
         }
-        match (code.as_str(), Words::of(&text)) {
-            ("TRYCREATE" | "NONEXISTENT", _) => Setback::TryCreate,
-            ("TOOBIG" | "APPENDLIMIT" | "MESSAGELIMIT" | "SAVELIMIT", _) => Setback::TooLarge,
-            ("NOPERM" | "READ-ONLY", _) => Setback::NotPermitted,
+        let words = Words::of(&text);
+        let is_pace = matches!(words, Some(Words::Connections | Words::Throttle));
+        match code.as_str() {
+            "TRYCREATE" | "NONEXISTENT" => Setback::TryCreate,
+            "TOOBIG" | "APPENDLIMIT" | "MESSAGELIMIT" | "SAVELIMIT" => Setback::TooLarge,
+            "NOPERM" | "READ-ONLY" => Setback::NotPermitted,
             // These tell of this command alone, whatever their words.
-            ("CANNOT" | "CLIENTBUG" | "PARSE" | "BADCHARSET" | "UNKNOWN-CTE", _) => {
-                Setback::Nothing
-            }
-            (
-                "LIMIT" | "OVERQUOTA" | "INUSE" | "UNAVAILABLE" | "SERVERBUG",
-                Some(Words::Connections),
-            ) => Setback::TooManyConnections,
-            ("THROTTLED", _)
-            | (
-                "LIMIT" | "OVERQUOTA" | "INUSE" | "UNAVAILABLE" | "SERVERBUG",
-                Some(Words::Throttle),
-            ) => wait(&text, FewerConnections::Yes),
-            ("LIMIT", _) => Setback::TooLarge,
-            ("OVERQUOTA", _) => full(status),
-            ("INUSE" | "UNAVAILABLE" | "SERVERBUG", _) => wait(&text, FewerConnections::No),
-            (_, Some(Words::Connections)) => Setback::TooManyConnections,
-            (_, Some(Words::Throttle)) => wait(&text, FewerConnections::Yes),
-            (_, Some(Words::Later)) => wait(&text, FewerConnections::No),
-            (_, Some(Words::Large)) => Setback::TooLarge,
-            (_, Some(Words::Full)) => full(status),
-            (_, Some(Words::Forbidden)) => Setback::NotPermitted,
-            (_, Some(Words::Missing)) => Setback::TryCreate,
-            (_, None) => Setback::Nothing,
+            "CANNOT" | "CLIENTBUG" | "PARSE" | "BADCHARSET" | "UNKNOWN-CTE" => Setback::Nothing,
+            "THROTTLED" => wait(&text, FewerConnections::Yes),
+            // These are put over words about the pace too.
+            "LIMIT" if !is_pace => Setback::TooLarge,
+            "OVERQUOTA" if !is_pace => full(status),
+            "INUSE" | "UNAVAILABLE" | "SERVERBUG" if !is_pace => wait(&text, FewerConnections::No),
+            _ => match words {
+                Some(Words::Connections) => Setback::TooManyConnections,
+                Some(Words::Throttle) => wait(&text, FewerConnections::Yes),
+                Some(Words::Later) => wait(&text, FewerConnections::No),
+                Some(Words::Large) => Setback::TooLarge,
+                Some(Words::Full) => full(status),
+                Some(Words::Forbidden) => Setback::NotPermitted,
+                Some(Words::Missing) => Setback::TryCreate,
+                None => Setback::Nothing,
+            },
         }
     }
 }
@@ -162,7 +157,8 @@ const PHRASES: [(Words, &[&str]); 7] = [
         &[
             "too large",
             "too big",
-            "too long",
+            "line too long",
+            "too long argument",
             "message size",
             "size limit",
             "exceeds maximum",
@@ -421,6 +417,7 @@ mod tests {
                 "BAD maximum message size exceeded",
                 "BAD literal size too large",
                 "BAD command line limit exceeded",
+                "BAD Error in IMAP command APPEND: Too long argument.",
                 "NO Message exceeds maximum allowed size",
             ],
         );
@@ -466,7 +463,8 @@ mod tests {
                 "BAD Command Error. 10",
                 "BYE Too many invalid IMAP commands.",
                 "BYE Connection is closed. 13",
-                "BYE Autologout; idle for too much time",
+                "BYE Autologout; idle for too long",
+                "BYE Session invalidated - AccessTokenExpired",
                 "NO [AUTHENTICATIONFAILED] Authentication failed.",
                 "NO [ALERT] Invalid credentials (Failure)",
             ],
