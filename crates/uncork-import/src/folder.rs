@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::journal::{BatchId, FolderId};
+use crate::look::Selected;
 use crate::mail::{Flag, Item, Mail};
 use crate::run::Ready;
 use crate::uid_set::UidSet;
@@ -66,6 +67,8 @@ pub(crate) struct Opened {
     pub(crate) uids: UidSet,
     /// Those without.
     pub(crate) settled: Vec<Item>,
+    /// Whether the journal has mails as stored whose UIDs it does not know.
+    pub(crate) is_unplaced: bool,
 }
 
 impl Folder {
@@ -98,7 +101,7 @@ impl Folder {
         let FolderState::Open(opened) = &self.state else {
             return None;
         };
-        if !opened.settled.is_empty() {
+        if opened.is_unplaced() {
             return None;
         }
         let floors = self.on_its_way.iter().map(|(_, floor)| *floor);
@@ -107,6 +110,35 @@ impl Folder {
 }
 
 impl Opened {
+    pub(crate) fn new(id: FolderId, selected: &Selected) -> Self {
+        Self {
+            id,
+            uid_validity: selected.uid_validity,
+            permitted: selected.permitted.clone(),
+            uid_next: selected.uid_next,
+            acknowledged: 0,
+            uids: UidSet::default(),
+            settled: Vec::new(),
+            is_unplaced: false,
+        }
+    }
+
+    /// A folder that a dry run would have made.
+    pub(crate) fn missing(id: FolderId) -> Self {
+        let nothing = Selected {
+            uid_validity: 0,
+            uid_next: 1,
+            messages: 0,
+            permitted: PermittedFlags::All,
+        };
+        Self::new(id, &nothing)
+    }
+
+    /// Whether there are mails of which only the server knows where they are.
+    pub(crate) fn is_unplaced(&self) -> bool {
+        self.is_unplaced || !self.settled.is_empty()
+    }
+
     /// A mail that is sent now can't get a lower UID: UIDs ascend (RFC 9051, section 2.3.1.1).
     pub(crate) fn uid_floor(&self) -> u64 {
         let highest = self.uids.highest().map_or(0, u64::from);
@@ -128,6 +160,7 @@ impl Opened {
         self.acknowledged = 0;
         self.uids = UidSet::default();
         self.settled.clear();
+        self.is_unplaced = false;
     }
 
     /// Whether the server has given out just the UIDs that it acknowledged: then it has kept

@@ -21,6 +21,15 @@ pub(crate) enum Fate {
     Absent,
 }
 
+/// What a [`Question`] comes to.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Of `pending`, in their order.
+    pub(crate) fates: Vec<Fate>,
+    /// What is in the folder and not ours.
+    pub(crate) others: Vec<OnServer>,
+}
+
 /// Mails that were sent, and what has come into the folder since.
 #[derive(Debug, Default)]
 pub(crate) struct Question {
@@ -52,11 +61,11 @@ impl Question {
         self.found.iter().filter(is_needed).map(|mail| mail.uid).collect()
     }
 
-    /// The fates of `pending`, given the digests of [`texts_needed`](Self::texts_needed).
+    /// What became of them, given the digests of [`texts_needed`](Self::texts_needed).
     ///
     /// The settled claim theirs first. What fits exactly is claimed before what was altered, and
     /// a mail without a Message-ID is never taken for another one's alteration.
-    pub(crate) fn fates(&self, texts: &HashMap<u32, Digest>) -> Vec<Fate> {
+    pub(crate) fn answer(&self, texts: &HashMap<u32, Digest>) -> Answer {
         let mut claims = Claims {
             found: &self.found,
             is_claimed: vec![false; self.found.len()],
@@ -78,7 +87,12 @@ impl Question {
                 }
             }
         }
-        fates
+        let others = self.found.iter().zip(claims.is_claimed);
+        let others = others.filter_map(|(mail, is_claimed)| (!is_claimed).then_some(*mail));
+        Answer {
+            fates,
+            others: others.collect(),
+        }
     }
 }
 
@@ -162,7 +176,7 @@ mod tests {
         let asked: Vec<_> = texts.iter().map(|(uid, _)| *uid).collect();
         assert_eq!(question.texts_needed(), asked, "texts");
         let texts = texts.iter().map(|(uid, text)| (*uid, [*text; 32])).collect();
-        assert_eq!(question.fates(&texts), expected);
+        assert_eq!(question.answer(&texts).fates, expected);
     }
 
     #[test]

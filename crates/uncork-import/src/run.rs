@@ -16,6 +16,7 @@ use crate::pace::Pace;
 use crate::reconcile::Fate;
 use crate::rejects::Rejects;
 use crate::report::{List, Progress, Report};
+use crate::tuner::Tuner;
 use crate::uid_set::UidSet;
 use crate::window::Command;
 use crate::{Existing, ImportError, Options, Order, Target};
@@ -37,6 +38,9 @@ pub(crate) struct Run<'a> {
     pub(crate) pace: RefCell<Pace>,
     pause_until: Cell<Option<Instant>>,
     pub(crate) limits: Cell<Limits>,
+    pub(crate) tuner: RefCell<Tuner>,
+    /// The number of connections that is best by now.
+    pub(crate) wish: Cell<u32>,
     rejects: Option<Rejects>,
 }
 
@@ -80,6 +84,7 @@ impl<'a> Run<'a> {
         journal: Journal,
         pace: Pace,
         limits: Limits,
+        tuner: Tuner,
         rejects: Option<Rejects>,
         sources: usize,
     ) -> Self {
@@ -97,6 +102,8 @@ impl<'a> Run<'a> {
             pace: RefCell::new(pace),
             pause_until: Cell::new(None),
             limits: Cell::new(limits),
+            wish: Cell::new(tuner.connections()),
+            tuner: RefCell::new(tuner),
             rejects,
         }
     }
@@ -172,6 +179,9 @@ impl<'a> Run<'a> {
         if self.is_over() {
             return Ok(Next::Done);
         }
+        if me > 0 && me >= self.wish.get() as usize && self.may_retire(me) {
+            return Ok(Next::Done);
+        }
         if let Some(until) = self.pause_until.get() {
             if until > Instant::now() {
                 return Ok(Next::Pause(until));
@@ -226,6 +236,18 @@ impl<'a> Run<'a> {
         folders.iter().filter(waits).count()
     }
 
+    /// Frees the folders of a connection that ends, where nothing of them is on its way.
+    fn may_retire(&self, me: usize) -> bool {
+        let mut folders = self.folders.borrow_mut();
+        let own = || folders.iter().filter(|folder| folder.owner == Some(me));
+        if !own().all(|folder| folder.on_its_way.is_empty()) {
+            return false;
+        }
+        let own = folders.iter_mut().filter(|folder| folder.owner == Some(me));
+        own.for_each(|folder| folder.owner = None);
+        true
+    }
+
     /// A folder with work for connection `me`; one that is its own first.
     fn pick(&self, me: usize) -> Option<usize> {
         let folders = self.folders.borrow();
@@ -266,7 +288,7 @@ impl<'a> Run<'a> {
     fn begin(&self, folder: &mut Folder, chunk: Chunk) -> Result<Rc<Ticket>, ImportError> {
         let Some(opened) = folder.opened() else {
             // Only folders that are open hand out mails.
-            return Err(JournalError::closed_folder().into());
+            return Err(JournalError::Misused("a folder hands out mails before it is open").into());
         };
         let uid_floor = opened.uid_floor();
         let items = chunk.mails().iter().map(Mail::item);
@@ -285,13 +307,17 @@ impl<'a> Run<'a> {
         let mut journal = self.journal.borrow_mut();
         let mut report = self.report.borrow_mut();
         let Some(id) = folder.opened().map(|opened| opened.id) else {
-            return Err(JournalError::closed_folder().into());
+            return Err(JournalError::Misused("a folder hands out mails before it is open").into());
         };
         let mut kept: Vec<(Mail, Vec<u32>)> = Vec::with_capacity(mails.len());
         let mut there = 0;
         for mail in mails {
             match journal.claim(id, &mail.digest)? {
                 Claim::New => {}
+                Claim::InFlight(_) => {
+                    let misused = "a mail is claimed before the server was asked about it";
+                    return Err(JournalError::Misused(misused).into());
+                }
                 Claim::Stored => {
                     there += 1;
                     continue;
@@ -306,7 +332,7 @@ impl<'a> Run<'a> {
             let mut candidates = Vec::new();
             if self.options.existing == Existing::Skip {
                 if mail.identity.has_message_id {
-                    match journal.take_existing(id, mail.identity, mail.len) {
+                    match journal.take_existing(id, mail.identity, mail.len)? {
                         None => {}
                         Some(ExistingMatch::Exact { .. }) => {
                             there += 1;
@@ -320,7 +346,7 @@ impl<'a> Run<'a> {
                     }
                 } else {
                     candidates = journal
-                        .existing_candidates(id, mail.identity, mail.len)
+                        .existing_candidates(id, mail.identity, mail.len)?
                         .collect();
                 }
             }
@@ -528,10 +554,14 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         folder.on_its_way.retain(|(entry, _)| *entry != ticket.entry);
-        let watermark = folder.watermark();
         let mut journal = self.journal.borrow_mut();
         let runs = ticket.runs();
         let uids = ticket.uids();
+        if let Some(opened) = folder.opened() {
+            let has_stored = runs.iter().any(|(_, state)| *state == MailState::Stored);
+            opened.is_unplaced |= has_stored && (runs.len() > 1 || uids.is_none());
+        }
+        let watermark = folder.watermark();
         if let [(_, MailState::Stored)] = &runs[..] {
             let ranges = uids.as_ref().map(UidSet::ranges);
             journal.stored(ticket.entry, ranges, watermark)?;
@@ -559,6 +589,32 @@ impl<'a> Run<'a> {
         drop(journal);
         self.release(folder);
         Ok(())
+    }
+
+    /// A mail that nobody is sent any more, after all that was tried.
+    pub(crate) fn refuse_unsent(&self, chunk: &Chunk, reason: &str) {
+        let folders = self.folders.borrow();
+        for mail in chunk.mails() {
+            let name = &folders[chunk.folder].name;
+            self.list_refused(&mut self.report.borrow_mut(), name, mail, reason);
+        }
+    }
+
+    pub(crate) fn use_capability(&self, name: &str) {
+        let used = &mut self.report.borrow_mut().capabilities_used;
+        if !used.iter().any(|known| known == name) {
+            used.push(name.to_owned());
+        }
+    }
+
+    /// The server has refused one connection more.
+    pub(crate) fn too_many_connections(&self) {
+        self.wish.set(self.tuner.borrow_mut().too_many());
+    }
+
+    /// The server asks for less of everything.
+    pub(crate) fn fewer_connections(&self) {
+        self.wish.set(self.tuner.borrow_mut().wait());
     }
 
     /// Lets another connection have a folder of which nothing waits and nothing is on its way.

@@ -46,6 +46,8 @@ pub(crate) enum Pause {
     Open(usize),
     Compare(usize),
     Until(std::time::Instant),
+    /// The link is the limit: what is sent from here on is to be compressed.
+    Compress,
     /// A server without UIDPLUS has to be asked where it stands, or some commands were not
     /// acknowledged: see [`Stretch::refused`].
     Ask,
@@ -55,8 +57,8 @@ pub(crate) enum Pause {
 #[derive(Debug)]
 pub(crate) struct Stretch {
     pub(crate) end: Result<Pause, ImportError>,
-    /// Commands that were refused, with what that means for them.
-    pub(crate) refused: Vec<(Command, Setback)>,
+    /// Commands that were refused.
+    pub(crate) refused: Vec<(Command, Status)>,
     /// Commands that have left, at least in part, and have no answer; after an error only.
     pub(crate) unanswered: Vec<Command>,
     /// The server's last words, if it said BYE.
@@ -77,6 +79,9 @@ pub(crate) async fn stretch(
         AppendSupport::Multi => messages_max,
         AppendSupport::Single => 1,
     };
+    let at_once = run.pace.borrow().messages_at_once();
+    let at_once = at_once.map_or(usize::MAX, |messages| messages.get() as usize);
+    let messages_max = messages_max.min(at_once);
     let mut pipeline = Pipeline {
         run,
         me,
@@ -145,7 +150,7 @@ struct Pipeline<'p, 'r> {
     answers: mpsc::Receiver<Read>,
     outgoing: Outgoing,
     window: Window,
-    refused: Vec<(Command, Setback)>,
+    refused: Vec<(Command, Status)>,
     /// The command whose literal waits for the server's `+`.
     literal_due: Option<u32>,
     /// The server's last words, if it said BYE.
@@ -246,13 +251,14 @@ impl Pipeline<'_, '_> {
 
     /// Waits until the user's own limits let the mails go; answers are taken meanwhile.
     async fn keep_pace(&mut self, chunk: &Chunk) -> Result<(), ImportError> {
+        let messages = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
         loop {
             let now = std::time::Instant::now();
             let paced = self
                 .run
                 .pace
                 .borrow_mut()
-                .may_send(now, chunk.len() as u64, chunk.bytes());
+                .may_send(now, messages, chunk.bytes());
             let Err(wait) = paced else {
                 return Ok(());
             };
@@ -393,12 +399,12 @@ impl Pipeline<'_, '_> {
     }
 
     fn account(&mut self, command: Command, status: &Status) -> Result<(), ImportError> {
-        let setback = Setback::read(status);
         if status.kind != StatusKind::Ok {
-            if command.chunk.len() == 1 && matches!(setback, Setback::Nothing | Setback::TooLarge { .. }) {
+            let setback = Setback::of(status);
+            if command.chunk.len() == 1 && matches!(setback, Setback::Nothing | Setback::TooLarge) {
                 return self.run.refused(&command, &refusal(status));
             }
-            self.refused.push((command, setback));
+            self.refused.push((command, status.clone()));
             return Ok(());
         }
         let uids = self.appended_uids(&command, status);

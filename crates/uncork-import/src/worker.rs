@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use crate::chunk::Chunk;
-use crate::folder::{FolderState, Opened};
 use crate::look::Access;
 use crate::reconcile::{Fate, Question};
 use crate::response::{Status, StatusKind};
@@ -39,7 +38,7 @@ pub(crate) struct Worker<'p, 'r> {
 struct Unresolved {
     command: Command,
     /// What the server said; `None` where the connection broke before it said anything.
-    setback: Option<Setback>,
+    refusal: Option<Status>,
     /// Whether no other command was on its way when the connection broke.
     was_alone: bool,
 }
@@ -185,14 +184,14 @@ impl<'p, 'r> Worker<'p, 'r> {
             bye,
         } = stretch(self.run, session, self.me, messages_max, commands_max).await;
         let was_alone = unanswered.len() == 1 && unanswered[0].chunk.len() == 1;
-        let refused = refused.into_iter().map(|(command, setback)| Unresolved {
+        let refused = refused.into_iter().map(|(command, status)| Unresolved {
             command,
-            setback: Some(setback),
+            refusal: Some(status),
             was_alone: false,
         });
         let unanswered = unanswered.into_iter().map(|command| Unresolved {
             command,
-            setback: None,
+            refusal: None,
             was_alone,
         });
         self.unresolved.extend(refused.chain(unanswered));
@@ -211,11 +210,7 @@ impl<'p, 'r> Worker<'p, 'r> {
                     self.run.use_capability("COMPRESS=DEFLATE");
                 }
             }
-            Pause::Ask => {
-                self.resolve(session).await?;
-                self.sync(session).await?;
-            }
-            Pause::Done => {}
+            Pause::Ask | Pause::Done => {}
         }
         Ok(Step::Again)
     }
@@ -260,14 +255,14 @@ impl<'p, 'r> Worker<'p, 'r> {
             });
             self.run.give_back(ready.collect());
         }
-        Ok(())
+        self.sync(session).await
     }
 
     /// How mails that the server does not have are sent again.
     fn again(&self, unresolved: &Unresolved, absent: Vec<Chunk>, again: &mut Vec<Chunk>) {
         let sent = unresolved.command.chunk.len();
         let place = unresolved.command.chunk.folder;
-        let setback = match &unresolved.setback {
+        let refusal = match &unresolved.refusal {
             None => {
                 for mut chunk in absent {
                     chunk.cuts += u32::from(unresolved.was_alone);
@@ -279,12 +274,13 @@ impl<'p, 'r> Worker<'p, 'r> {
                 }
                 return;
             }
-            Some(setback) => setback,
+            Some(refusal) => refusal,
         };
         let is_whole = absent.iter().map(Chunk::len).sum::<usize>() == sent;
-        match setback {
+        match Setback::of(refusal) {
             // One of several was refused, and nobody knows which.
-            Setback::Nothing => {
+            Setback::Nothing | Setback::TooLarge => {
+                self.run.learn_limit(refusal);
                 for chunk in absent {
                     match chunk.len() {
                         1 => again.push(chunk),
@@ -301,23 +297,18 @@ impl<'p, 'r> Worker<'p, 'r> {
                 }
                 return;
             }
-            Setback::TooLarge { messages } => {
-                self.run.command_was_too_large(&unresolved.command.chunk, *messages);
-            }
             Setback::Wait {
                 at_least,
                 fewer_connections,
             } => {
                 self.run.pause(at_least.unwrap_or(self.run.options.patience.wait));
-                if *fewer_connections {
+                if fewer_connections {
                     self.run.fewer_connections();
                 }
             }
             Setback::TooManyConnections => self.run.fewer_connections(),
-            Setback::Full { reason } => self.run.fail(ImportError::Full {
-                reason: reason.clone(),
-            }),
-            Setback::NotPermitted { reason } => self.run.block(place, reason),
+            Setback::Full { reason } => self.run.fail(ImportError::Full { reason }),
+            Setback::NotPermitted => self.run.block(place, &refusal.reason()),
             Setback::TryCreate => self.run.vanished(place),
         }
         again.extend(absent);
@@ -383,7 +374,7 @@ impl<'p, 'r> Worker<'p, 'r> {
             })
             .await?;
         let texts = session.texts(&question.texts_needed()).await?;
-        Ok(Some(question.fates(&texts)))
+        Ok(Some(question.answer(&texts).fates))
     }
 
     /// Learns where each of this connection's folders stands, with nothing on its way.
@@ -395,7 +386,7 @@ impl<'p, 'r> Worker<'p, 'r> {
                 continue;
             };
             session.deselect(&wire).await?;
-            self.run.sync(place, now.uid_validity, now.uid_next)?;
+            self.run.sync(place, &now)?;
         }
         Ok(())
     }
@@ -427,7 +418,7 @@ impl<'p, 'r> Worker<'p, 'r> {
             return Ok(());
         }
         if let Err(refusal) = &selected {
-            if let Setback::Wait { at_least, .. } = Setback::read(refusal) {
+            if let Setback::Wait { at_least, .. } = Setback::of(refusal) {
                 run.pause(at_least.unwrap_or(run.options.patience.wait));
                 run.vanished(place);
                 return Ok(());
@@ -451,36 +442,33 @@ impl<'p, 'r> Worker<'p, 'r> {
         let Ok(selected) = selected else {
             return Ok(());
         };
-        let record = run.recorded(place, &selected)?;
+        let recorded = run.recorded(place, &selected)?;
         let first = match run.options.existing {
-            Existing::Skip => record.watermark,
+            Existing::Skip => recorded.watermark,
             // Only what an earlier run left without an answer is looked for.
-            Existing::Append if record.pending.is_empty() => selected.uid_next,
-            Existing::Append => record.floor,
+            Existing::Append => {
+                let floors = recorded.pending.iter().map(|batch| batch.uid_floor);
+                floors.min().unwrap_or(selected.uid_next)
+            }
+        };
+        let items = recorded.pending.iter().flat_map(|batch| &batch.items);
+        let mut question = Question {
+            settled: recorded.settled.clone(),
+            pending: items.copied().collect(),
+            found: Vec::new(),
         };
         if first < selected.uid_next && selected.messages > 0 {
-            let mut question = Question {
-                settled: record.settled,
-                pending: record.pending.iter().flat_map(|(_, items)| items).copied().collect(),
-                found: Vec::new(),
-            };
             session
                 .mails_from(first, |mail| {
-                    if !record.uids.contains(mail.uid) {
+                    if !recorded.uids.contains(mail.uid) {
                         question.found.push(mail);
                     }
                 })
                 .await?;
-            let texts = session.texts(&question.texts_needed()).await?;
-            run.looked_through(place, &record.pending, &question, &texts)?;
-        } else {
-            run.looked_through(place, &record.pending, &Question::default(), &Default::default())?;
         }
+        let texts = session.texts(&question.texts_needed()).await?;
         session.deselect(&wire).await?;
-        run.opened(
-            place,
-            Opened::new(record.id, &selected),
-        )
+        run.looked_through(place, &recorded, &question, &texts, &selected)
     }
 
     /// Compares the texts of mails that may be there already.
