@@ -39,6 +39,10 @@ mod capability;
 mod date;
 mod encoder;
 mod error;
+#[allow(dead_code)]
+mod head;
+#[allow(dead_code)]
+mod identity;
 mod lines;
 #[expect(
     dead_code,
@@ -46,12 +50,22 @@ mod lines;
 )]
 mod mail;
 mod mailbox;
+#[allow(dead_code)]
+mod normalise;
 mod options;
 mod outgoing;
+#[allow(dead_code)]
+mod prepare;
+#[allow(dead_code)]
+mod rejects;
+#[allow(dead_code, unreachable_pub)]
+mod repair;
 mod report;
 mod response;
 mod session;
 mod source;
+#[allow(dead_code)]
+mod spool;
 mod target;
 mod upload;
 mod window;
