@@ -4,16 +4,14 @@
 //! departure, and where each literal waits for the server's `+`, the end of one mail and the
 //! command for the next leave together: one round trip a mail.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::rc::Rc;
 
-use tokio::net::tcp::OwnedWriteHalf;
-use uncork::tokio::Sender;
-use uncork::{Message, SendError};
-
 use crate::batch::{Batch, CHUNK_BYTES, Content, read_chunk};
 use crate::lines::extend_crlf;
+use crate::wire::{self, NotSent, Writer};
 
 /// Gathered bytes leave when there are this many.
 pub(crate) const FLUSH_BYTES: u64 = 256 * 1024;
@@ -63,82 +61,54 @@ impl Outgoing {
         })
     }
 
-    /// The pieces as one message, or `None` where a file has to be rewritten on the way.
-    pub(crate) fn message(&self) -> Option<Message<'_>> {
-        self.contents()
-            .try_fold(Message::new(), |message, (content, len)| match content {
-                Content::Memory(bytes) => Some(message.bytes(bytes)),
-                Content::File(file) => Some(message.file(file, 0..len)),
-                Content::BareLf(_) => None,
-            })
-    }
-
     pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.pieces.clear();
         self.bytes = 0;
     }
 
-    /// Gives everything to the kernel as one message; where a long mail's bare LFs become CRLF on
-    /// the way, as a burst, in bounded memory.
+    /// Sends everything as one message. Where a long mail's bare LFs become CRLF, it is rewritten
+    /// into a file first, in bounded memory.
     ///
     /// # Errors
     /// Which side failed; see [`NotSent`].
-    pub(crate) async fn send(&self, sender: &mut Sender<OwnedWriteHalf>) -> Result<(), NotSent> {
-        if let Some(message) = self.message() {
-            return Ok(sender.send_message(&message).await?);
-        }
-        let mut burst = sender.burst()?;
-        let mut chunk = vec![0; CHUNK_BYTES];
-        let mut rewritten = Vec::with_capacity(2 * CHUNK_BYTES);
+    pub(crate) async fn send(&self, writer: &mut Writer) -> Result<(), NotSent> {
+        let mut rewritten = Vec::new();
         for (content, len) in self.contents() {
-            match content {
-                Content::Memory(bytes) => burst.write_all(bytes).await?,
-                Content::File(file) => {
-                    let mut offset = 0;
-                    while offset < len {
-                        let read = read_chunk(file, offset, len, &mut chunk);
-                        let read = read.map_err(NotSent::Source)?;
-                        burst.write_all(&chunk[..read]).await?;
-                        offset += read as u64;
-                    }
-                }
-                Content::BareLf(file) => {
-                    let (mut offset, mut sent, mut last) = (0, 0, 0);
-                    while sent < len {
-                        let read = read_chunk(file, offset, u64::MAX, &mut chunk);
-                        let read = read.map_err(NotSent::Source)?;
-                        rewritten.clear();
-                        last = extend_crlf(&mut rewritten, &chunk[..read], last);
-                        offset += read as u64;
-                        sent += rewritten.len() as u64;
-                        if sent > len {
-                            let grown = "it has more lines than when it was measured";
-                            return Err(NotSent::Source(io::Error::other(grown)));
-                        }
-                        burst.write_all(&rewritten).await?;
-                    }
-                }
+            if let Content::BareLf(file) = content {
+                rewritten.push(rewrite(file, len).map_err(NotSent::Source)?);
             }
         }
-        Ok(burst.finish().await?)
-    }
-}
-
-/// Which side kept something from being sent.
-#[derive(Debug)]
-pub(crate) enum NotSent {
-    /// A file is not what it was when it was measured, or can't be read any more.
-    Source(io::Error),
-    /// The connection.
-    Socket(io::Error),
-}
-
-impl From<SendError> for NotSent {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::FileTooShort { .. } => NotSent::Source(error.into()),
-            error => NotSent::Socket(error.into()),
+        let mut rewritten = rewritten.iter();
+        let mut pieces = Vec::with_capacity(self.pieces.len());
+        for (content, len) in self.contents() {
+            pieces.extend(match content {
+                Content::Memory(bytes) => Some(wire::Piece::Bytes(bytes)),
+                Content::File(file) => Some(wire::Piece::File(file, len)),
+                Content::BareLf(_) => rewritten.next().map(|file| wire::Piece::File(file, len)),
+            });
         }
+        writer.send(&pieces).await
     }
+}
+
+/// A copy of the file with CRLF for each bare LF, which has to come to `len` bytes.
+fn rewrite(file: &File, len: u64) -> io::Result<File> {
+    let mut copy = tempfile::tempfile()?;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut rewritten = Vec::with_capacity(2 * CHUNK_BYTES);
+    let (mut offset, mut written, mut last) = (0, 0, 0);
+    while written < len {
+        let read = read_chunk(file, offset, u64::MAX, &mut chunk)?;
+        rewritten.clear();
+        last = extend_crlf(&mut rewritten, &chunk[..read], last);
+        offset += read as u64;
+        written += rewritten.len() as u64;
+        if written > len {
+            let grown = "it has more lines than when it was measured";
+            return Err(io::Error::other(grown));
+        }
+        copy.write_all(&rewritten)?;
+    }
+    Ok(copy)
 }

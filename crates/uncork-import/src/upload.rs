@@ -9,22 +9,20 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::io::BufReader;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::time::timeout;
-use uncork::tokio::Sender;
 
 use crate::ImportError;
 use crate::batch::Batch;
 use crate::capability::AppendSupport;
 use crate::encoder::{Announced, Encoder, Place};
 use crate::mailbox::quoted_mailbox;
-use crate::outgoing::{FLUSH_BYTES, NotSent, Outgoing};
+use crate::outgoing::{FLUSH_BYTES, Outgoing};
 use crate::report::{Progress, Report};
 use crate::response::{Response, ResponseError, Responses, Status, StatusKind};
-use crate::session::{ANSWER_TIMEOUT, FolderState, Session};
+use crate::session::{FolderState, Session};
 use crate::window::{Answer, Chunk, Window};
+use crate::wire::{NotSent, Reader, Writer};
 
 /// Answers that have been read and not yet looked at.
 const ANSWERS_MAX: usize = 1024;
@@ -53,7 +51,7 @@ impl Upload<'_> {
         batches: &mut mpsc::Receiver<Batch>,
     ) -> Result<(), ImportError> {
         let started = Instant::now();
-        let calls_before = session.sender.counts().system_calls;
+        let calls_before = session.sender.system_calls();
         let segments_before = session.segments_sent();
         let mut split = VecDeque::new();
         let result = loop {
@@ -74,7 +72,7 @@ impl Upload<'_> {
         };
         self.lose_all(&mut split, NOT_ASKED);
         self.report.finish(started.elapsed());
-        self.report.send_calls += session.sender.counts().system_calls - calls_before;
+        self.report.send_calls += session.sender.system_calls() - calls_before;
         self.report.segments_sent = session
             .segments_sent()
             .zip(segments_before)
@@ -99,6 +97,7 @@ impl Upload<'_> {
             encoder: Encoder::new(quoted_mailbox(self.folder), literal),
             append: session.capabilities.append(),
             address: &session.address,
+            answer_timeout: session.answer_timeout,
             sender: &mut session.sender,
             next_tag: &mut session.next_tag,
             answers,
@@ -168,7 +167,7 @@ enum Stretch {
 
 /// Reads answers for as long as it is polled. After an error it has nothing more to say.
 async fn read_answers(
-    responses: &mut Responses<BufReader<OwnedReadHalf>>,
+    responses: &mut Responses<Reader>,
     answers: mpsc::Sender<Read>,
 ) -> std::convert::Infallible {
     loop {
@@ -189,7 +188,8 @@ struct Pipeline<'p, 'u> {
     encoder: Encoder,
     append: AppendSupport,
     address: &'p str,
-    sender: &'p mut Sender<OwnedWriteHalf>,
+    answer_timeout: Duration,
+    sender: &'p mut Writer,
     next_tag: &'p mut u32,
     answers: mpsc::Receiver<Read>,
     outgoing: Outgoing,
@@ -351,19 +351,15 @@ impl Pipeline<'_, '_> {
     }
 
     /// Waits for the next answer, and acknowledges those before at once.
-    ///
-    /// A server with Nagle on holds an answer, or the `+` that a literal needs, until its answer
-    /// before is acknowledged; left to itself, this side's kernel would do that 40 ms later.
     async fn wait_for_answer(&mut self) -> Result<Response, ImportError> {
         if let Ok(read) = self.answers.try_recv() {
             return self.answer(read);
         }
-        // Where there is no such option, the answer comes when it comes.
-        let _ = uncork::quickack(self.sender.get_ref().as_ref());
-        let read = timeout(ANSWER_TIMEOUT, self.answers.recv()).await;
+        self.sender.acknowledge_at_once();
+        let read = timeout(self.answer_timeout, self.answers.recv()).await;
         let read = read.map_err(|_| ImportError::Silent {
             address: self.address.to_owned(),
-            after: ANSWER_TIMEOUT,
+            after: self.answer_timeout,
         })?;
         self.answer(read.unwrap_or(Err(ResponseError::Closed)))
     }
