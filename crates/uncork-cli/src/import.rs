@@ -238,7 +238,7 @@ fn print_summary(source: &Source, target: &Target, report: &Report) -> anyhow::R
         "{} of {} mails are in {} on {} ({}, {:.1} s, {} mails a second)",
         HumanCount(report.imported),
         HumanCount(source.messages() as u64),
-        target.folder,
+        target.folder.as_deref().unwrap_or("INBOX"),
         target.host,
         HumanBytes(report.bytes),
         report.seconds,

@@ -50,6 +50,16 @@ impl Capabilities {
         self.0.iter().any(|known| known == word)
     }
 
+    /// Whether this SASL mechanism is offered.
+    pub(crate) fn has_auth(&self, mechanism: &str) -> bool {
+        self.auths().any(|known| known == mechanism)
+    }
+
+    /// The SASL mechanisms that are offered.
+    pub(crate) fn auths(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|word| word.strip_prefix("AUTH="))
+    }
+
     pub(crate) fn literal(&self) -> LiteralSupport {
         if self.has("LITERAL+") {
             LiteralSupport::Plus

@@ -3,8 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use uncork::SendError;
-
 use crate::response::{ResponseError, Status};
 
 /// Why an import ended before its last mail. What was stored by then is in the report.
@@ -29,12 +27,21 @@ pub enum ImportError {
     },
     /// The password would cross a network in the clear.
     #[error(
-        "{address} is not on this machine, and the password would cross the network in the clear: \
-         tunnel the port through ssh, or say --allow-plaintext"
+        "{address} is not on this machine and offers no STARTTLS, so password and mail would cross \
+         the network in the clear: write imaps:// where it has TLS, or say --allow-plaintext"
     )]
     Plaintext {
         /// Host and port.
         address: String,
+    },
+    /// TLS did not come about: the server's certificate is not to be trusted, or one side has
+    /// not what the other wants.
+    #[error("no TLS with {address}: {reason}")]
+    Tls {
+        /// Host and port.
+        address: String,
+        /// What is wrong, and what to do.
+        reason: String,
     },
     /// Something else than an IMAP server listens there.
     #[error("{address} is no IMAP server: {reason}")]
@@ -51,6 +58,20 @@ pub enum ImportError {
         user: String,
         /// What the server said.
         reason: String,
+    },
+    /// The server lets nobody in, or not this user, for now.
+    #[error("{address} lets nobody in for now: {reason}")]
+    Unavailable {
+        /// Host and port.
+        address: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// There is no token to log in with.
+    #[error("no token to log in with")]
+    Token {
+        /// What its source said.
+        source: io::Error,
     },
     /// The folder is missing and can't be made, or can't be looked at.
     #[error("the server refuses folder {folder}: {reason}")]
@@ -96,6 +117,27 @@ pub enum ImportError {
 }
 
 impl ImportError {
+    /// Whether the same may go well later: the way to the server or the server itself failed,
+    /// not what it was asked for.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Resolve { .. }
+            | Self::Connect { .. }
+            | Self::Unavailable { .. }
+            | Self::HungUp { .. }
+            | Self::Silent { .. } => true,
+            Self::Plaintext { .. }
+            | Self::Tls { .. }
+            | Self::NotImap { .. }
+            | Self::Login { .. }
+            | Self::Token { .. }
+            | Self::Folder { .. }
+            | Self::SourceChanged { .. }
+            | Self::Runtime { .. } => false,
+        }
+    }
+
     pub(crate) fn from_response(address: &str, error: ResponseError, said: Option<String>) -> Self {
         let address = address.to_owned();
         match error {
@@ -113,14 +155,6 @@ impl ImportError {
                 address,
                 reason: error.to_string(),
             },
-        }
-    }
-
-    pub(crate) fn from_send(address: &str, error: SendError) -> Self {
-        ImportError::HungUp {
-            address: address.to_owned(),
-            said: None,
-            source: error.into(),
         }
     }
 

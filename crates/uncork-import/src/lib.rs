@@ -27,7 +27,7 @@
 //! counted as unknown and not sent again.
 //!
 //! # Limits
-//! One connection, no TLS, Maildir and .eml folders only, and no journal: a second run imports
+//! One connection, Maildir and .eml folders only, and no journal: a second run imports
 //! everything again.
 
 use std::thread;
@@ -54,6 +54,7 @@ mod outgoing;
 mod reconcile;
 mod report;
 mod response;
+mod sasl;
 mod session;
 mod source;
 mod target;
@@ -61,6 +62,8 @@ mod target;
 mod uid_set;
 mod upload;
 mod window;
+#[allow(dead_code)] // until the engine decides on COMPRESS
+mod wire;
 
 pub use error::ImportError;
 pub use options::{
@@ -69,7 +72,7 @@ pub use options::{
 };
 pub use report::{Progress, REFUSED_LISTED_MAX, Refused, Report};
 pub use source::{Source, SourceError, SourceKind};
-pub use target::{Target, TargetError};
+pub use target::{Security, Target, TargetError};
 
 use crate::batch::Batch;
 use crate::session::Session;
@@ -131,11 +134,12 @@ async fn upload(
     report: &mut Report,
 ) -> Result<(), ImportError> {
     let mut session = Session::open(target, options).await?;
-    let before = session.prepare_folder(&target.folder).await?;
+    let folder = target.folder.as_deref().unwrap_or("INBOX");
+    let before = session.prepare_folder(folder).await?;
     report.connections = 1;
     report.capabilities_used = session.capabilities.used();
     let mut upload = Upload {
-        folder: &target.folder,
+        folder,
         report,
         progress,
         before,

@@ -23,7 +23,7 @@ fn start(storage: Storage, change: impl FnOnce(&mut DovecotConfig)) -> Option<Do
 fn import_into(dovecot: &Dovecot, user: &str, source: &Source, folder: &str) -> Outcome {
     let url = format!("imap://{user}@{}", dovecot.addr());
     let mut target = Target::parse(&url).unwrap();
-    folder.clone_into(&mut target.folder);
+    target.folder = Some(folder.to_owned());
     let options = Options::with_password(dovecot.password());
     import(source, &target, &options, &Progress::default())
 }

@@ -123,7 +123,7 @@ impl Lab {
 
 pub(crate) fn target(port: u16, folder: &str) -> Target {
     let mut target = Target::parse(&format!("imap://lab@127.0.0.1:{port}")).unwrap();
-    folder.clone_into(&mut target.folder);
+    target.folder = Some(folder.to_owned());
     target
 }
 
