@@ -9,15 +9,16 @@ use crate::mail::FolderPath;
 use crate::namespace::{INBOX, ServerFolders};
 use crate::special_use::SpecialUse;
 
-/// Most levels of a folder: more are no one's, and no server takes them.
-const LEVELS_MAX: usize = 100;
+/// Longest name on the wire: Dovecot takes no longer one, and the lines of commands have limits
+/// not far above (RFC 7162, section 4: 8192 bytes).
+const NAME_BYTES_MAX: usize = 4096;
 
 /// A folder on the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerFolder {
     /// For people: `/` between levels.
     pub(crate) name: String,
-    /// As it stands in a command, quoted.
+    /// As it stands in a command, quoted; the same for all that go to this folder.
     pub(crate) wire: String,
     /// Unless it exists it has to be made; where it is `\Noselect` the server may refuse that,
     /// and then it takes no mail.
@@ -97,13 +98,6 @@ impl FolderMap {
     /// those to which they are one say so when the second is made.
     pub(crate) fn resolve(&self, path: &FolderPath) -> Result<ServerFolder, String> {
         let levels = &path.0[..];
-        if levels.len() > LEVELS_MAX {
-            return Err(format!(
-                "it lies {} levels deep, and servers take {LEVELS_MAX} at most: give it another \
-                 folder with --map",
-                levels.len()
-            ));
-        }
         let moved = self
             .moves
             .iter()
@@ -130,25 +124,23 @@ impl FolderMap {
         if first.eq_ignore_ascii_case(INBOX) {
             return self.join(INBOX, rest, notes);
         }
-        let same = self.join(&self.server.own(first), rest, notes);
-        if self.server.known(&same).is_some() {
-            return same;
-        }
         match self.special(levels) {
             Some((special, rest)) => self.join(special, rest, notes),
-            None => same,
+            None => self.join(&self.server.own(first), rest, notes),
         }
     }
 
-    /// The server's folder for the use that the first level has, and the levels beneath it.
+    /// The server's folder for the use that the first level has, and the levels beneath it;
+    /// `None` where the server has one of the very same name.
     fn special<'l, 'c>(&self, levels: &'l [Cow<'c, str>]) -> Option<(&str, &'l [Cow<'c, str>])> {
-        let (first, rest) = match levels {
-            // Gmail's own folders lie beneath one that is nothing else.
-            [gmail, first, rest @ ..] if GMAIL.contains(&gmail.as_ref()) => (first, rest),
-            [first, rest @ ..] => (first, rest),
-            [] => return None,
-        };
-        let special = SpecialUse::of_name(first)?;
+        let is_gmail = levels.len() > 1 && GMAIL.contains(&levels[0].as_ref());
+        let (own, rest) = levels.split_at_checked(if is_gmail { 2 } else { 1 })?;
+        let special = SpecialUse::of_name(own.last()?)?;
+        let same = self.join(&self.server.own(&own[0]), &own[1..], &mut Notes::default());
+        let same = self.server.known(&same);
+        if same.is_some_and(|known| known.presence == Presence::Exists) {
+            return None;
+        }
         Some((self.server.special(special)?, rest))
     }
 
@@ -173,18 +165,20 @@ impl FolderMap {
             None => {
                 let wire = self.server.encoding().quote(name);
                 let wire = wire.ok_or("its name on the server would have a line end in it")?;
-                // INBOX is always there (RFC 9051, section 5.1).
-                let is_there = name == INBOX;
-                (
-                    wire,
-                    if is_there {
-                        Presence::Exists
-                    } else {
-                        Presence::Missing
-                    },
-                )
+                // RFC 9051, section 5.1: INBOX is always there.
+                match name {
+                    INBOX => (wire, Presence::Exists),
+                    _ => (wire, Presence::Missing),
+                }
             }
         };
+        if wire.len() > NAME_BYTES_MAX {
+            return Err(format!(
+                "its name on the server would have {} bytes, and servers take {NAME_BYTES_MAX} \
+                 at most: give it another folder with --map",
+                wire.len()
+            ));
+        }
         Ok(ServerFolder {
             name: match self.server.delimiter() {
                 Some(delimiter) => name.replace(delimiter, "/"),
@@ -197,7 +191,7 @@ impl FolderMap {
     }
 }
 
-/// How Gmail calls what its own folders lie beneath.
+/// How Gmail calls the folder that its own ones lie beneath, which holds no mail.
 const GMAIL: [&str; 2] = ["[Gmail]", "[Google Mail]"];
 
 /// `FROM` of a map: `/` between levels, empty for the root.
@@ -215,15 +209,13 @@ fn beneath<'l>(levels: &'l [String], from: &str) -> Option<&'l [String]> {
     let mut levels = levels;
     while !rest.is_empty() {
         let (level, deeper) = levels.split_first()?;
-        let is_first = rest.len() == from.len();
-        let after = match rest.strip_prefix(level.as_str()) {
-            None if is_first && level.eq_ignore_ascii_case(INBOX) => {
-                let start = rest.get(..INBOX.len())?;
-                let same = start.eq_ignore_ascii_case(INBOX);
-                same.then(|| &rest[INBOX.len()..])?
-            }
-            after => after?,
-        };
+        let (start, after) = rest.split_at_checked(level.len())?;
+        let is_inbox = rest.len() == from.len()
+            && level.eq_ignore_ascii_case(INBOX)
+            && start.eq_ignore_ascii_case(INBOX);
+        if start != level && !is_inbox {
+            return None;
+        }
         rest = match after {
             "" => "",
             after => after.strip_prefix('/').filter(|rest| !rest.is_empty())?,
@@ -285,6 +277,8 @@ mod tests {
         r#"NAMESPACE (("" "/")) NIL NIL"#,
         r#"LIST (\Noselect) "/" "[Gmail]""#,
         r#"LIST (\Sent) "/" "[Gmail]/Gesendet""#,
+        r#"LIST (\Trash) "/" "[Gmail]/Trash""#,
+        r#"LIST (\Noselect \Drafts) "/" "Drafts""#,
     ];
     const FLAT: &[&str] = &["LIST () NIL INBOX"];
 
@@ -331,6 +325,9 @@ mod tests {
             (&["Drafts"], "Entw&APw-rfe"),
             // It is there by its own name.
             (&["Papierkorb"], "Papierkorb"),
+            (&["Papierkorb", "2004"], "Papierkorb/2004"),
+            (&["[Gmail]", "Bin", "x"], "Trash/x"),
+            (&["[Gmail]"], "[Gmail]"),
             (&["Corbeille"], "Trash"),
             // The server has no folder for it.
             (&["Spam"], "Spam"),
@@ -350,7 +347,11 @@ mod tests {
         ] {
             check(&courier, levels, expected);
         }
-        check(&map(GMAIL_SERVER, None, &[]), &["Sent"], "[Gmail]/Gesendet");
+        let gmail = map(GMAIL_SERVER, None, &[]);
+        check(&gmail, &["Sent"], "[Gmail]/Gesendet");
+        check(&gmail, &["[Gmail]", "Sent Mail"], "[Gmail]/Gesendet");
+        check(&gmail, &["[Google Mail]", "Bin"], "[Gmail]/Trash");
+        check(&gmail, &["[Gmail]", "Drafts"], "[Gmail]/Drafts");
         check(&map(FLAT, None, &[]), &["A", "B/C"], "A_B/C");
         check(&map(&[], None, &[]), &["A"], "A");
     }
@@ -454,9 +455,11 @@ mod tests {
         assert_eq!(inbox.presence, Presence::Exists);
         let old = map(DOVECOT, Some("Old"), &[]).resolve(&path(&[])).unwrap();
         assert_eq!(old.presence, Presence::Noselect);
-        let deep = vec!["x"; LEVELS_MAX + 1];
-        let reason = flat.resolve(&path(&deep)).unwrap_err();
-        assert!(reason.contains("101 levels"), "{reason}");
+        // In quotes, `_` between the levels.
+        let deep = flat.resolve(&path(&["x"; NAME_BYTES_MAX / 2])).unwrap_err();
+        assert!(deep.contains("would have 4097 bytes"), "{deep}");
+        let fits = ["x"; NAME_BYTES_MAX / 2 - 1];
+        assert!(flat.resolve(&path(&fits)).is_ok());
     }
 
     proptest! {

@@ -229,8 +229,8 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(text: &str, expected: Option<Listed>) {
-        assert_eq!(parse_list(text, &[]), expected, "{text}");
+    fn check(text: &str, expected: Option<&Listed>) {
+        assert_eq!(parse_list(text, &[]).as_ref(), expected, "{text}");
     }
 
     #[test]
@@ -241,33 +241,31 @@ mod tests {
         };
         check(
             r#"LIST (\HasNoChildren \Sent) "/" "Sent Items""#,
-            Some(sent),
+            Some(&sent),
         );
-        check("LIST () \".\" INBOX", Some(listed("INBOX", Some('.'))));
-        check("list () NIL INBOX", Some(listed("INBOX", None)));
+        check("LIST () \".\" INBOX", Some(&listed("INBOX", Some('.'))));
+        check("list () NIL INBOX", Some(&listed("INBOX", None)));
         check(
             r#"LIST () "\\" "a\"b\\c""#,
-            Some(listed(r#"a"b\c"#, Some('\\'))),
+            Some(&listed(r#"a"b\c"#, Some('\\'))),
         );
         check(
             r#"LIST () "/" "a (b) {3}""#,
-            Some(listed("a (b) {3}", Some('/'))),
+            Some(&listed("a (b) {3}", Some('/'))),
         );
         check(
             r#"LIST () "/" foo ("CHILDINFO" ("SUBSCRIBED"))"#,
-            Some(listed("foo", Some('/'))),
+            Some(&listed("foo", Some('/'))),
         );
-        check(r#"LIST () "/" """#, Some(listed("", Some('/'))));
-        let presence = |presence| {
-            Some(Listed {
-                presence,
-                ..listed("a", Some('/'))
-            })
+        check(r#"LIST () "/" """#, Some(&listed("", Some('/'))));
+        let with = |presence| Listed {
+            presence,
+            ..listed("a", Some('/'))
         };
-        check(r#"LIST (\NOSELECT) "/" a"#, presence(Presence::Noselect));
+        check(r#"LIST (\NOSELECT) "/" a"#, Some(&with(Presence::Noselect)));
         check(
             r#"LIST (\NonExistent \Noselect) "/" a"#,
-            presence(Presence::Missing),
+            Some(&with(Presence::Missing)),
         );
         let inbox = Listed {
             is_inbox: true,
@@ -275,7 +273,7 @@ mod tests {
         };
         check(
             r#"XLIST (\HasNoChildren \Inbox) "/" "Posteingang""#,
-            Some(inbox),
+            Some(&inbox),
         );
     }
 

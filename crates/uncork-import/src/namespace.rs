@@ -68,7 +68,7 @@ impl ServerFolders {
     /// stand where `text` has `{n}`.
     pub(crate) fn absorb(&mut self, text: &str, literals: &[Vec<u8>]) {
         if let Some(listed) = parse_list(text, literals) {
-            self.absorb_listed(listed);
+            self.absorb_listed(&listed);
         } else if let Some(namespaces) = parse_namespaces(text, literals) {
             if let Some(own) = namespaces.personal.into_iter().next() {
                 self.prefix = self.decode(&own.prefix);
@@ -80,7 +80,7 @@ impl ServerFolders {
         }
     }
 
-    fn absorb_listed(&mut self, listed: Listed) {
+    fn absorb_listed(&mut self, listed: &Listed) {
         if self.delimiter.is_none() {
             self.delimiter = listed.delimiter;
         }

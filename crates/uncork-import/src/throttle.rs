@@ -44,9 +44,10 @@ impl Setback {
         if matches!(status.kind, StatusKind::Ok | StatusKind::PreAuth) {
             // Gmail says `OK Success [THROTTLED]` where it slows a connection down.
             let throttled = code == "THROTTLED" || text.contains("[throttled]");
-            return match throttled {
-                true => wait(&text, FewerConnections::Yes),
-                false => Setback::Nothing,
+            return if throttled {
+                slower(&text)
+            } else {
+                Setback::Nothing
             };
         }
         let words = Words::of(&text);
@@ -57,15 +58,15 @@ impl Setback {
             "NOPERM" | "READ-ONLY" => Setback::NotPermitted,
             // These tell of this command alone, whatever their words.
             "CANNOT" | "CLIENTBUG" | "PARSE" | "BADCHARSET" | "UNKNOWN-CTE" => Setback::Nothing,
-            "THROTTLED" => wait(&text, FewerConnections::Yes),
+            "THROTTLED" => slower(&text),
             // These are put over words about the pace too.
             "LIMIT" if !is_pace => Setback::TooLarge,
             "OVERQUOTA" if !is_pace => full(status),
-            "INUSE" | "UNAVAILABLE" | "SERVERBUG" if !is_pace => wait(&text, FewerConnections::No),
+            "INUSE" | "UNAVAILABLE" | "SERVERBUG" if !is_pace => later(&text),
             _ => match words {
                 Some(Words::Connections) => Setback::TooManyConnections,
-                Some(Words::Throttle) => wait(&text, FewerConnections::Yes),
-                Some(Words::Later) => wait(&text, FewerConnections::No),
+                Some(Words::Throttle) => slower(&text),
+                Some(Words::Later) => later(&text),
                 Some(Words::Large) => Setback::TooLarge,
                 Some(Words::Full) => full(status),
                 Some(Words::Forbidden) => Setback::NotPermitted,
@@ -82,15 +83,19 @@ fn full(status: &Status) -> Setback {
     }
 }
 
-enum FewerConnections {
-    Yes,
-    No,
-}
-
-fn wait(text: &str, fewer: FewerConnections) -> Setback {
+/// The server is fine, and this client asks too much of it.
+fn slower(text: &str) -> Setback {
     Setback::Wait {
         at_least: asked_wait(text),
-        fewer_connections: matches!(fewer, FewerConnections::Yes),
+        fewer_connections: true,
+    }
+}
+
+/// The server has trouble of its own.
+fn later(text: &str) -> Setback {
+    Setback::Wait {
+        at_least: asked_wait(text),
+        fewer_connections: false,
     }
 }
 
@@ -286,24 +291,17 @@ mod tests {
         }
     }
 
-    fn throttled(at_least: Option<Duration>) -> Setback {
+    fn wait(at_least: Option<Duration>, fewer_connections: bool) -> Setback {
         Setback::Wait {
             at_least,
-            fewer_connections: true,
-        }
-    }
-
-    fn later(at_least: Option<Duration>) -> Setback {
-        Setback::Wait {
-            at_least,
-            fewer_connections: false,
+            fewer_connections,
         }
     }
 
     #[test]
     fn throttles() {
         check(
-            &throttled(None),
+            &wait(None, true),
             &[
                 "NO [THROTTLED] Slow it",
                 "OK Success [THROTTLED]",
@@ -320,7 +318,7 @@ mod tests {
                 "BAD User is authenticated but not connected.",
             ],
         );
-        for (line, wait) in [
+        for (line, asked) in [
             (
                 "NO Request is throttled. Suggested Backoff Time: 297499 milliseconds",
                 Duration::from_millis(297_499),
@@ -344,14 +342,14 @@ mod tests {
             ),
             ("NO Request is throttled: 9999999999999999999 min", WAIT_MAX),
         ] {
-            check(&throttled(Some(wait)), &[line]);
+            check(&wait(Some(asked), true), &[line]);
         }
     }
 
     #[test]
     fn later_again() {
         check(
-            &later(None),
+            &wait(None, false),
             &[
                 "NO [UNAVAILABLE] Temporary System Problem (Failure)",
                 "NO [UNAVAILABLE] APPEND Server error while appending message",
@@ -365,7 +363,7 @@ mod tests {
             ],
         );
         check(
-            &later(Some(Duration::from_secs(60))),
+            &wait(Some(Duration::from_secs(60)), false),
             &["NO Mailbox is locked, try again in 1 minute"],
         );
     }
@@ -483,7 +481,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_wait_is_read_and_bounded(count: u64, space in " {0,2}", before in "[a-z0-9]{0,5}[ :]") {
+        fn a_wait_is_read_and_bounded(count: u64, space in " {0,2}", before in "([a-z]{0,5}|[0-9]{0,3})[ :]") {
             let wait = asked_wait(&format!("{before}{count}{space}ms."));
             prop_assert_eq!(wait, Some(Duration::from_millis(count).min(WAIT_MAX)));
         }
