@@ -50,6 +50,15 @@ impl Capabilities {
         self.0.iter().any(|known| known == word)
     }
 
+    /// The number in a capability such as `APPENDLIMIT=35651584`.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        let mut numbers = self.0.iter().filter_map(|word| {
+            let (known, number) = word.split_once('=')?;
+            (known == name).then(|| number.parse().ok()).flatten()
+        });
+        numbers.next()
+    }
+
     /// Whether this SASL mechanism is offered.
     pub(crate) fn has_auth(&self, mechanism: &str) -> bool {
         self.auths().any(|known| known == mechanism)

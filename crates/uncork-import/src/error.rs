@@ -3,7 +3,11 @@
 use std::io;
 use std::time::Duration;
 
+use crate::folder_map::MapError;
+use crate::journal::JournalError;
+use crate::rejects::RejectsError;
 use crate::response::{ResponseError, Status};
+use crate::throttle::Setback;
 
 /// Why an import ended before its last mail. What was stored by then is in the report.
 #[derive(Debug, thiserror::Error)]
@@ -99,15 +103,41 @@ pub enum ImportError {
         /// How long was waited.
         after: Duration,
     },
-    /// A mail changed while it was sent, so that its command could not be ended.
+    /// A long mail, kept in a file until it is sent, can't be read any more.
     #[error(
-        "a mail of more than 1 MiB changed or could not be read while it was sent, and the \
-         connection had to be given up: import from a source that nobody writes to"
+        "a long mail's temporary file could not be read, and the connection had to be given up: \
+         look at the disk that TMPDIR or /var/tmp is on"
     )]
-    SourceChanged {
+    Spool {
         /// What was found.
         source: io::Error,
     },
+    /// The server does not let its mails be looked at.
+    #[error("{address} does not tell what is in the folder: {reason}")]
+    Unreadable {
+        /// Host and port.
+        address: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// The user has no space left on the server.
+    #[error("the mailbox is full ({reason}): make room on the server, then run the same again")]
+    Full {
+        /// What the server said.
+        reason: String,
+    },
+    /// The user asked for the end.
+    #[error("stopped: run the same again to go on from here")]
+    Stopped,
+    /// The journal can't be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// `Options::map` makes no sense.
+    #[error(transparent)]
+    Map(#[from] MapError),
+    /// The folder for repaired and refused mails can't be used.
+    #[error(transparent)]
+    Rejects(#[from] RejectsError),
     /// The system has no epoll instance for the runtime, or none left.
     #[error("no runtime for the connection")]
     Runtime {
@@ -133,8 +163,24 @@ impl ImportError {
             | Self::Login { .. }
             | Self::Token { .. }
             | Self::Folder { .. }
-            | Self::SourceChanged { .. }
+            | Self::Spool { .. }
+            | Self::Unreadable { .. }
+            | Self::Full { .. }
+            | Self::Stopped
+            | Self::Journal(_)
+            | Self::Map(_)
+            | Self::Rejects(_)
             | Self::Runtime { .. } => false,
+        }
+    }
+
+    /// What the server's last words mean for the pace.
+    pub(crate) fn setback(&self) -> Setback {
+        match self {
+            Self::HungUp {
+                said: Some(said), ..
+            } => Setback::of(&Status::bye(said)),
+            _ => Setback::Nothing,
         }
     }
 

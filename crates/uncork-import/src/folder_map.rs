@@ -35,7 +35,7 @@ impl ServerFolder {
 
 /// Why a map makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum MapError {
+pub enum MapError {
     #[error("the folder {0:?} has control characters in its name, which no server takes")]
     ControlCharacter(String),
     #[error("--map sends {0:?} to two folders: give it once")]

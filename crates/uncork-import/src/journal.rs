@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::civil::Date;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::mail::{Digest, Identity};
+use crate::mail::Item;
 use crate::options::JournalPlace;
 
 mod batch;
@@ -36,6 +36,7 @@ mod lock;
 mod message;
 mod place;
 mod read_back;
+mod since;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -45,24 +46,14 @@ pub use error::JournalError;
 pub use place::default_path;
 
 pub(crate) use batch::{BatchId, InFlight};
-pub(crate) use existing::{ExistingMatch, OnServer};
-pub(crate) use folder::{Claim, FolderId, FolderRecord};
-pub(crate) use read_back::Missing;
+pub(crate) use existing::ExistingMatch;
+pub(crate) use folder::{Claim, FolderId};
 
 use batch::Batch;
 use folder::Folder;
 use lock::AccountLock;
 use message::REFUSED;
 use sqlite::{Store, natural, number};
-
-/// A mail, as far as the journal knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Item {
-    pub(crate) digest: Digest,
-    pub(crate) identity: Identity,
-    /// Of the text, in bytes.
-    pub(crate) len: u64,
-}
 
 /// The journal of one account, for one import.
 #[derive(Debug)]

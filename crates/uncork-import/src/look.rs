@@ -7,8 +7,7 @@ use std::collections::HashMap;
 
 use crate::fetch::Fetched;
 use crate::folder::PermittedFlags;
-use crate::identity;
-use crate::mail::{Digest, OnServer};
+use crate::mail::{Digest, Identity, OnServer};
 use crate::response::{Response, Status, StatusKind, strip_word};
 use crate::session::Session;
 use crate::uid_set::UidSet;
@@ -100,7 +99,7 @@ impl Session {
             if u64::from(fetched.uid) >= first {
                 each(OnServer {
                     uid: fetched.uid,
-                    identity: identity::of_header(&header),
+                    identity: Identity::of_header(&header),
                     len,
                 });
             }

@@ -49,12 +49,13 @@ impl Outgoing {
 
     /// The pieces as they leave.
     pub(crate) fn pieces(&self) -> Vec<Piece<'_>> {
-        let piece = |part| match part {
+        let mut pieces = Vec::with_capacity(self.parts.len());
+        pieces.extend(self.parts.iter().map(|part| match part {
             Part::Text(range) => Piece::Bytes(&self.text[range.clone()]),
             Part::Literal(Text::Memory(bytes), _) => Piece::Bytes(bytes),
             Part::Literal(Text::Spool(file), len) => Piece::File(file, *len),
-        };
-        self.parts.iter().map(piece).collect()
+        }));
+        pieces
     }
 
     pub(crate) fn clear(&mut self) {

@@ -30,7 +30,7 @@ const INDEX: &str = "index.tsv";
     "the folder for repaired and refused mails, {}, can't be used; name one that you can write \
      to", dir.display()
 )]
-pub(crate) struct RejectsError {
+pub struct RejectsError {
     dir: PathBuf,
     source: io::Error,
 }

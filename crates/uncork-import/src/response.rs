@@ -17,7 +17,7 @@ const LITERALS_MAX: usize = 16;
 const LITERAL_BYTES_MAX: u64 = u32::MAX as u64;
 
 /// What is kept of a literal; of the rest there is only the digest.
-const LITERAL_HEAD_BYTES: usize = 64 * 1024;
+const LITERAL_HEAD_BYTES: usize = crate::head::HEAD_BYTES_MAX;
 
 /// One response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,16 @@ pub(crate) enum StatusKind {
 }
 
 impl Status {
+    /// A BYE that said this, as [`reason`](Self::reason) tells it.
+    pub(crate) fn bye(reason: &str) -> Self {
+        let (code, text) = split_code(reason);
+        Self {
+            kind: StatusKind::Bye,
+            code,
+            text: text.trim().to_owned(),
+        }
+    }
+
     /// The reason for a person: the text, with its code where there is one.
     pub(crate) fn reason(&self) -> String {
         match &self.code {
@@ -264,16 +274,20 @@ fn parse_status(text: &str) -> Option<Status> {
         "PREAUTH" => StatusKind::PreAuth,
         _ => return None,
     };
-    let coded = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-    let (code, text) = match coded {
-        Some((code, text)) => (Some(code.to_owned()), text),
-        None => (None, rest),
-    };
+    let (code, text) = split_code(rest);
     Some(Status {
         kind,
         code,
         text: text.trim().to_owned(),
     })
+}
+
+fn split_code(text: &str) -> (Option<String>, &str) {
+    let coded = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    match coded {
+        Some((code, text)) => (Some(code.to_owned()), text),
+        None => (None, text),
+    }
 }
 
 /// Tags are `U` and a number.

@@ -3,19 +3,21 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use crate::chunk::{Chunk, MailState, Ticket};
-use crate::folder::{Doubtful, Folder, FolderState, Opened, QUEUE_BATCHES};
+use crate::folder::{Doubtful, Folder, FolderState, QUEUE_BATCHES};
 use crate::folder_map::ServerFolder;
-use crate::journal::{Claim, ExistingMatch, Journal, JournalError};
+use crate::journal::{Claim, ExistingMatch, FolderId, Journal, JournalError};
 use crate::mail::Mail;
 use crate::pace::Pace;
 use crate::reconcile::Fate;
 use crate::rejects::Rejects;
 use crate::report::{List, Progress, Report};
+use crate::response::{Status, strip_word};
 use crate::tuner::Tuner;
 use crate::uid_set::UidSet;
 use crate::window::Command;
@@ -41,7 +43,7 @@ pub(crate) struct Run<'a> {
     pub(crate) tuner: RefCell<Tuner>,
     /// The number of connections that is best by now.
     pub(crate) wish: Cell<u32>,
-    rejects: Option<Rejects>,
+    rejects: Option<Arc<Rejects>>,
 }
 
 /// What one command, or one mail, may be on this server.
@@ -85,7 +87,7 @@ impl<'a> Run<'a> {
         pace: Pace,
         limits: Limits,
         tuner: Tuner,
-        rejects: Option<Rejects>,
+        rejects: Option<Arc<Rejects>>,
         sources: usize,
     ) -> Self {
         Self {
@@ -535,9 +537,7 @@ impl<'a> Run<'a> {
         report.list(List::Refused, &mail.position.to_string(), folder, reason);
         self.progress.show(report);
         if let Some(rejects) = &self.rejects {
-            if let Err(error) = rejects.keep_refused(mail, reason) {
-                report.note(format!("a refused mail could not be kept: {error}"));
-            }
+            rejects.keep_refused(mail, reason);
         }
     }
 
@@ -615,6 +615,43 @@ impl<'a> Run<'a> {
     /// The server asks for less of everything.
     pub(crate) fn fewer_connections(&self) {
         self.wish.set(self.tuner.borrow_mut().wait());
+    }
+
+    /// Looks at how fast it goes, and whether another number of connections would be faster.
+    pub(crate) fn tune(&self, now: Instant) {
+        let (stored, bytes) = {
+            let report = self.report.borrow();
+            (report.imported, report.bytes)
+        };
+        if let Some(connections) = self.tuner.borrow_mut().sample(now, stored, bytes) {
+            self.wish.set(connections);
+        }
+    }
+
+    /// Takes a limit on the mails of a command that a refusal tells (RFC 9738).
+    pub(crate) fn learn_limit(&self, refusal: &Status) {
+        let code = refusal.code.as_deref().unwrap_or_default();
+        let told = strip_word(code, "MESSAGELIMIT").or_else(|| strip_word(code, "SAVELIMIT"));
+        let told = told.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        if let Some(messages) = told.filter(|&messages: &usize| messages > 0) {
+            let mut limits = self.limits.get();
+            limits.messages = limits.messages.min(messages);
+            self.limits.set(limits);
+        }
+    }
+
+    pub(crate) fn has_work(&self) -> bool {
+        self.folders.borrow().iter().any(Folder::has_work)
+    }
+
+    /// The folders that were looked at: by the journal, for people, and as an astring.
+    pub(crate) fn open_folders(&self) -> Vec<(FolderId, String, String)> {
+        let mut folders = self.folders.borrow_mut();
+        let open = folders.iter_mut().filter_map(|folder| {
+            let id = folder.opened()?.id;
+            Some((id, folder.name.clone(), folder.wire.clone()))
+        });
+        open.collect()
     }
 
     /// Lets another connection have a folder of which nothing waits and nothing is on its way.

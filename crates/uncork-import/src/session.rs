@@ -15,12 +15,11 @@ use crate::wire::{self, NotSent, Piece, Reader, Writer, tls};
 use crate::{Compress, ImportError, Options, Target, TlsOptions};
 
 mod connect;
-mod folder_state;
+mod exchange;
 mod login;
 mod secrets;
 
 use connect::{CONNECT_TIMEOUT, Connected, Reach};
-pub(crate) use folder_state::FolderState;
 
 /// How long a server may take to greet: one that waits for the client to speak is none of IMAP.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(15);
@@ -34,7 +33,7 @@ const DATA_MAX: usize = 100;
 /// A connection.
 pub(crate) struct Session {
     pub(crate) address: String,
-    pub(crate) sender: Writer,
+    pub(crate) writer: Writer,
     pub(crate) responses: Responses<Reader>,
     pub(crate) capabilities: Capabilities,
     pub(crate) next_tag: u32,
@@ -43,6 +42,9 @@ pub(crate) struct Session {
     reach: Reach,
     is_encrypted: bool,
     is_compressed: bool,
+    has_utf8: bool,
+    /// System calls and segments that have been counted.
+    counted: (u64, Option<u64>),
 }
 
 /// A command that is not answered to its end.
@@ -67,13 +69,13 @@ impl Session {
     pub(crate) async fn open(target: &Target, options: &Options) -> Result<Self, ImportError> {
         let Connected { stream, reach } = connect::connect(target, options).await?;
         let address = target.address();
-        let (sender, reader) = wire::split(stream).map_err(|source| ImportError::Connect {
+        let (writer, reader) = wire::split(stream).map_err(|source| ImportError::Connect {
             address: address.clone(),
             source,
         })?;
         let mut session = Self {
             address,
-            sender,
+            writer,
             responses: Responses::new(reader),
             capabilities: Capabilities::default(),
             next_tag: 1,
@@ -81,6 +83,8 @@ impl Session {
             reach,
             is_encrypted: false,
             is_compressed: false,
+            has_utf8: false,
+            counted: (0, None),
         };
         if target.security == Security::Tls {
             session.encrypt(&target.host, &options.tls).await?;
@@ -106,9 +110,11 @@ impl Session {
         if greeting.kind != StatusKind::PreAuth {
             session.log_in(target, options).await?;
         }
+        session.enable_utf8().await?;
         if options.compress == Compress::Always {
             session.compress().await?;
         }
+        session.take_counts();
         Ok(session)
     }
 
@@ -133,7 +139,7 @@ impl Session {
         }
         let (_, status) = self.command("COMPRESS DEFLATE").await?;
         if status.kind == StatusKind::Ok {
-            self.sender.start_deflate();
+            self.writer.start_deflate();
             self.is_compressed = true;
         }
         Ok(self.is_compressed)
@@ -148,13 +154,22 @@ impl Session {
         }
         Some(wire::link::LinkSample {
             at: std::time::Instant::now(),
-            info: self.sender.tcp_info()?,
+            info: self.writer.tcp_info()?,
         })
+    }
+
+    /// Whether folder names are spelled in UTF-8.
+    pub(crate) fn has_utf8(&self) -> bool {
+        self.has_utf8
+    }
+
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.is_compressed
     }
 
     /// Data segments sent on this connection so far; `None` where the system does not tell.
     pub(crate) fn segments_sent(&self) -> Option<u64> {
-        self.sender.segments_sent()
+        self.writer.segments_sent()
     }
 
     /// Says goodbye; how the server takes it does not matter any more.
@@ -199,7 +214,7 @@ impl Session {
         }
         // Somebody on the way could have put it there, for it to be taken as said within TLS
         // (CVE-2011-0411).
-        if self.sender.unread_bytes() > 0 {
+        if self.writer.unread_bytes() > 0 {
             let reason = "it said more behind its answer to STARTTLS, unencrypted: somebody on \
                           the way may have put it there";
             return Err(self.tls_error(reason.to_owned()));
@@ -212,7 +227,7 @@ impl Session {
     async fn encrypt(&mut self, host: &str, options: &TlsOptions) -> Result<(), ImportError> {
         let connection = tls::connection(host, options);
         let connection = connection.map_err(|reason| self.tls_error(reason))?;
-        match timeout(CONNECT_TIMEOUT, self.sender.start_tls(connection)).await {
+        match timeout(CONNECT_TIMEOUT, self.writer.start_tls(connection)).await {
             Ok(Ok(())) => {
                 self.is_encrypted = true;
                 Ok(())
@@ -276,7 +291,7 @@ impl Session {
     /// Sends a part of a command.
     async fn send(&mut self, pending: &Pending, parts: &[&[u8]]) -> Result<(), ImportError> {
         let pieces: Vec<Piece<'_>> = parts.iter().map(|part| Piece::Bytes(part)).collect();
-        match timeout_at(pending.deadline, self.sender.send(&pieces)).await {
+        match timeout_at(pending.deadline, self.writer.send(&pieces)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(NotSent::Socket(source) | NotSent::Source(source))) => {
                 Err(ImportError::HungUp {
@@ -300,7 +315,7 @@ impl Session {
                 Response::Untagged(status) if status.kind == StatusKind::Bye => {
                     pending.said = Some(status.reason());
                 }
-                Response::Data(text) if pending.data.len() < DATA_MAX => pending.data.push(text),
+                Response::Data(line) if pending.data.len() < DATA_MAX => pending.data.push(line.text),
                 _ => {}
             }
         }
@@ -312,7 +327,7 @@ impl Session {
         said: Option<String>,
     ) -> Result<Response, ImportError> {
         // A server that writes its answer in pieces, with Nagle on, waits for this ACK.
-        self.sender.acknowledge_at_once();
+        self.writer.acknowledge_at_once();
         match timeout_at(deadline, self.responses.next()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(ImportError::from_response(&self.address, error, said)),

@@ -120,6 +120,11 @@ impl Target {
         })
     }
 
+    /// The account, as the journal knows it: `user@host:port`.
+    pub(crate) fn account(&self) -> String {
+        format!("{}@{}", self.user, self.address())
+    }
+
     /// Host and port, for people.
     pub(crate) fn address(&self) -> String {
         let Self { host, port, .. } = self;

@@ -68,6 +68,13 @@ impl Tuner {
         }
     }
 
+    /// As many from the beginning as the user says; fewer only where the server wants it.
+    pub(crate) fn fixed(connections: u32) -> Self {
+        let mut tuner = Self::new(connections);
+        tuner.rest_with(tuner.max);
+        tuner
+    }
+
     /// How many connections there should be.
     pub(crate) fn connections(&self) -> u32 {
         self.connections

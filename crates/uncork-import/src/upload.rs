@@ -61,8 +61,6 @@ pub(crate) struct Stretch {
     pub(crate) refused: Vec<(Command, Status)>,
     /// Commands that have left, at least in part, and have no answer; after an error only.
     pub(crate) unanswered: Vec<Command>,
-    /// The server's last words, if it said BYE.
-    pub(crate) bye: Option<Status>,
 }
 
 /// Sends mails over one connection until something else has to be done on it. `messages_max` and
@@ -113,7 +111,6 @@ pub(crate) async fn stretch(
         end,
         refused: pipeline.refused,
         unanswered,
-        bye: pipeline.bye,
     }
 }
 

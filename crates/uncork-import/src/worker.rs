@@ -12,7 +12,7 @@ use crate::session::Session;
 use crate::throttle::Setback;
 use crate::upload::{Pause, Stretch, stretch};
 use crate::window::Command;
-use crate::{Compress, Existing, ImportError};
+use crate::ImportError;
 
 /// How often a server may hang up on one mail that is alone on its way before the mail is
 /// refused.
@@ -106,10 +106,7 @@ impl<'p, 'r> Worker<'p, 'r> {
                 return Ok(false);
             }
             match Session::open(self.run.target, self.run.options).await {
-                Ok(mut session) => {
-                    if self.run.options.compress == Compress::Always {
-                        session.compress().await?;
-                    }
+                Ok(session) => {
                     self.session = Some(session);
                     return Ok(true);
                 }
@@ -181,7 +178,6 @@ impl<'p, 'r> Worker<'p, 'r> {
             end,
             refused,
             unanswered,
-            bye,
         } = stretch(self.run, session, self.me, messages_max, commands_max).await;
         let was_alone = unanswered.len() == 1 && unanswered[0].chunk.len() == 1;
         let refused = refused.into_iter().map(|(command, status)| Unresolved {
@@ -196,7 +192,7 @@ impl<'p, 'r> Worker<'p, 'r> {
         });
         self.unresolved.extend(refused.chain(unanswered));
         self.unresolved.sort_by_key(|unresolved| unresolved.command.tag);
-        let pause = end.map_err(|error| error.after_bye(bye))?;
+        let pause = end?;
         match pause {
             Pause::Done if self.unresolved.is_empty() => return Ok(Step::Done),
             Pause::Open(folder) => self.open(session, folder).await?,
@@ -443,23 +439,15 @@ impl<'p, 'r> Worker<'p, 'r> {
             return Ok(());
         };
         let recorded = run.recorded(place, &selected)?;
-        let first = match run.options.existing {
-            Existing::Skip => recorded.watermark,
-            // Only what an earlier run left without an answer is looked for.
-            Existing::Append => {
-                let floors = recorded.pending.iter().map(|batch| batch.uid_floor);
-                floors.min().unwrap_or(selected.uid_next)
-            }
-        };
         let items = recorded.pending.iter().flat_map(|batch| &batch.items);
         let mut question = Question {
             settled: recorded.settled.clone(),
             pending: items.copied().collect(),
             found: Vec::new(),
         };
-        if first < selected.uid_next && selected.messages > 0 {
+        if recorded.watermark < selected.uid_next && selected.messages > 0 {
             session
-                .mails_from(first, |mail| {
+                .mails_from(recorded.watermark, |mail| {
                     if !recorded.uids.contains(mail.uid) {
                         question.found.push(mail);
                     }

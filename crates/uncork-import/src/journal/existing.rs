@@ -6,16 +6,7 @@ use super::folder::{Folder, FolderId};
 use super::sqlite::{hash, hash_bits, natural, number};
 use super::unclaimed::Unclaimed;
 use super::{Journal, JournalError};
-use crate::mail::Identity;
-
-/// A mail on the server, as far as it is known without its text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OnServer {
-    pub(crate) uid: u32,
-    pub(crate) identity: Identity,
-    /// By the server's word (RFC822.SIZE).
-    pub(crate) len: u64,
-}
+use crate::mail::{Identity, OnServer};
 
 /// The mail that the server has in place of one of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
