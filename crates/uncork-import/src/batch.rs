@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 
 use crate::date;
 use crate::lines::{count_bare_lf, extend_crlf};
-use crate::source::{Source, SourceKind, SourceMail};
+use crate::source::{Source, SourceMail};
 
 /// Most mails in one batch: one command spread over many, and few enough that halving a refused
 /// batch down to one mail takes seven rounds. (Chosen, not measured.)
@@ -79,8 +79,8 @@ impl Batch {
         self.mails.len() + self.unreadable.len() >= BATCH_MESSAGES || self.bytes >= BATCH_BYTES
     }
 
-    fn push(&mut self, mail: SourceMail, kind: SourceKind, scratch: &mut Vec<u8>) {
-        match self.read(&mail, kind, scratch) {
+    fn push(&mut self, mail: SourceMail, is_maildir: bool, scratch: &mut Vec<u8>) {
+        match self.read(&mail, is_maildir, scratch) {
             Ok((literal, len, internal_date)) => {
                 self.bytes += len;
                 self.mails.push(Mail {
@@ -98,7 +98,7 @@ impl Batch {
     fn read(
         &mut self,
         mail: &SourceMail,
-        kind: SourceKind,
+        is_maildir: bool,
         scratch: &mut Vec<u8>,
     ) -> io::Result<(Literal, u64, Option<Timestamp>)> {
         let file = open(&mail.path)?;
@@ -109,9 +109,9 @@ impl Batch {
         let file_date = metadata.modified().ok().and_then(date::from_file_time);
         // A Maildir keeps the time of delivery as the file's; an .eml file was made by an
         // export, which says nothing about the mail.
-        let date_of = |head: &[u8]| match kind {
-            SourceKind::Maildir => file_date,
-            SourceKind::EmlFolder => date::from_header(head).or(file_date),
+        let date_of = |head: &[u8]| match is_maildir {
+            true => file_date,
+            false => date::from_header(head).or(file_date),
         };
         if metadata.len() == 0 {
             return Err(io::Error::other(
@@ -200,7 +200,7 @@ pub(crate) fn fill_batches(source: &Source, mut deliver: impl FnMut(Batch) -> bo
     let mut scratch = Vec::new();
     let mut batch = Batch::default();
     for mail in source.mails() {
-        batch.push(mail, source.kind(), &mut scratch);
+        batch.push(mail, source.is_maildir(), &mut scratch);
         if batch.is_full() && !deliver(std::mem::take(&mut batch)) {
             return;
         }

@@ -46,11 +46,14 @@ mod lines;
 )]
 mod mail;
 mod mailbox;
+#[allow(dead_code)]
+mod mbox;
 mod options;
 mod outgoing;
 mod report;
 mod response;
 mod session;
+#[allow(dead_code)]
 mod source;
 mod target;
 mod upload;
@@ -62,7 +65,7 @@ pub use options::{
     Patience, Stop, Strictness, TlsOptions, TokenSource,
 };
 pub use report::{Progress, REFUSED_LISTED_MAX, Refused, Report};
-pub use source::{Source, SourceError, SourceKind};
+pub use source::{Format, Source, SourceError, UnknownFormat};
 pub use target::{Target, TargetError};
 
 use crate::batch::Batch;
@@ -107,7 +110,7 @@ pub fn import(source: &Source, target: &Target, options: &Options, progress: &Pr
         });
         runtime.block_on(upload(target, options, progress, batches, &mut report))
     });
-    let found = source.messages() as u64;
+    let found = source.mails().len() as u64;
     let told = report.imported + report.refused_messages + report.unknown_messages;
     report.not_sent_messages = found.saturating_sub(told);
     report.subfolders_left_out = source.subfolders() as u64;
