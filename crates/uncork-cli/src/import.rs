@@ -152,7 +152,7 @@ fn import_with_progress(
     if arguments.quiet || !std::io::stderr().is_terminal() {
         return uncork_import::import(source, target, options, &progress);
     }
-    let bar = ProgressBar::new(source.messages() as u64);
+    let bar = ProgressBar::new(source.messages().unwrap_or(0));
     if let Ok(style) = ProgressStyle::with_template(
         "{bar:20} {human_pos}/{human_len} mails  {rate}  {msg}  {eta} left",
     ) {
@@ -237,8 +237,13 @@ fn print_summary(source: &Source, target: &Target, report: &Report) -> anyhow::R
         out,
         "{} of {} mails are in {} on {} ({}, {:.1} s, {} mails a second)",
         HumanCount(report.imported),
+<<<<<<< HEAD
         HumanCount(source.messages() as u64),
         target.folder.as_deref().unwrap_or("INBOX"),
+=======
+        HumanCount(source.messages().unwrap_or(0)),
+        target.folder,
+>>>>>>> dirs
         target.host,
         HumanBytes(report.bytes),
         report.seconds,

@@ -59,7 +59,7 @@ pub(crate) fn read_mbox(
                     return Ok(ControlFlow::Break(()));
                 }
             }
-        } else {
+        } else if start.is_some() {
             sink.text(&line);
         }
         if read == 0 {

@@ -100,18 +100,19 @@ impl Names {
             Start::At(first) => self.order.compare(base, first).is_ge(),
             Start::After(last) => self.order.compare(base, last).is_gt(),
         };
-        let ceiling = self.ceiling.as_ref();
-        let is_above = ceiling.is_some_and(|top| self.order.compare(base, top).is_gt());
-        if !is_wanted || is_above {
+        if !is_wanted || self.is_above(base) {
             return;
         }
-        let (seconds, base_len) = (self.order.seconds(base), base.len());
-        if self.entries.len() == ENTRIES_MAX
-            || self.arena.len() + 1 + name.len() > self.arena_bytes_max
-        {
+        let is_full = self.entries.len() >= ENTRIES_MAX
+            || self.arena.len() + 1 + name.len() > self.arena_bytes_max;
+        if is_full {
             self.cut();
+            if self.is_above(base) {
+                return;
+            }
         }
-        // The arena is at most 8 MiB, and a base no longer than its name.
+        let (seconds, base_len) = (self.order.seconds(base), base.len());
+        // An arena is far smaller, and a base no longer than its name.
         let (Ok(offset), Ok(base_len)) = (u32::try_from(self.arena.len()), u16::try_from(base_len))
         else {
             return;
@@ -124,6 +125,11 @@ impl Names {
             len,
             base_len,
         });
+    }
+
+    fn is_above(&self, base: &[u8]) -> bool {
+        let ceiling = self.ceiling.as_ref();
+        ceiling.is_some_and(|top| self.order.compare(base, top).is_gt())
     }
 
     /// Drops the last quarter, to make room.

@@ -129,7 +129,7 @@ fn with_the_greeting() {
     for (lab, words) in [(unwilling, "Not today"), (full, "Too many connections")] {
         let outcome = lab.import(&source);
         assert_hung_up(&outcome.error.unwrap(), Some(words));
-        assert_eq!(outcome.report, nothing_sent(source.messages() as u64));
+        assert_eq!(outcome.report, nothing_sent(source.messages().unwrap()));
         assert_eq!(lab.stored(), 0);
     }
 }
