@@ -46,12 +46,16 @@ mod lines;
 )]
 mod mail;
 mod mailbox;
+#[allow(dead_code)]
+mod mbox;
 mod options;
 mod outgoing;
 mod report;
 mod response;
 mod session;
 mod source;
+#[allow(dead_code)]
+mod takeout;
 mod target;
 mod upload;
 mod window;
