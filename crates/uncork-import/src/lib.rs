@@ -36,6 +36,8 @@ use tokio::sync::mpsc;
 
 mod batch;
 mod capability;
+#[allow(dead_code, reason = "the engine takes it up later")]
+mod composed;
 mod date;
 mod encoder;
 mod error;
