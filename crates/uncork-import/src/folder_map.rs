@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 
+use crate::composed::composed;
 use crate::level::{Notes, replacement, safe_level};
 use crate::listing::Presence;
 use crate::mail::FolderPath;
@@ -97,12 +98,12 @@ impl FolderMap {
     /// Only INBOX is found in any case: `Old` and `old` are two folders to most servers, and
     /// those to which they are one say so when the second is made.
     pub(crate) fn resolve(&self, path: &FolderPath) -> Result<ServerFolder, String> {
-        let levels = &path.0[..];
+        let levels: Vec<_> = path.0.iter().map(|level| composed(level)).collect();
         let moved = self
             .moves
             .iter()
-            .find_map(|moved| Some((moved.to.as_deref(), beneath(levels, &moved.from)?)));
-        let (base, levels) = moved.unwrap_or((self.base.as_deref(), levels));
+            .find_map(|moved| Some((moved.to.as_deref(), beneath(&levels, &moved.from)?)));
+        let (base, levels) = moved.unwrap_or((self.base.as_deref(), &levels));
         let mut notes = Notes::default();
         let levels: Vec<_> = levels
             .iter()
@@ -198,13 +199,13 @@ const GMAIL: [&str; 2] = ["[Gmail]", "[Google Mail]"];
 fn source_name(from: &str) -> String {
     match from.trim_matches('/') {
         "." => String::new(),
-        from => from.to_owned(),
+        from => composed(from).into_owned(),
     }
 }
 
 /// The levels beneath `from`; `None` where it is no beginning of them. A level may have a `/`
 /// in its name.
-fn beneath<'l>(levels: &'l [String], from: &str) -> Option<&'l [String]> {
+fn beneath<'l, 'n>(levels: &'l [Cow<'n, str>], from: &str) -> Option<&'l [Cow<'n, str>]> {
     let mut rest = from;
     let mut levels = levels;
     while !rest.is_empty() {
@@ -231,19 +232,19 @@ fn server_name(given: &str, server: &ServerFolders) -> Result<Option<String>, Ma
     if given.contains(char::is_control) {
         return Err(MapError::ControlCharacter(given.to_owned()));
     }
-    let given = given.trim_matches('/');
+    let given = composed(given.trim_matches('/'));
     if given.is_empty() || given == "." {
         return Ok(None);
     }
-    if server.known(given).is_some() {
-        return Ok(Some(given.to_owned()));
+    if server.known(&given).is_some() {
+        return Ok(Some(given.into_owned()));
     }
     let mut name = match server.delimiter() {
         Some(delimiter) => {
             let levels: Vec<_> = given.split('/').filter(|level| !level.is_empty()).collect();
             levels.join(delimiter.encode_utf8(&mut [0; 4]))
         }
-        None => given.to_owned(),
+        None => given.into_owned(),
     };
     let first = name.split(|char| Some(char) == server.delimiter()).next();
     if first.is_some_and(|first| first.eq_ignore_ascii_case(INBOX)) {
@@ -318,6 +319,8 @@ mod tests {
             (&["inbox", "Sent"], "INBOX/Sent"),
             (&["A", "B"], "A/B"),
             (&["A.B", "ü"], "A.B/&APw-"),
+            (&["u\u{308}"], "&APw-"),
+            (&["Entwu\u{308}rfe"], "Entw&APw-rfe"),
             // By its use, with what is beneath.
             (&["Sent"], "Sent Items"),
             (&["Gesendete Objekte", "2004"], "Sent Items/2004"),
@@ -487,6 +490,7 @@ mod tests {
             count in 0_usize..5,
         ) {
             let count = count.min(levels.len());
+            let levels: Vec<_> = levels.iter().map(|level| composed(level)).collect();
             let from = source_name(&levels[..count].join("/"));
             // Empty levels and slashes at the ends are lost in writing.
             if from == levels[..count].join("/") && !from.contains("//") {

@@ -126,7 +126,7 @@ fn push_utf16(name: &mut String, bytes: &[u8]) -> Option<()> {
     Some(())
 }
 
-const BASE64: GeneralPurpose = GeneralPurpose::new(&IMAP_MUTF7, NO_PAD);
+static BASE64: GeneralPurpose = GeneralPurpose::new(&IMAP_MUTF7, NO_PAD);
 
 #[cfg(test)]
 mod tests {

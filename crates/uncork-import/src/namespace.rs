@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::composed::composed;
 use crate::listing::{Listed, Namespace, Presence, parse_list, parse_namespaces};
 use crate::mailbox::{MailboxEncoding, quoted};
 use crate::special_use::SpecialUse;
@@ -109,11 +110,11 @@ impl ServerFolders {
         self.names.insert(name, known);
     }
 
-    /// A name as a person reads it. What is misspelled, or would put control characters onto a
+    /// A name as a person reads it, composed. What is misspelled, or would put control characters onto a
     /// terminal, stays as the server has it.
     fn decode(&self, spelled: &str) -> String {
         match self.encoding.decode(spelled) {
-            Some(name) if !name.contains(char::is_control) => name,
+            Some(name) if !name.contains(char::is_control) => composed(&name).into_owned(),
             _ => spelled.to_owned(),
         }
     }

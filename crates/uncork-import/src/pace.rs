@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::options::Options;
 
 /// Decides when the next mails may go, by the limits of [`Options`].
@@ -13,7 +15,8 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// `bytes_today` have gone since midnight (UTC), and the next one comes at `midnight`.
+    /// `bytes_today` have gone since midnight (UTC), and the next one comes at `midnight` (see
+    /// [`until_midnight`]).
     pub(crate) fn new(
         options: &Options,
         now: Instant,
@@ -111,10 +114,29 @@ impl Day {
     }
 }
 
+/// How long it is until midnight (UTC), when the next day's bytes may go.
+pub(crate) fn until_midnight(now: Timestamp) -> Duration {
+    let today = now.as_second().rem_euclid(86_400).unsigned_abs();
+    DAY - Duration::from_secs(today)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn midnight() {
+        for (now, expected) in [
+            ("2026-11-22T00:00:00Z", 86_400),
+            ("2026-11-22T23:59:59.9Z", 1),
+            ("2026-11-22T12:00:00Z", 43_200),
+            ("1960-01-01T01:00:00Z", 82_800),
+        ] {
+            let left = until_midnight(now.parse().unwrap());
+            assert_eq!(left, Duration::from_secs(expected), "{now}");
+        }
+    }
 
     fn pace(now: Instant, per_second: u32, per_day: Option<u64>, bytes_today: u64) -> Pace {
         let options = Options {

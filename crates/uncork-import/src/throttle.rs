@@ -13,7 +13,8 @@ const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 /// What to do about a tagged NO or BAD, or a BYE. (An untagged NO is a warning.)
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Setback {
-    /// The same again later.
+    /// The same again later. Who waits counts: a server that has `[SERVERBUG]` for one mail each
+    /// time means that mail.
     Wait {
         /// What the server asked for, up to an hour.
         at_least: Option<Duration>,
