@@ -89,16 +89,6 @@ fn print_losses(report: &Report) {
             report.refused_messages, report.unknown_messages
         ));
     }
-    if report.subfolders_left_out > 0 {
-        output::note(&format!("uncork: {}", left_out(report)));
-    }
-}
-
-fn left_out(report: &Report) -> String {
-    format!(
-        "{} subfolders of the Maildir were left out: this version imports one folder a run",
-        report.subfolders_left_out
-    )
 }
 
 fn source_failure(error: SourceError) -> Failure {
@@ -113,7 +103,7 @@ fn source_failure(error: SourceError) -> Failure {
 fn import_failure(error: uncork_import::ImportError, report: &Report) -> Failure {
     let exit = match &error {
         uncork_import::ImportError::Plaintext { .. }
-        | uncork_import::ImportError::SourceChanged { .. } => Exit::Usage,
+         => Exit::Usage,
         uncork_import::ImportError::Runtime { .. } => Exit::NotPermitted,
         _ => Exit::FarSide,
     };
@@ -150,7 +140,7 @@ fn import_with_progress(
 ) -> Outcome {
     let progress = Progress::default();
     if arguments.quiet || !std::io::stderr().is_terminal() {
-        return uncork_import::import(source, target, options, &progress);
+        return uncork_import::import(std::slice::from_ref(source), target, options, &progress);
     }
     let bar = ProgressBar::new(source.messages().unwrap_or(0));
     if let Ok(style) = ProgressStyle::with_template(
@@ -169,7 +159,7 @@ fn import_with_progress(
             }
             bar.finish_and_clear();
         });
-        let outcome = uncork_import::import(source, target, options, progress);
+        let outcome = uncork_import::import(std::slice::from_ref(source), target, options, progress);
         drop(done);
         outcome
     })
@@ -237,13 +227,8 @@ fn print_summary(source: &Source, target: &Target, report: &Report) -> anyhow::R
         out,
         "{} of {} mails are in {} on {} ({}, {:.1} s, {} mails a second)",
         HumanCount(report.imported),
-<<<<<<< HEAD
-        HumanCount(source.messages() as u64),
-        target.folder.as_deref().unwrap_or("INBOX"),
-=======
         HumanCount(source.messages().unwrap_or(0)),
-        target.folder,
->>>>>>> dirs
+        target.folder.as_deref().unwrap_or("INBOX"),
         target.host,
         HumanBytes(report.bytes),
         report.seconds,
@@ -264,9 +249,6 @@ fn print_summary(source: &Source, target: &Target, report: &Report) -> anyhow::R
         report.unknown_messages,
         &report.unknown,
     )?;
-    if report.subfolders_left_out > 0 {
-        writeln!(out, "{}", left_out(report))?;
-    }
     Ok(())
 }
 

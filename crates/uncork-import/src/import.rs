@@ -49,7 +49,6 @@ pub fn import(
     };
     // Disks block: reading has threads of its own. They end when nobody takes their mails any
     // more, so the receivers must be gone before the scope waits for them.
-    let started = Instant::now();
     let mut outcome = thread::scope(|scope| {
         runtime.block_on(async {
             run(scope, sources, target, options, progress)
@@ -58,7 +57,6 @@ pub fn import(
         })
     });
     outcome.report.dry_run = options.dry_run;
-    outcome.report.finish(started.elapsed());
     outcome
 }
 
@@ -78,6 +76,7 @@ async fn run<'s, 'e>(
     let folders = list_folders(&mut session).await?;
     let map = FolderMap::new(target.folder.as_deref(), &options.map, folders)?;
 
+    let started = Instant::now();
     let jobs = jobs(sources);
     let connections_max = options
         .connections
@@ -135,7 +134,8 @@ async fn run<'s, 'e>(
     if options.stop.is_asked() {
         run.fail(ImportError::Stopped);
     }
-    let (report, error) = run.finish();
+    let (mut report, error) = run.finish();
+    report.finish(started.elapsed());
     Ok(Outcome { report, error })
 }
 

@@ -12,7 +12,7 @@
 //!
 //! let source = Source::open("Maildir")?;
 //! let target = Target::parse("imap://ada@localhost/Old")?;
-//! let outcome = import(&source, &target, &Options::with_password("secret"), &Progress::default());
+//! let outcome = import(&[source], &target, &Options::with_password("secret"), &Progress::default());
 //! println!("{} mails are in", outcome.report.imported);
 //! if let Some(error) = outcome.error {
 //!     println!("then: {error}");
@@ -69,6 +69,7 @@ mod session;
 mod source;
 mod special_use;
 mod spool;
+mod takeout;
 mod target;
 mod throttle;
 mod tuner;
@@ -88,7 +89,7 @@ pub use options::{
 };
 pub use repair::Repair;
 pub use report::{FolderReport, Progress, REFUSED_LISTED_MAX, Refused, Report};
-pub use source::{Format, Source, SourceError};
+pub use source::{Format, Source, SourceError, UnknownFormat};
 pub use target::{Security, Target, TargetError};
 
 /// How an import ended.

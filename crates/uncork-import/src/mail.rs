@@ -137,3 +137,24 @@ impl Mail {
         }
     }
 }
+
+#[cfg(test)]
+impl Mail {
+    /// A mail with this text, and nothing else known of it.
+    pub(crate) fn sample(text: &str) -> Self {
+        Self {
+            position: Position {
+                file: Arc::from(Path::new("sample.eml")),
+                entry: None,
+                offset: None,
+            },
+            flags: Vec::new(),
+            internal_date: None,
+            len: text.len() as u64,
+            text: Text::Memory(Bytes::from(text.to_owned())),
+            digest: *blake3::hash(text.as_bytes()).as_bytes(),
+            identity: Identity::of_header(text.as_bytes()),
+            has_nul: false,
+        }
+    }
+}

@@ -88,3 +88,98 @@ impl Window {
         Some(command)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{BatchId, Journal};
+    use crate::JournalPlace;
+    use crate::mail::Mail;
+
+    fn an_entry(chunk: &Chunk) -> BatchId {
+        let mut journal = Journal::open(&JournalPlace::Memory, "ada@localhost:143").unwrap();
+        let folder = journal.folder("INBOX").unwrap();
+        let items = chunk.mails().iter().map(Mail::item);
+        journal.begin(folder, items, 1).unwrap()
+    }
+
+    /// Commands with the mails of one ticket.
+    struct Commands {
+        ticket: Rc<Ticket>,
+        next_tag: u32,
+    }
+
+    impl Commands {
+        fn new(mails: usize) -> Self {
+            let mails = (0..mails).map(|_| Mail::sample("12345678\r\n")).collect();
+            let chunk = Chunk::all(0, mails);
+            let entry = an_entry(&chunk);
+            Self {
+                ticket: Rc::new(Ticket::new(entry, chunk, 1)),
+                next_tag: 1,
+            }
+        }
+
+        fn next(&mut self, mails: std::ops::Range<usize>) -> Command {
+            let tag = self.next_tag;
+            self.next_tag += 1;
+            Command {
+                tag,
+                chunk: self.ticket.chunk.part(mails),
+                ticket: Rc::clone(&self.ticket),
+            }
+        }
+    }
+
+    #[test]
+    fn answers_in_any_order() {
+        let mut commands = Commands::new(10);
+        let mut window = Window::new(usize::MAX);
+        window.push(commands.next(0..5));
+        window.push(commands.next(5..6));
+        window.flush_begins();
+        window.push(commands.next(6..10));
+        assert!(window.answered(3).is_none(), "it has not left");
+        window.flush_begins();
+        assert_eq!((window.messages, window.bytes), (10, 100));
+        assert_eq!(window.answered(2).unwrap().chunk.range, 5..6);
+        assert_eq!(window.answered(1).unwrap().chunk.range, 0..5);
+        assert!(window.answered(1).is_none());
+        assert_eq!(window.answered(3).unwrap().chunk.range, 6..10);
+        assert!(window.is_empty());
+        assert_eq!((window.messages, window.bytes), (0, 0));
+    }
+
+    #[test]
+    fn what_has_not_left_is_told_apart() {
+        let mut commands = Commands::new(3);
+        let mut window = Window::new(usize::MAX);
+        for mail in 0..3 {
+            window.push(commands.next(mail..mail + 1));
+            if mail == 1 {
+                window.flush_begins();
+            }
+        }
+        let (sent, gathered) = window.into_unanswered();
+        let mails = |commands: Vec<Command>| -> Vec<_> {
+            commands.into_iter().map(|command| command.chunk.range).collect()
+        };
+        assert_eq!(mails(sent), [0..1, 1..2]);
+        assert_eq!(mails(gathered), [2..3]);
+    }
+
+    #[test]
+    fn a_full_window_takes_no_more() {
+        let mut commands = Commands::new(100);
+        let mut window = Window::new(usize::MAX);
+        let mut sent = 0;
+        while window.has_room(&commands.next(0..100).chunk) {
+            sent += 1;
+            window.push(commands.next(0..100));
+        }
+        assert_eq!(sent * 100, WINDOW_MESSAGES);
+        let mut window = Window::new(1);
+        window.push(commands.next(0..1));
+        assert!(!window.has_room(&commands.next(1..2).chunk));
+    }
+}

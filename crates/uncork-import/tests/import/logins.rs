@@ -2,17 +2,17 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use uncork_import::{ImportError, Options, Outcome, Progress, Source, import};
+use uncork_import::{ImportError, Report, Options, Outcome, Progress, Source, import};
 use uncork_lab::imap::{ImapServer, Personality, ServerConfig};
 
 use crate::peer::{Peer, Stage, tag};
-use crate::support::{Lab, Offers, assert_whole, nothing_sent, numbered, run, target};
+use crate::support::{Lab, Offers, assert_whole, numbered, run, target};
 
 fn log_in(source: &Source, port: u16, user: &str, password: &str) -> Outcome {
     let mut target = target(port, "INBOX");
     user.clone_into(&mut target.user);
     import(
-        source,
+        std::slice::from_ref(source),
         &target,
         &Options::with_password(password),
         &Progress::default(),
@@ -50,7 +50,7 @@ fn by_authenticate_plain() {
             };
             assert_eq!(refused, user);
             assert_eq!(reason, "[AUTHENTICATIONFAILED] Authentication failed.");
-            assert_eq!(outcome.report, nothing_sent(2));
+            assert_eq!(outcome.report, Report::default());
             assert_eq!(server.stored(), 2);
         }
     }
@@ -83,7 +83,7 @@ fn first_words(
     let outcome = {
         let target = target(peer.port, "INBOX");
         import(
-            &source,
+            &[source],
             &target,
             &Options::with_password(password),
             &Progress::default(),

@@ -83,8 +83,8 @@ impl Stage {
         } else {
             String::new()
         };
-        if line.contains(" STATUS ") {
-            self.say("* STATUS INBOX (UIDVALIDITY 1 UIDNEXT 1)\r\n");
+        if line.contains(" SELECT ") || line.contains(" EXAMINE ") {
+            self.say("* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [UIDNEXT 1] x\r\n");
         }
         self.say(format!("{tag} OK {code}done\r\n"));
     }

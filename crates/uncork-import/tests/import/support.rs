@@ -127,9 +127,17 @@ pub(crate) fn target(port: u16, folder: &str) -> Target {
     target
 }
 
+/// As `lab`, and impatient: nobody waits for a second in a test.
+pub(crate) fn options() -> Options {
+    let mut options = Options::with_password("lab");
+    options.patience.wait = Duration::from_millis(1);
+    options.patience.wait_max = Duration::from_millis(20);
+    options
+}
+
 pub(crate) fn run(source: &Source, target: &Target) -> Outcome {
-    let options = Options::with_password("lab");
-    import(source, target, &options, &Progress::default())
+    let options = options();
+    import(std::slice::from_ref(source), target, &options, &Progress::default())
 }
 
 /// A Maildir of generated mails, and what a server must have of it.
@@ -252,14 +260,6 @@ pub(crate) fn assert_honest(outcome: &Outcome, messages: u64, stored: u64) {
     }
     assert_eq!(report.refused.len() as u64, report.refused_messages);
     assert_eq!(report.unknown.len() as u64, report.unknown_messages);
-}
-
-/// The report of an import that ended before its first mail.
-pub(crate) fn nothing_sent(messages: u64) -> uncork_import::Report {
-    uncork_import::Report {
-        not_sent_messages: messages,
-        ..Default::default()
-    }
 }
 
 /// What a server must have of it, made in the plainest way.
