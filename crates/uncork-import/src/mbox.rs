@@ -27,6 +27,8 @@ mod header;
 mod splitter;
 pub(crate) mod status;
 mod style;
+#[cfg(test)]
+mod tests;
 
 /// The mbox file, or the entry of an archive, that is read.
 #[derive(Debug, Clone)]

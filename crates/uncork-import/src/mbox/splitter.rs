@@ -128,7 +128,7 @@ impl Splitter {
             self.offset += gone as u64;
             self.start -= gone;
             self.end -= gone;
-            self.searched -= gone;
+            self.searched = self.searched.max(self.start + gone) - gone;
         }
         if self.buffer.len() - self.end < READ_BYTES {
             self.buffer.resize(self.end + READ_BYTES, 0);
@@ -163,10 +163,10 @@ impl Splitter {
                 }
                 State::Stray(from) => match self.search() {
                     Search::Text(end) => {
-                        self.start = end;
+                        self.pass(end);
                         return Event::More;
                     }
-                    Search::Quote(at) => self.start = at,
+                    Search::Quote(at) => self.pass(at),
                     Search::End(end, separator_bytes, follows) => {
                         self.start = end + separator_bytes;
                         self.state = follows.state();
@@ -263,10 +263,16 @@ impl Splitter {
 
     /// Hands out the text up to `end`, and passes over `skipped` bytes after it.
     fn hand_out(&mut self, end: usize, skipped: usize) -> Event<'_> {
-        self.quotes = self.quotes_before(end);
-        let start = std::mem::replace(&mut self.start, end + skipped);
-        self.searched = self.searched.max(self.start);
+        let start = self.start;
+        self.pass(end);
+        self.start += skipped;
         Event::Text(&self.buffer[start..end])
+    }
+
+    /// Passes over text up to `end`.
+    fn pass(&mut self, end: usize) {
+        self.quotes = self.quotes_before(end);
+        self.start = end;
     }
 
     /// Looks for the next `From ` that means something.
@@ -280,7 +286,7 @@ impl Splitter {
                 (stop, self.position(stop) == end)
             }
         };
-        self.searched = self.searched.min(stop);
+        self.searched = self.searched.clamp(self.start.min(stop), stop);
         while let Some(found) = self.from.find(&self.buffer[self.searched..stop]) {
             let at = self.searched + found;
             self.searched = at;
