@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 
+use super::envelope::JUDGED_BYTES;
 use super::*;
 
 /// A mail as the sink got it.
@@ -347,27 +348,31 @@ fn reading_ends_early() {
 /// A truncated archive: what is whole is in, the last mail is told of.
 #[test]
 fn an_error_ends_the_last_mail() {
-    let input = format!(
-        "{ENVELOPE}\na\n\n{ENVELOPE}\n{}",
-        "b\n".repeat(SAMPLE_BYTES)
-    );
-    let mut pieces = Pieces {
-        input: input.as_bytes(),
-        sizes: [100_000].into(),
-        error: Some(io::ErrorKind::UnexpectedEof),
-    };
-    let mut collected = Collected::default();
-    let result = read_mbox(
-        &mut pieces,
-        &place(),
-        Variant::Auto,
-        Labels::Each,
-        &mut collected,
-    );
-    assert_eq!(result.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-    assert_eq!(collected.mails.len(), 1);
-    assert_eq!(collected.unreadable.len(), 1);
-    assert_eq!(collected.unreadable[0].0, Some(ENVELOPE.len() as u64 + 4));
+    for bytes in [JUDGED_BYTES, SAMPLE_BYTES, 3 * SAMPLE_BYTES] {
+        let input = format!("{ENVELOPE}\na\n\n{ENVELOPE}\n{}", "b".repeat(bytes));
+        let mut pieces = Pieces {
+            input: input.as_bytes(),
+            sizes: [100_000].into(),
+            error: Some(io::ErrorKind::UnexpectedEof),
+        };
+        let mut collected = Collected::default();
+        let result = read_mbox(
+            &mut pieces,
+            &place(),
+            Variant::Auto,
+            Labels::Each,
+            &mut collected,
+        );
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(collected.mails.len(), 1, "{bytes}");
+        let offsets: Vec<_> = collected
+            .unreadable
+            .iter()
+            .map(|(offset, _)| *offset)
+            .collect();
+        assert_eq!(offsets, [Some(ENVELOPE.len() as u64 + 4)], "{bytes}");
+        assert!(collected.text.is_empty());
+    }
 }
 
 #[test]
@@ -533,7 +538,10 @@ proptest! {
     /// Mails that were joined are the same when they are split, at the places where they were
     /// put; with quotes they are told by the variant's name and by a look at the file.
     #[test]
-    fn joined_and_split(mails in prop::collection::vec(mail(), 1..6)) {
+    fn joined_and_split(
+        mails in prop::collection::vec(mail(), 1..6),
+        sizes in prop::collection::vec(1usize..3000, 1..5),
+    ) {
         for variant in [Variant::Mboxrd, Variant::Mboxo, Variant::Mboxcl, Variant::Mboxcl2] {
             let has_length = matches!(variant, Variant::Mboxcl | Variant::Mboxcl2);
             // mboxo can't tell a `>From ` of a mail from its own.
@@ -578,6 +586,9 @@ proptest! {
                     .map(|mail| (mail.offset, mail.text))
                     .collect();
                 prop_assert_eq!(&found, &expected, "{:?} as {:?}", variant, read_as);
+                let style = Style::of(mbox.as_bytes(), read_as);
+                let pieces = split(mbox.as_bytes(), style, &sizes);
+                prop_assert_eq!(&pieces, &expected, "{:?} as {:?}", variant, read_as);
             }
         }
     }
