@@ -51,8 +51,11 @@ pub(super) fn envelope(rest: &[u8], before: Before, separation: Separation) -> O
         (Before::EmptyLine, Written::Bare) => is_field(after),
         // Thunderbird has left out the empty line at times; nobody else writes these two lines.
         (Before::Text, _) if after.starts_with(b"X-Mozilla-Status:") => true,
+        // Eudora leaves it out too, and is told by the sender that it does not know.
         (Before::Text, Written::Dated(_)) => {
-            separation == Separation::EnvelopeAlone && is_field(after)
+            let is_sure =
+                separation == Separation::EnvelopeAlone || line.starts_with(b"From ???@??? ");
+            is_sure && is_field(after)
         }
         (Before::Text, Written::Bare) => false,
     };
@@ -270,7 +273,20 @@ mod tests {
     fn what_stands_around() {
         use Before::{EmptyLine, Text};
         let dated = "From - Thu Feb  1 04:05:06 2001\n";
+        let eudora = "From ???@??? Thu Feb  1 04:05:06 2001\r\n";
         for (before, separation, rest, expected) in [
+            (
+                Text,
+                Separation::EmptyLine,
+                &*format!("{eudora}To: a\r\n"),
+                true,
+            ),
+            (
+                Text,
+                Separation::EmptyLine,
+                &format!("{eudora}no field\r\n"),
+                false,
+            ),
             (
                 EmptyLine,
                 Separation::EmptyLine,

@@ -395,3 +395,49 @@ impl From<Follows> for State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes what there is of `chunk`, repeated, and gives the largest that the buffer grew.
+    fn buffer_bytes_max(style: Style, first: &str, chunk: &str, chunks: usize) -> usize {
+        let mut splitter = Splitter::new();
+        splitter.set_style(style);
+        let mut input = std::iter::once(first).chain(std::iter::repeat_n(chunk, chunks));
+        let mut max = 0;
+        loop {
+            match splitter.next() {
+                Event::More => {
+                    let next = input.next().unwrap_or_default().as_bytes();
+                    splitter.space()[..next.len()].copy_from_slice(next);
+                    splitter.filled(next.len());
+                    max = max.max(splitter.buffer.len());
+                }
+                Event::Over => return max,
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let envelope = "From ada Thu Feb  1 04:05:06 2001\n";
+        let text = "x".repeat(READ_BYTES);
+        // A mail of one line, and one of nothing but quotes.
+        for chunk in [text.clone(), text.replace('x', ">")] {
+            let max = buffer_bytes_max(Style::default(), envelope, &chunk, 100);
+            assert!(max <= 3 * READ_BYTES, "{max}");
+        }
+        // Lengths that are all wrong, so that each mail is held back as long as may be.
+        let held = usize::try_from(HELD_BYTES_MAX).unwrap();
+        let mail = format!("{envelope}Content-Length: {}\n\n", held - 10_000);
+        let mails = format!("{mail}{}\n\n", "y".repeat(10_000)).repeat(20);
+        let style = Style {
+            lengths: Lengths::Checked,
+            ..Style::default()
+        };
+        let max = buffer_bytes_max(style, &mails, &mails, 3 * held / mails.len());
+        assert!(held < max && max <= 2 * held, "{max}");
+    }
+}

@@ -517,7 +517,17 @@ proptest! {
         prop_assert_eq!(&split(input.as_bytes(), style, &[1]), &whole);
     }
 
-    /// Any bytes are split, and none is lost but envelopes, empty lines and quotes.
+    /// Hostile bytes end in mails and reports.
+    #[test]
+    fn any_bytes(input in prop::collection::vec(any::<u8>(), 0..300), is_mbox in any::<bool>()) {
+        let envelope = if is_mbox { ENVELOPE } else { "" };
+        let input = [envelope.as_bytes(), b"\n", &input].concat();
+        let found = read(&input, Variant::Auto);
+        prop_assert!(found.mails.len() + found.unreadable.len() <= 1 + input.len() / 7);
+        prop_assert!(!is_mbox || !found.mails.is_empty());
+    }
+
+    /// Mailboxes of all sorts are split, and no text is lost but envelopes, empty lines and quotes.
     #[test]
     fn nothing_is_lost(input in bits(), style in styles()) {
         let input = format!("{ENVELOPE}\n{input}");
