@@ -24,9 +24,12 @@ use style::{SAMPLE_BYTES, Style};
 
 mod envelope;
 mod header;
+mod moment;
 mod splitter;
 pub(crate) mod status;
 mod style;
+#[cfg(test)]
+mod tests;
 
 /// The mbox file, or the entry of an archive, that is read.
 #[derive(Debug, Clone)]
@@ -94,10 +97,12 @@ pub(crate) fn read_mbox(
         received: None,
         head: Head::None,
     };
-    let mut has_more = true;
-    while has_more && splitter.unread().len() < SAMPLE_BYTES {
-        has_more = fill(&mut splitter, input)?;
+    let mut filled = Ok(true);
+    while matches!(filled, Ok(true)) && splitter.unread().len() < SAMPLE_BYTES {
+        filled = fill(&mut splitter, input);
     }
+    // The mails before the place of an error are as good as any.
+    let mut failed = filled.err();
     splitter.set_style(Style::of(splitter.unread(), variant));
     loop {
         let flow = match splitter.next() {
@@ -111,10 +116,13 @@ pub(crate) fn read_mbox(
             }
             Event::End => mails.end(),
             Event::Stray { offset, bytes } => mails.stray(offset, bytes),
-            Event::More => match fill(&mut splitter, input) {
+            Event::More => match failed
+                .take()
+                .map_or_else(|| fill(&mut splitter, input), Err)
+            {
                 Ok(_) => ControlFlow::Continue(()),
                 Err(error) => {
-                    // The input's end is of more interest than whether another mail is wanted.
+                    // The error is of more interest than whether another mail is wanted.
                     let _ = mails.cut_short(&error);
                     return Err(error);
                 }
@@ -139,6 +147,27 @@ fn fill(splitter: &mut Splitter, input: &mut dyn Read) -> io::Result<bool> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// What the header of a mail says, once it is whole with this piece; until then `part` keeps it.
+fn status_of(part: &mut Vec<u8>, piece: &[u8]) -> Option<Status> {
+    let piece_head = &piece[..piece.len().min(HEADER_BYTES_MAX - part.len())];
+    if part.is_empty() {
+        // Nearly always the whole header is in the first piece, and needs no copy.
+        if let Some(end) = header_end(piece_head, 0) {
+            return Some(Status::of(&piece[..end]));
+        }
+    }
+    let searched = part.len();
+    part.extend_from_slice(piece_head);
+    let end = header_end(part, searched);
+    let is_full = part.len() == HEADER_BYTES_MAX;
+    let end = end.or_else(|| is_full.then_some(part.len()))?;
+    Some(Status {
+        // Too late to leave it out: some of it has been handed on.
+        is_folder_data: false,
+        ..Status::of(&part[..end])
+    })
 }
 
 /// Hands the mails on, with what their headers say of them.
@@ -170,26 +199,8 @@ impl Mails<'_> {
 
     fn text(&mut self, piece: &[u8]) {
         if let Head::Part(part) = &mut self.head {
-            if part.is_empty() {
-                // Nearly always the whole header is in the first piece, and needs no copy.
-                let piece_head = &piece[..piece.len().min(HEADER_BYTES_MAX)];
-                if let Some(end) = header_end(piece_head) {
-                    self.head = Head::Whole(Status::of(&piece[..end]));
-                } else {
-                    part.extend_from_slice(piece_head);
-                }
-            } else {
-                let room = HEADER_BYTES_MAX.saturating_sub(part.len());
-                part.extend_from_slice(&piece[..piece.len().min(room)]);
-                let end = header_end(part);
-                if end.is_some() || part.len() >= HEADER_BYTES_MAX {
-                    let status = Status::of(&part[..end.unwrap_or(part.len())]);
-                    // Too late to leave it out: some of it has been handed on.
-                    self.head = Head::Whole(Status {
-                        is_folder_data: false,
-                        ..status
-                    });
-                }
+            if let Some(status) = status_of(part, piece) {
+                self.head = Head::Whole(status);
             }
         }
         if !self.is_folder_data() {

@@ -6,14 +6,15 @@ use memchr::memchr;
 pub(super) const HEADER_BYTES_MAX: usize = 64 * 1024;
 
 /// Where the header ends in a mail's text, the empty line included; `None` where it goes on.
-pub(super) fn header_end(text: &[u8]) -> Option<usize> {
+/// Up to `searched` there is no end.
+pub(super) fn header_end(text: &[u8], searched: usize) -> Option<usize> {
     if text.starts_with(b"\n") {
         return Some(1);
     }
     if text.starts_with(b"\r\n") {
         return Some(2);
     }
-    let mut from = 0;
+    let mut from = searched.saturating_sub(b"\n\r".len());
     while let Some(at) = memchr(b'\n', &text[from..]).map(|at| from + at) {
         match text.get(at + 1..) {
             Some([b'\n', ..]) => return Some(at + 2),
@@ -83,7 +84,11 @@ mod tests {
             ("a: b\r\n\r\nbody", Some(8)),
             ("a: b\n c\n\n", Some(9)),
         ] {
-            assert_eq!(header_end(text.as_bytes()), expected, "{text:?}");
+            assert_eq!(header_end(text.as_bytes(), 0), expected, "{text:?}");
+            for searched in 0..expected.unwrap_or(text.len()) {
+                let found = header_end(text.as_bytes(), searched);
+                assert_eq!(found, expected, "{text:?} from {searched}");
+            }
         }
     }
 

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use memchr::memmem::Finder;
 
-use super::envelope::{Before, Envelope, JUDGED_BYTES, Separation, envelope, first_envelope};
+use super::envelope::{
+    Before, Envelope, Follows, JUDGED_BYTES, empty_line_bytes, envelope, first_envelope, follows,
+};
 use super::header::{HEADER_BYTES_MAX, content_length, header_end};
 use super::style::{Lengths, Style};
 
@@ -77,12 +79,6 @@ enum State {
     Over,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Follows {
-    Mail(Envelope),
-    Nothing,
-}
-
 /// Where a mail ends by its Content-Length, as an offset in the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Promise {
@@ -122,13 +118,15 @@ impl Splitter {
 
     /// Where the next input is to be put; [`filled`](Self::filled) says how much was.
     pub(super) fn space(&mut self) -> &mut [u8] {
+        let is_full = self.buffer.len() - self.end < READ_BYTES;
         let gone = self.start.saturating_sub(CONTEXT_BYTES);
-        if gone > 0 && self.buffer.len() - self.end < READ_BYTES {
+        // Moved only where enough has gone, so that what is held back is not moved at each read.
+        if is_full && gone > (self.end - gone) / 2 {
             self.buffer.copy_within(gone..self.end, 0);
             self.offset += gone as u64;
             self.start -= gone;
             self.end -= gone;
-            self.searched -= gone;
+            self.searched = self.searched.max(self.start + gone) - gone;
         }
         if self.buffer.len() - self.end < READ_BYTES {
             self.buffer.resize(self.end + READ_BYTES, 0);
@@ -163,13 +161,13 @@ impl Splitter {
                 }
                 State::Stray(from) => match self.search() {
                     Search::Text(end) => {
-                        self.start = end;
+                        self.pass(end);
                         return Event::More;
                     }
-                    Search::Quote(at) => self.start = at,
+                    Search::Quote(at) => self.pass(at),
                     Search::End(end, separator_bytes, follows) => {
                         self.start = end + separator_bytes;
-                        self.state = follows.state();
+                        self.state = follows.into();
                         return Event::Stray {
                             offset: from,
                             bytes: self.position(end) - from,
@@ -197,7 +195,7 @@ impl Splitter {
                 },
                 State::End(separator_bytes, follows) => {
                     self.start += separator_bytes;
-                    self.state = follows.state();
+                    self.state = follows.into();
                     return Event::End;
                 }
                 State::Over => return Event::Over,
@@ -252,7 +250,7 @@ impl Splitter {
     fn read_promise(&mut self) -> bool {
         let text = self.unread();
         let head = &text[..text.len().min(HEADER_BYTES_MAX)];
-        let Some(header_bytes) = header_end(head) else {
+        let Some(header_bytes) = header_end(head, 0) else {
             return self.is_whole || head.len() == HEADER_BYTES_MAX;
         };
         let end = content_length(&head[..header_bytes])
@@ -263,10 +261,16 @@ impl Splitter {
 
     /// Hands out the text up to `end`, and passes over `skipped` bytes after it.
     fn hand_out(&mut self, end: usize, skipped: usize) -> Event<'_> {
-        self.quotes = self.quotes_before(end);
-        let start = std::mem::replace(&mut self.start, end + skipped);
-        self.searched = self.searched.max(self.start);
+        let start = self.start;
+        self.pass(end);
+        self.start += skipped;
         Event::Text(&self.buffer[start..end])
+    }
+
+    /// Passes over text up to `end`.
+    fn pass(&mut self, end: usize) {
+        self.quotes = self.quotes_before(end);
+        self.start = end;
     }
 
     /// Looks for the next `From ` that means something.
@@ -280,7 +284,7 @@ impl Splitter {
                 (stop, self.position(stop) == end)
             }
         };
-        self.searched = self.searched.min(stop);
+        self.searched = self.searched.clamp(self.start.min(stop), stop);
         while let Some(found) = self.from.find(&self.buffer[self.searched..stop]) {
             let at = self.searched + found;
             self.searched = at;
@@ -383,39 +387,57 @@ impl Splitter {
     }
 }
 
-impl Follows {
-    fn state(self) -> State {
-        match self {
-            Self::Mail(envelope) => State::Envelope(envelope),
-            Self::Nothing => State::Over,
+impl From<Follows> for State {
+    fn from(follows: Follows) -> Self {
+        match follows {
+            Follows::Mail(envelope) => Self::Envelope(envelope),
+            Follows::Nothing => Self::Over,
         }
     }
 }
 
-/// What follows a mail that ends at `at` by its Content-Length: a `From ` line or the end, with
-/// at most one empty line between, whose length is given; `None` where it does not end there.
-pub(super) fn follows(input: &[u8], at: usize) -> Option<(usize, Follows)> {
-    let rest = input.get(at..)?;
-    let line_end_bytes = match rest {
-        [b'\n', ..] => 1,
-        [b'\r', b'\n', ..] => 2,
-        _ if at == 0 || input[at - 1] == b'\n' || rest.is_empty() => 0,
-        _ => return None,
-    };
-    let rest = &rest[line_end_bytes..];
-    let follows = if rest.is_empty() {
-        Follows::Nothing
-    } else {
-        Follows::Mail(envelope(rest, Before::EmptyLine, Separation::EmptyLine)?)
-    };
-    Some((line_end_bytes, follows))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The length of the empty line at the end of a text; 0 if there is none.
-pub(super) fn empty_line_bytes(text: &[u8]) -> usize {
-    if text.ends_with(b"\n\r\n") {
-        2
-    } else {
-        usize::from(text.ends_with(b"\n\n"))
+    /// Takes what there is of `chunk`, repeated, and gives the largest that the buffer grew.
+    fn buffer_bytes_max(style: Style, first: &str, chunk: &str, chunks: usize) -> usize {
+        let mut splitter = Splitter::new();
+        splitter.set_style(style);
+        let mut input = std::iter::once(first).chain(std::iter::repeat_n(chunk, chunks));
+        let mut max = 0;
+        loop {
+            match splitter.next() {
+                Event::More => {
+                    let next = input.next().unwrap_or_default().as_bytes();
+                    splitter.space()[..next.len()].copy_from_slice(next);
+                    splitter.filled(next.len());
+                    max = max.max(splitter.buffer.len());
+                }
+                Event::Over => return max,
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let envelope = "From ada Thu Feb  1 04:05:06 2001\n";
+        let text = "x".repeat(READ_BYTES);
+        // A mail of one line, and one of nothing but quotes.
+        for chunk in [text.clone(), text.replace('x', ">")] {
+            let max = buffer_bytes_max(Style::default(), envelope, &chunk, 100);
+            assert!(max <= 3 * READ_BYTES, "{max}");
+        }
+        // Lengths that are all wrong, so that each mail is held back as long as may be.
+        let held = usize::try_from(HELD_BYTES_MAX).unwrap();
+        let mail = format!("{envelope}Content-Length: {}\n\n", held - 10_000);
+        let mails = format!("{mail}{}\n\n", "y".repeat(10_000)).repeat(20);
+        let style = Style {
+            lengths: Lengths::Checked,
+            ..Style::default()
+        };
+        let max = buffer_bytes_max(style, &mails, &mails, 3 * held / mails.len());
+        assert!(held < max && max <= 2 * held, "{max}");
     }
 }

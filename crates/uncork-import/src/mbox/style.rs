@@ -3,9 +3,10 @@
 use memchr::memmem;
 
 use super::Variant;
-use super::envelope::{Before, JUDGED_BYTES, Separation, envelope, first_envelope};
+use super::envelope::{
+    Before, JUDGED_BYTES, Separation, empty_line_bytes, envelope, first_envelope, follows,
+};
 use super::header::{HEADER_BYTES_MAX, content_length, header_end};
-use super::splitter::{empty_line_bytes, follows};
 
 /// How much of a file is looked at to tell how it is written.
 pub(super) const SAMPLE_BYTES: usize = 256 * 1024;
@@ -167,7 +168,7 @@ impl Evidence {
         let text_at = memchr::memchr(b'\n', &sample[at..]).map_or(sample.len(), |end| at + end + 1);
         let text = &sample[text_at..];
         let head = &text[..text.len().min(HEADER_BYTES_MAX)];
-        let Some(header_bytes) = header_end(head) else {
+        let Some(header_bytes) = header_end(head, 0) else {
             return 0;
         };
         let Some(length) = content_length(&head[..header_bytes]) else {
