@@ -2,6 +2,8 @@
 
 use memchr::memchr;
 
+use crate::repair::{Repair, Repairs};
+
 /// Most bytes of a mail in which its header is looked for. It is as much as a mail may have in
 /// memory, so that nobody has to read a file back for it.
 pub(crate) const HEAD_BYTES_MAX: usize = 1024 * 1024;
@@ -9,17 +11,19 @@ pub(crate) const HEAD_BYTES_MAX: usize = 1024 * 1024;
 /// Most bytes of what may stand before the header.
 const OPENING_BYTES_MAX: usize = 64 * 1024;
 
+/// What programs put before the text when they save it as UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// How a mail begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opening {
     /// There is nothing in it but blank lines.
     Empty,
-    /// With a field of a header, at this byte; before it are lines of these kinds.
-    Header {
-        at: usize,
-        from_line: bool,
-        blank_lines: bool,
-    },
+    /// With a field of a header, at this byte, when this is removed before it.
+    Header { at: usize, removed: Repairs },
+    /// With a line that is no field, in a header all the same. Servers that read on after it
+    /// find sender, date and subject, so it is left as it is.
+    DamagedHeader,
     /// With an empty line: a mail with no header, as RFC 5322 has it.
     EmptyLine,
     /// With text that is no header.
@@ -30,34 +34,67 @@ impl Opening {
     /// Of a mail whose line ends are CRLF; only its first 64 KiB are looked at.
     pub(crate) fn of(mail: &[u8]) -> Self {
         let window = &mail[..mail.len().min(OPENING_BYTES_MAX)];
-        let (mut at, mut from_line, mut blank_lines) = (0, false, false);
+        let mut removed = Repairs::default();
+        let mut at = 0;
+        if window.starts_with(BYTE_ORDER_MARK) {
+            removed.insert(Repair::ByteOrderMark);
+            at = BYTE_ORDER_MARK.len();
+        }
         while at < window.len() {
             let (line, rest) = split_line(&window[at..]);
             // The obsolete syntax allows `From : ada@example.org`, hence the field first.
             if field_name(line).is_some_and(is_field_name) {
-                return Self::Header {
-                    at,
-                    from_line,
-                    blank_lines,
-                };
+                return Self::Header { at, removed };
             }
-            if line.trim_ascii().is_empty() {
-                blank_lines = true;
+            if is_blank(line) {
+                removed.insert(Repair::LeadingBlankLines);
             } else if is_from_line(line) {
-                from_line = true;
+                removed.insert(Repair::LeadingFromLine);
             } else {
                 break;
             }
             at = window.len() - rest.len();
         }
-        if blank_lines && !from_line && at == mail.len() || mail.is_empty() {
+        if at == mail.len() && !removed.contains(Repair::LeadingFromLine) {
             Self::Empty
         } else if mail.starts_with(b"\r\n") {
             Self::EmptyLine
+        } else if has_usual_field(window) {
+            Self::DamagedHeader
         } else {
             Self::Text
         }
     }
+}
+
+/// Whether a field that nearly every mail has is found before the first blank line.
+fn has_usual_field(mut text: &[u8]) -> bool {
+    const USUAL: [&[u8]; 8] = [
+        b"from",
+        b"to",
+        b"subject",
+        b"date",
+        b"message-id",
+        b"received",
+        b"return-path",
+        b"content-type",
+    ];
+    while !text.is_empty() {
+        let (line, rest) = split_line(text);
+        if is_blank(line) {
+            return false;
+        }
+        let is_usual = |name: &[u8]| USUAL.iter().any(|usual| name.eq_ignore_ascii_case(usual));
+        if field_name(line).is_some_and(is_usual) {
+            return true;
+        }
+        text = rest;
+    }
+    false
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.trim_ascii().is_empty()
 }
 
 /// The line that parts the mails of an mbox, quoted or not. Tools that cut an mbox leave it
@@ -166,39 +203,45 @@ mod tests {
         assert_eq!(Opening::of(mail.as_bytes()), expected, "{mail:?}");
     }
 
-    fn header(at: usize, from_line: bool, blank_lines: bool) -> Opening {
+    fn header(at: usize, removed: &[Repair]) -> Opening {
+        let mut repairs = Repairs::default();
+        removed.iter().for_each(|&repair| repairs.insert(repair));
         Opening::Header {
             at,
-            from_line,
-            blank_lines,
+            removed: repairs,
         }
     }
 
     #[test]
     fn openings() {
+        use Repair::{ByteOrderMark, LeadingBlankLines, LeadingFromLine};
         check_opening("", Opening::Empty);
         check_opening("\r\n \t\r\n", Opening::Empty);
         check_opening("  ", Opening::Empty);
-        check_opening("Subject: x\r\n", header(0, false, false));
-        check_opening("From : ada@example.org\r\n", header(0, false, false));
-        check_opening("From x 10:00\r\nSubject: x\r\n", header(14, true, false));
+        check_opening("\u{feff}\r\n", Opening::Empty);
+        check_opening("Subject: x\r\n", header(0, &[]));
+        check_opening("From : ada@example.org\r\n", header(0, &[]));
+        let from_line = [LeadingFromLine];
+        check_opening("From x 10:00\r\nSubject: x\r\n", header(14, &from_line));
+        check_opening("\r\n \r\nA: b\r\n", header(5, &[LeadingBlankLines]));
+        let both = [LeadingFromLine, LeadingBlankLines];
+        check_opening("\r\nFrom a\r\n>From b\r\n\r\nA: b\r\n", header(21, &both));
+        check_opening("\u{feff}A: b\r\n", header(3, &[ByteOrderMark]));
+        check_opening("\u{feff}b\r\n", Opening::Text);
+        check_opening("\r\n\u{feff}A: b\r\n", Opening::EmptyLine);
         check_opening("\r\n >\r\nA: b\r\n", Opening::EmptyLine);
-        check_opening("\r\n \r\nA: b\r\n", header(5, false, true));
-        check_opening(
-            "\r\nFrom a\r\n>From b\r\n\r\nA: b\r\n",
-            header(21, true, true),
-        );
+        check_opening("\r\nFrom x\r\n", Opening::EmptyLine);
         check_opening("From x\r\nhello\r\n", Opening::Text);
         check_opening("From x\r\n", Opening::Text);
         check_opening("From x\r\n\r\n", Opening::Text);
-        check_opening("\r\nFrom x\r\n", Opening::EmptyLine);
         check_opening(" A: b\r\n", Opening::Text);
         check_opening(": b\r\n", Opening::Text);
         check_opening("hello", Opening::Text);
-        check_opening(
-            &"\r\n".repeat(OPENING_BYTES_MAX / 2 + 1),
-            Opening::EmptyLine,
-        );
+        check_opening("hello\r\n\r\nFrom: a\r\n", Opening::Text);
+        check_opening("hello\r\nFrom: a\r\n", Opening::DamagedHeader);
+        check_opening(" by b\r\nX: y\r\nDATE : 1\r\n", Opening::DamagedHeader);
+        let blank_lines = "\r\n".repeat(OPENING_BYTES_MAX / 2 + 1);
+        check_opening(&blank_lines, Opening::EmptyLine);
     }
 
     #[track_caller]

@@ -44,15 +44,22 @@ impl Identity {
 /// and LF, which can't be in a value.
 fn push_canonical(canonical: &mut Vec<u8>, letter: u8, value: &[u8]) {
     canonical.push(letter);
-    let words = value
-        .split(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
-        .filter(|word| !word.is_empty());
-    for (index, word) in words.enumerate() {
-        if index > 0 {
-            canonical.push(b' ');
-        }
-        canonical.extend_from_slice(word);
+    let start = canonical.len();
+    canonical.resize(start + value.len(), 0);
+    let text = &mut canonical[start..];
+    // Each byte is written, and a blank behind a blank (or at the beginning) is then written
+    // over: with no branch that depends on the bytes this is several times as fast.
+    let (mut len, mut is_after_blank) = (0, true);
+    for &byte in value {
+        let is_blank = matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+        text[len] = if is_blank { b' ' } else { byte };
+        len += usize::from(!(is_blank && is_after_blank));
+        is_after_blank = is_blank;
     }
+    if len > 0 && is_after_blank {
+        len -= 1;
+    }
+    canonical.truncate(start + len);
     canonical.push(b'\n');
 }
 

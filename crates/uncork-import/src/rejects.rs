@@ -207,6 +207,7 @@ fn safe_name(position: &Position) -> String {
         let last = entry.rsplit('/').next().unwrap_or_default();
         let _ = write!(name, "-{last}");
     }
+    let name = name.strip_suffix(".eml").unwrap_or(&name);
     let mut safe: String = name
         .chars()
         .map(|char| match char {
@@ -327,7 +328,7 @@ mod tests {
     #[test]
     fn names() {
         for (position, expected) in [
-            (position("/a/b c.eml", None, None), "b_c.eml"),
+            (position("/a/b c.eml", None, None), "b_c"),
             (position("/a/box", None, Some(7)), "box-7"),
             (position("t.zip", Some("x/../y\tz"), None), "t.zip-y_z"),
             (position("/", None, None), ""),
@@ -384,7 +385,7 @@ mod tests {
         assert!(kept.text.file.is_some());
         let at = position("big.eml", None, None);
         rejects.keep(&kept, &at, Outcome::Repaired, "");
-        assert!(fs::read(dir.path().join("000001-big.eml.eml")).unwrap() == text);
+        assert!(fs::read(dir.path().join("000001-big.eml")).unwrap() == text);
     }
 
     #[test]

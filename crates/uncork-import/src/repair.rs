@@ -12,6 +12,8 @@ pub enum Repair {
     BareCr,
     /// NUL bytes were replaced, because the server has no BINARY.
     Nul,
+    /// A byte order mark before the header was removed.
+    ByteOrderMark,
     /// The line of an mbox (`From `) before the header was removed.
     LeadingFromLine,
     /// Empty lines before the header were removed.
@@ -24,10 +26,11 @@ pub enum Repair {
 
 impl Repair {
     /// All of them, in the order in which a report lists them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::BareLf,
         Self::BareCr,
         Self::Nul,
+        Self::ByteOrderMark,
         Self::LeadingFromLine,
         Self::LeadingBlankLines,
         Self::NoHeader,
@@ -41,6 +44,7 @@ impl Repair {
             Self::BareLf => "bare_lf",
             Self::BareCr => "bare_cr",
             Self::Nul => "nul",
+            Self::ByteOrderMark => "byte_order_mark",
             Self::LeadingFromLine => "leading_from_line",
             Self::LeadingBlankLines => "leading_blank_lines",
             Self::NoHeader => "no_header",
@@ -55,6 +59,7 @@ impl Repair {
             Self::BareLf => "line ends LF made CRLF",
             Self::BareCr => "stray CRs made line ends",
             Self::Nul => "NUL bytes replaced by 0x80",
+            Self::ByteOrderMark => "byte order mark before the header removed",
             Self::LeadingFromLine => "mbox line (From ) before the header removed",
             Self::LeadingBlankLines => "empty lines before the header removed",
             Self::NoHeader => "no header: the text made the body of a mail without one",
@@ -82,6 +87,11 @@ impl Repairs {
     /// Adds one.
     pub fn insert(&mut self, repair: Repair) {
         self.0 |= repair.bit();
+    }
+
+    /// Adds all of the others.
+    pub fn extend(&mut self, others: Self) {
+        self.0 |= others.0;
     }
 
     /// Whether it is among them.
