@@ -98,7 +98,8 @@ impl Journal {
     }
 
     /// The folder is another one now, of the same name: nothing that was stored is in it, and
-    /// nothing that was claimed. What this run has in flight stays in flight.
+    /// nothing that was claimed, so that the source has to be gone through anew for it. What this
+    /// run has in flight stays in flight.
     pub(crate) fn forget(
         &mut self,
         folder: FolderId,
