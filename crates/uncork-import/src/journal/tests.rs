@@ -175,6 +175,24 @@ fn what_was_in_flight_is_asked_for_first() {
 }
 
 #[test]
+fn what_was_absent_and_is_sent_again_is_claimed_by_whom_it_is_sent_for() {
+    let home = Home::new();
+    let mut journal = home.open();
+    let inbox = journal.folder("INBOX").unwrap();
+    journal.begin(inbox, items(&[1]), 1).unwrap();
+    drop(journal);
+    let mut journal = home.open();
+    let inbox = journal.folder("INBOX").unwrap();
+    for left in journal.in_flight(inbox).unwrap() {
+        journal.absent(left.batch).unwrap();
+    }
+    // In the same row as before.
+    let batch = journal.begin(inbox, items(&[1]), 1).unwrap();
+    journal.stored(batch, None, None).unwrap();
+    assert_eq!(claims(&mut journal, inbox, &[1]), [Claim::New]);
+}
+
+#[test]
 fn a_refused_batch_in_halves() {
     let home = Home::new();
     let mut journal = home.open();
