@@ -23,7 +23,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::civil::Date;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 use crate::mail::Item;
 use crate::options::JournalPlace;
@@ -54,6 +54,9 @@ use folder::Folder;
 use lock::AccountLock;
 use message::REFUSED;
 use sqlite::{Store, natural, number};
+
+/// Most bytes that were sent and are not written down as such.
+const UNWRITTEN_BYTES_MAX: u64 = 4 << 20;
 
 /// The journal of one account, for one import.
 #[derive(Debug)]
@@ -118,7 +121,7 @@ impl Journal {
             ));
         }
         let account = self.account;
-        self.write(|db| {
+        self.store.write(|db| {
             let mut folders = db.prepare_cached("SELECT id FROM folder WHERE account = ?")?;
             let folders = folders.query_map([account], |row| row.get(0))?;
             let mut count = 0;
@@ -147,35 +150,34 @@ impl Journal {
         Ok(written.unwrap_or(0).saturating_add(unwritten))
     }
 
-    /// Adds to them. They are written down with whatever is written next, or at the end: the
-    /// last of them may be missing after a crash.
+    /// Adds to them. They are written down now and then and at the end: the last few MiB may be
+    /// missing after a crash.
     pub(crate) fn add_bytes(&mut self, day: Date, bytes: u64) -> Result<(), JournalError> {
         if self.unwritten_bytes.is_some_and(|(of, _)| of != day) {
-            self.write(|_| Ok(()))?;
+            self.write_bytes()?;
         }
         let (_, unwritten) = self.unwritten_bytes.get_or_insert((day, 0));
         *unwritten = unwritten.saturating_add(bytes);
+        if *unwritten >= UNWRITTEN_BYTES_MAX {
+            self.write_bytes()?;
+        }
         Ok(())
     }
 
-    /// All that `work` writes, and what else has to be written, in one transaction.
-    fn write<T>(
-        &mut self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, JournalError> {
-        let (account, unwritten) = (self.account, self.unwritten_bytes);
-        let done = self.store.write(|db| {
-            if let Some((day, bytes)) = unwritten {
-                db.prepare_cached(
-                    "INSERT INTO sent VALUES (?, ?, ?)
-                     ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes",
-                )?
-                .execute(params![account, day.to_string(), number(bytes)])?;
-            }
-            work(db)
+    fn write_bytes(&mut self) -> Result<(), JournalError> {
+        let Some((day, bytes)) = self.unwritten_bytes else {
+            return Ok(());
+        };
+        let account = self.account;
+        self.store.write(|db| {
+            db.prepare_cached(
+                "INSERT INTO sent VALUES (?, ?, ?)
+                 ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes",
+            )?
+            .execute(params![account, day.to_string(), number(bytes)])
         })?;
         self.unwritten_bytes = None;
-        Ok(done)
+        Ok(())
     }
 
     fn folder_mut(&mut self, folder: FolderId) -> &mut Folder {
@@ -185,9 +187,7 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        if self.unwritten_bytes.is_some() {
-            // Nobody is left to tell, and a day's count is not worth more.
-            let _ = self.write(|_| Ok(()));
-        }
+        // Nobody is left to tell, and a day's count is not worth more.
+        let _ = self.write_bytes();
     }
 }

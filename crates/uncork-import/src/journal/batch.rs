@@ -86,10 +86,10 @@ impl Journal {
         if items.peek().is_none() {
             return Err(JournalError::Misused("a batch has no mail in it"));
         }
-        let rows = self.write(|db| {
+        let rows = self.store.write(|db| {
             let rows = message::append(db, items)?;
             let len = rows.end - rows.start;
-            db.prepare_cached("INSERT INTO batch VALUES (?, ?, ?, ?, ?, NULL)")?
+            db.prepare_cached("INSERT INTO batch VALUES (?, ?, ?, ?, ?, NULL, NULL)")?
                 .execute(params![id, rows.start, len, IN_FLIGHT, number(uid_floor)])?;
             Ok(rows)
         })?;
@@ -104,7 +104,7 @@ impl Journal {
     }
 
     /// The server has the batch, with these UIDs if it said so, in the order of the mails. All
-    /// UIDs below the watermark are accounted for with it.
+    /// UIDs below the watermark are accounted for with it; it never falls.
     pub(crate) fn stored(
         &mut self,
         batch: BatchId,
@@ -114,16 +114,18 @@ impl Journal {
         let answered = self.batch(batch)?;
         let uids = uids.and_then(|uids| uid_set(uids, answered.rows));
         let folder = self.folders[answered.folder.0].id;
-        self.write(|db| {
+        self.store.write(|db| {
             db.prepare_cached(
-                "UPDATE batch SET state = ?, uids = ? WHERE folder = ? AND first_row = ?",
+                "UPDATE batch SET state = ?, uids = ?, watermark = ?
+                 WHERE folder = ? AND first_row = ?",
             )?
-            .execute(params![STORED, uids, folder, batch.0])?;
-            if let Some(watermark) = watermark {
-                db.prepare_cached("UPDATE folder SET watermark = max(watermark, ?) WHERE id = ?")?
-                    .execute([number(watermark), folder])?;
-            }
-            Ok(())
+            .execute(params![
+                STORED,
+                uids,
+                watermark.map(number),
+                folder,
+                batch.0
+            ])
         })?;
         self.in_flight.remove(&batch);
         let record = &mut self.folder_mut(answered.folder).record;
@@ -144,7 +146,7 @@ impl Journal {
             return Err(JournalError::Misused("a refused batch has several mails"));
         }
         let folder = self.folders[answered.folder.0].id;
-        self.write(|db| {
+        self.store.write(|db| {
             db.prepare_cached("UPDATE batch SET state = ? WHERE folder = ? AND first_row = ?")?
                 .execute(params![REFUSED, folder, batch.0])?;
             db.prepare_cached("INSERT INTO refusal VALUES (?, ?, ?)")?
@@ -169,10 +171,10 @@ impl Journal {
         let second = BatchId(batch.0.saturating_add(at));
         let second_rows = whole.rows - at;
         let folder = self.folders[whole.folder.0].id;
-        self.write(|db| {
+        self.store.write(|db| {
             db.prepare_cached("UPDATE batch SET rows = ? WHERE folder = ? AND first_row = ?")?
                 .execute(params![at, folder, batch.0])?;
-            db.prepare_cached("INSERT INTO batch VALUES (?, ?, ?, ?, ?, NULL)")?
+            db.prepare_cached("INSERT INTO batch VALUES (?, ?, ?, ?, ?, NULL, NULL)")?
                 .execute(params![
                     folder,
                     second.0,
@@ -192,7 +194,7 @@ impl Journal {
         let answered = self.batch(batch)?;
         let rows = answered.rows_from(batch);
         let folder = self.folders[answered.folder.0].id;
-        let items = self.write(|db| {
+        let items = self.store.write(|db| {
             // This run's own mails have no entries in memory.
             let items = match answered.run {
                 Run::This => Vec::new(),
@@ -265,7 +267,7 @@ mod tests {
         check(&[5..=9], 4, None);
         check(&[], 1, None);
         let none = RangeInclusive::new(9, 5);
-        check(&[none.clone()], 1, None);
+        check(std::slice::from_ref(&none), 1, None);
         check(&[none, 1..=1], 1, Some("1"));
         check(&[0..=u32::MAX], 0, None);
     }

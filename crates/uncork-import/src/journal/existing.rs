@@ -62,7 +62,7 @@ impl Journal {
     ) -> Result<(), JournalError> {
         self.existing(folder)?;
         let id = self.folders[folder.0].id;
-        let new = self.write(|db| {
+        let new = self.store.write(|db| {
             let mut insert =
                 db.prepare_cached("INSERT OR IGNORE INTO existing VALUES (?, ?, ?, ?, ?)")?;
             let mut new = Vec::with_capacity(found.len());

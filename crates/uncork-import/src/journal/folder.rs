@@ -74,14 +74,14 @@ impl Journal {
         let folder_id = FolderId(self.folders.len());
         let folder = if let Some(id) = known {
             let (folder, in_flight) = Folder::load(&self.store, id, folder_id)?;
-            self.write(|db| {
+            self.store.write(|db| {
                 db.prepare_cached("UPDATE folder SET last_run = ? WHERE id = ?")?
                     .execute([now, id])
             })?;
             self.in_flight.extend(in_flight);
             folder
         } else {
-            Folder::new(self.write(|db| {
+            Folder::new(self.store.write(|db| {
                 db.prepare_cached("INSERT INTO folder (account, name, last_run) VALUES (?, ?, ?)")?
                     .execute(params![account, name, now])?;
                 Ok(db.last_insert_rowid())
@@ -98,7 +98,8 @@ impl Journal {
     }
 
     /// The folder is another one now, of the same name: nothing that was stored is in it, and
-    /// nothing that was claimed. What this run has in flight stays in flight.
+    /// nothing that was claimed, so that the source has to be gone through anew for it. What this
+    /// run has in flight stays in flight.
     pub(crate) fn forget(
         &mut self,
         folder: FolderId,
@@ -111,7 +112,7 @@ impl Journal {
             let batch = in_flight.get(&BatchId(rows.start));
             batch.is_none_or(|batch| batch.run == Run::Earlier)
         });
-        self.write(|db| {
+        self.store.write(|db| {
             for rows in &batches {
                 message::delete_batch(db, id, rows)?;
             }
@@ -134,15 +135,22 @@ impl Journal {
         Ok(())
     }
 
-    /// All mails with UIDs below the watermark are accounted for.
+    /// All mails with UIDs below the watermark are accounted for; it never falls.
     pub(crate) fn set_watermark(
         &mut self,
         folder: FolderId,
         uid_validity: u64,
         watermark: u64,
     ) -> Result<(), JournalError> {
-        let id = self.folders[folder.0].id;
-        self.write(|db| {
+        let Folder { id, record, .. } = self.folders[folder.0];
+        if record
+            .uid_validity
+            .is_some_and(|known| known != uid_validity)
+        {
+            return Err(JournalError::Misused("another folder was not told apart"));
+        }
+        let watermark = watermark.max(record.watermark);
+        self.store.write(|db| {
             db.prepare_cached("UPDATE folder SET uid_validity = ?, watermark = ? WHERE id = ?")?
                 .execute(params![number(uid_validity), number(watermark), id])
         })?;
@@ -215,12 +223,14 @@ impl Folder {
         let mut rows_told: u64 = 0;
         store.read(|db| {
             let mut batches = db.prepare_cached(
-                "SELECT first_row, rows, state, uid_floor FROM batch WHERE folder = ?",
+                "SELECT first_row, rows, state, uid_floor, coalesce(watermark, 0)
+                 FROM batch WHERE folder = ?",
             )?;
             let mut batches = batches.query([id])?;
             while let Some(row) = batches.next()? {
                 let rows: u32 = row.get(1)?;
                 rows_told += u64::from(rows);
+                record.watermark = record.watermark.max(natural(row, 4)?);
                 match row.get::<_, i64>(2)? {
                     IN_FLIGHT => in_flight.push((
                         BatchId(row.get(0)?),

@@ -1,13 +1,12 @@
 //! One import at a time into an account.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
 use super::JournalError;
@@ -36,14 +35,10 @@ impl AccountLock {
             make_private(folder)?;
         }
         let failed = |error: io::Error| JournalError::place(&path, error);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
+        // Where the folder is somebody else's, a link there must not have us empty a file.
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR);
+        let mut file = File::from(opened.map_err(|error| failed(error.into()))?);
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
@@ -80,4 +75,54 @@ fn holder(file: &File) -> (Option<u32>, Option<Timestamp>) {
     let pid = words.next().and_then(|word| word.parse().ok());
     let since = words.next().and_then(|word| word.parse().ok());
     (pid, since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_holds_it() {
+        #[track_caller]
+        fn check(text: &str, pid: Option<u32>, since: Option<&str>) {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            io::Seek::rewind(&mut file).unwrap();
+            let since = since.map(|since| since.parse().unwrap());
+            assert_eq!(holder(&file), (pid, since), "{text:?}");
+        }
+        let time = Some("2026-01-02T03:04:05Z");
+        check("12 2026-01-02T03:04:05Z\n", Some(12), time);
+        check("12 2026-01-02T03:04:05Z", Some(12), time);
+        check("", None, None);
+        check("12", Some(12), None);
+        check("-1 now", None, None);
+        check(&"1".repeat(1 << 20), None, None);
+    }
+
+    #[test]
+    fn accounts_have_locks_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().join("journal");
+        let held = AccountLock::take(&journal, "a@x:143").unwrap();
+        AccountLock::take(&journal, "a@x:993").unwrap();
+        let error = AccountLock::take(&journal, "a@x:143").unwrap_err();
+        assert!(matches!(error, JournalError::InUse { .. }), "{error:?}");
+        drop(held);
+        AccountLock::take(&journal, "a@x:143").unwrap();
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().join("journal");
+        let precious = folder.path().join("precious");
+        std::fs::write(&precious, "precious").unwrap();
+        let lock = path(&journal, "a@x:143");
+        make_private(lock.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(&precious, &lock).unwrap();
+        let error = AccountLock::take(&journal, "a@x:143").unwrap_err();
+        assert!(matches!(error, JournalError::Place { .. }), "{error:?}");
+        assert_eq!(std::fs::read(&precious).unwrap(), b"precious");
+    }
 }

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::JournalError;
 
+/// No SQLite file is shorter, but an empty one.
+const SQLITE_HEADER_BYTES: u64 = 100;
+
 /// Where the journal is if nobody says otherwise: `uncork/import.sqlite` in the user's state
 /// directory, by the XDG base directory specification.
 ///
@@ -42,7 +45,10 @@ pub(super) fn make_file(path: &Path) -> Result<PathBuf, JournalError> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
         _ => {}
     }
-    if !fs::metadata(&path).map_err(failed)?.is_file() {
+    let found = fs::metadata(&path).map_err(failed)?;
+    // SQLite takes a file of one byte for an empty one.
+    let is_too_short = (1..SQLITE_HEADER_BYTES).contains(&found.len());
+    if !found.is_file() || is_too_short {
         return Err(JournalError::NotAJournal { path });
     }
     fs::canonicalize(&path).map_err(failed)
@@ -111,7 +117,9 @@ mod tests {
         fs::write(&file, "").unwrap();
         let error = make_file(&file.join("journal")).unwrap_err();
         assert!(matches!(error, JournalError::Place { .. }), "{error:?}");
-        let error = make_file(Path::new("")).unwrap_err();
-        assert!(matches!(error, JournalError::Place { .. }), "{error:?}");
+        for nowhere in ["", "/proc/journal", "/proc/a/journal"] {
+            let error = make_file(Path::new(nowhere)).unwrap_err();
+            assert!(matches!(error, JournalError::Place { .. }), "{error:?}");
+        }
     }
 }
