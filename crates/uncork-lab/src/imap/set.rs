@@ -66,6 +66,11 @@ impl Set {
 }
 
 impl Ranges {
+    /// First and last of each range, in order.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.0.iter().copied()
+    }
+
     pub(crate) fn contains(&self, number: u32) -> bool {
         let after = self.0.partition_point(|(first, _)| *first <= number);
         after > 0 && self.0[after - 1].1 >= number
