@@ -80,8 +80,8 @@ impl Personality {
         self
     }
 
-    /// Announces MESSAGELIMIT: larger batches are refused, and a FETCH of more messages gets only the
-    /// last so many.
+    /// Announces MESSAGELIMIT: larger batches are refused, and a FETCH of more messages gets
+    /// only the last so many.
     #[must_use]
     pub fn message_limit(mut self, messages: Option<u32>) -> Self {
         self.capabilities.message_limit = messages;

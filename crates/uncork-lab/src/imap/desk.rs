@@ -55,20 +55,27 @@ impl Desk {
     pub(super) fn run(mut self) {
         while !self.house.is_stopping() {
             self.wait();
-            if self.house.has_crashed() {
-                self.show_out_all();
-                self.house.restart();
-            }
+            self.restart_if_crashed();
             self.guests.retain(|guest| !guest.thread.is_finished());
             self.show_out(|guest, desk| guest.pulse.silence(&desk.house) > desk.idle_limit);
             while let Ok((stream, _)) = self.listener.accept() {
+                self.restart_if_crashed();
                 self.admit(stream, Beginning::Plain);
             }
             while let Some(Ok((stream, _))) = self.tls_listener.as_ref().map(TcpListener::accept) {
+                self.restart_if_crashed();
                 self.admit(stream, Beginning::Tls);
             }
         }
         self.show_out_all();
+    }
+
+    /// Also asked for each new connection: whoever saw the crash must not meet it again.
+    fn restart_if_crashed(&mut self) {
+        if self.house.has_crashed() {
+            self.show_out_all();
+            self.house.restart();
+        }
     }
 
     /// Ends all connections and waits for their sessions.

@@ -1,15 +1,13 @@
 //! The lab's IMAP server, spoken to over TCP.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
-#[path = "imap_client.rs"]
-mod client;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use client::{Client, append};
 use tempfile::TempDir;
 use uncork_lab::imap::{Fault, ImapServer, Personality, ServerConfig, ServerError};
+
+use crate::imap_client::{Client, append};
 
 const MAIL: &str = "From: a@example.org\r\nSubject: One\r\nMessage-ID: <1@lab>\r\n\r\nText\r\n";
 
