@@ -4,8 +4,12 @@
 mod imap_client;
 #[path = "lab/imap_crashes.rs"]
 mod imap_crashes;
+#[path = "lab/imap_faults.rs"]
+mod imap_faults;
 #[path = "lab/imap_folders.rs"]
 mod imap_folders;
+#[path = "lab/imap_hostile.rs"]
+mod imap_hostile;
 #[path = "lab/imap_lab.rs"]
 mod imap_lab;
 #[path = "lab/imap_logins.rs"]

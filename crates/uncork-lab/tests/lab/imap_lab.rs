@@ -32,10 +32,32 @@ pub(crate) fn serving_in(
     personality: Personality,
     faults: impl IntoIterator<Item = Fault>,
 ) -> ImapServer {
+    start_in(root, |config| {
+        config.personality = personality;
+        config.faults = faults.into_iter().collect();
+    })
+}
+
+/// A server with the configuration changed.
+pub(crate) fn start(change: impl FnOnce(&mut ServerConfig)) -> (ImapServer, TempDir) {
+    let root = tempfile::tempdir().unwrap();
+    (start_in(root.path(), change), root)
+}
+
+pub(crate) fn start_in(root: &Path, change: impl FnOnce(&mut ServerConfig)) -> ImapServer {
     let mut config = ServerConfig::new(root);
-    config.personality = personality;
-    config.faults = faults.into_iter().collect();
+    change(&mut config);
     ImapServer::start(config).unwrap()
+}
+
+/// The names of the files in a part of a Maildir.
+pub(crate) fn files(root: &Path, part: &str) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(root.join(part))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
 }
 
 /// The UIDs in a folder.

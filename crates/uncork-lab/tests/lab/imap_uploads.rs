@@ -160,3 +160,27 @@ fn what_is_not_atomic_is_stored_as_it_comes() {
     let reply = client.reply("a").ok();
     assert!(reply.last().contains(" 3,5:6] "), "{}", reply.last());
 }
+
+#[test]
+fn the_servers_that_people_have_take_mail() {
+    for personality in [
+        Personality::like_dovecot(),
+        Personality::like_cyrus(),
+        Personality::like_stalwart(),
+        Personality::like_courier(),
+        Personality::like_gmail(),
+        Personality::like_exchange(),
+    ] {
+        let prefix = personality.namespace.prefix.clone();
+        let (server, _root) = serving(personality);
+        let mut client = Client::logged_in(&server);
+        let folder = format!("{prefix}Old");
+        client.run(format!("CREATE {folder}")).ok();
+        client.send(format!("a APPEND {folder} (\\Seen) {{{}}}\r\n", MAIL.len()).as_bytes());
+        assert!(client.line().starts_with('+'));
+        client.send(format!("{MAIL}\r\n").as_bytes());
+        client.reply("a").ok();
+        let contents = server.folder_contents(&folder).unwrap();
+        assert_eq!(contents[0].bytes, MAIL.as_bytes());
+    }
+}
