@@ -292,7 +292,10 @@ impl Session {
     /// Reads until the server wants more of a command, or ends it.
     async fn turn(&mut self, pending: &mut Pending) -> Result<Turn, ImportError> {
         loop {
-            match self.response(pending.deadline, pending.said.clone()).await? {
+            match self
+                .response(pending.deadline, pending.said.clone())
+                .await?
+            {
                 Response::Tagged(answered, status) if answered == pending.tag => {
                     return Ok(Turn::Done(status));
                 }

@@ -328,12 +328,12 @@ impl Reader {
 }
 
 impl AsyncBufRead for Reader {
-    fn poll_fill_buf(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<&[u8]>> {
+    fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        let unread = this.layers.borrow_mut().inflate_unread(&this.buffer[this.start..this.end]);
+        let unread = this
+            .layers
+            .borrow_mut()
+            .inflate_unread(&this.buffer[this.start..this.end]);
         if unread {
             this.end = this.start;
         }

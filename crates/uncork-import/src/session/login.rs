@@ -251,7 +251,9 @@ impl Login<'_> {
         } else {
             offered
         };
-        self.failed(format!("it takes no {what} in a way known here (it offers {offered})"))
+        self.failed(format!(
+            "it takes no {what} in a way known here (it offers {offered})"
+        ))
     }
 }
 
@@ -285,9 +287,14 @@ fn is_for_now(status: &Status) -> bool {
     ["UNAVAILABLE", "INUSE", "LIMIT", "THROTTLED", "SERVERBUG"]
         .iter()
         .any(|known| word.eq_ignore_ascii_case(known))
-        || ["too many simultaneous", "too many connections", "temporar", "try again later"]
-            .iter()
-            .any(|known| text.contains(known))
+        || [
+            "too many simultaneous",
+            "too many connections",
+            "temporar",
+            "try again later",
+        ]
+        .iter()
+        .any(|known| text.contains(known))
 }
 
 /// The server's last word, as far as the mechanism lets it count.

@@ -70,7 +70,11 @@ impl Inflate {
     }
 
     /// Inflates as much as fits into `out`: however far a few bytes would swell, the rest waits.
-    pub(super) fn inflate(&mut self, received: &mut Buffer, out: &mut [u8]) -> io::Result<Inflated> {
+    pub(super) fn inflate(
+        &mut self,
+        received: &mut Buffer,
+        out: &mut [u8],
+    ) -> io::Result<Inflated> {
         loop {
             let (in_before, out_before) = (self.0.total_in(), self.0.total_out());
             let status = self

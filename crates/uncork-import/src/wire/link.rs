@@ -71,11 +71,13 @@ impl Link {
 fn measure(before: &LinkSample, after: &LinkSample) -> Option<Link> {
     let (first, last) = (&before.info, &after.info);
     let time_of = |part: fn(&TcpInfo) -> Option<Duration>| {
-        part(last).zip(part(first)).map(|(last, first)| last.saturating_sub(first))
+        part(last)
+            .zip(part(first))
+            .map(|(last, first)| last.saturating_sub(first))
     };
     let busy = time_of(|info| info.busy)?;
-    let waiting = time_of(|info| info.receive_window_limited)?
-        + time_of(|info| info.send_buffer_limited)?;
+    let waiting =
+        time_of(|info| info.receive_window_limited)? + time_of(|info| info.send_buffer_limited)?;
     let window_bytes =
         f64::from(last.congestion_window_segments) * f64::from(last.send_segment_bytes);
     Some(Link {

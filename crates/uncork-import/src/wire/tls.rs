@@ -204,7 +204,9 @@ fn read_ca_file(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let file = File::open(path)?;
     file.take(CA_FILE_BYTES_MAX + 1).read_to_end(&mut pem)?;
     if pem.len() as u64 > CA_FILE_BYTES_MAX {
-        return Err(invalid(format!("it has more than {CA_FILE_BYTES_MAX} bytes")));
+        return Err(invalid(format!(
+            "it has more than {CA_FILE_BYTES_MAX} bytes"
+        )));
     }
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let found = found.map_err(|error| invalid(error.to_string()))?;

@@ -121,45 +121,31 @@ fn line(end: &str) -> Vec<u8> {
     [&vec![b'x'; 1000 - end.len()], end.as_bytes()].concat()
 }
 
+/// One whose lines end in LF is copied first, so that nobody can change it.
 #[test]
 fn one_that_changes_on_the_way_ends_the_import() {
     let shorter = |file: &File| file.set_len(LONGER_THAN_BUFFERS as u64 * 2 / 3).unwrap();
-    let longer = |file: &File| {
-        let len = file.metadata().unwrap().len();
-        file.write_all_at(&b"\n".repeat(2 * MIB), len).unwrap();
-    };
-    let more_lines = |file: &File| {
-        let len = file.metadata().unwrap().len();
-        file.write_all_at(&b"\n".repeat(MIB), len - MIB as u64)
-            .unwrap();
-    };
     for capabilities in ["LITERAL+ MULTIAPPEND", ""] {
-        for outcome in [
-            changed_on_the_way(capabilities, &line("\n"), shorter),
-            changed_on_the_way(capabilities, &line("\r\n"), shorter),
-            changed_on_the_way(capabilities, &line("\n"), longer),
-            changed_on_the_way(capabilities, &line("\n"), more_lines),
-        ] {
-            let error = outcome.error.expect("the mail changed");
-            assert!(
-                matches!(error, ImportError::SourceChanged { .. }),
-                "{error:?}"
-            );
-            let report = &outcome.report;
+        let outcome = changed_on_the_way(capabilities, &line("\r\n"), shorter);
+        let error = outcome.error.expect("the mail changed");
+        assert!(
+            matches!(error, ImportError::SourceChanged { .. }),
+            "{error:?}"
+        );
+        let report = &outcome.report;
+        assert_eq!(
+            report.imported + report.unknown_messages,
+            3,
+            "{capabilities}"
+        );
+        assert!(report.imported <= 2, "{capabilities}");
+        assert_eq!(report.refused_messages, 0);
+        assert!(names(&report.unknown).contains(&"2.eml".to_owned()));
+        if !capabilities.contains('+') {
             assert_eq!(
-                report.imported + report.unknown_messages,
-                3,
-                "{capabilities}"
+                report.imported, 2,
+                "each was answered before the next was sent"
             );
-            assert!(report.imported <= 2, "{capabilities}");
-            assert_eq!(report.refused_messages, 0);
-            assert!(names(&report.unknown).contains(&"2.eml".to_owned()));
-            if !capabilities.contains('+') {
-                assert_eq!(
-                    report.imported, 2,
-                    "each was answered before the next was sent"
-                );
-            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use uncork::TcpInfo;
-use uncork_import::{Options, Progress, Source, Target};
+use uncork_import::{Options, Progress, Security, Source, Target};
 
 use super::report::{MailManner, MailRow, MailStory, Network};
 use super::{DemoError, scratch, system};
@@ -237,7 +237,8 @@ fn import(mails: &Mails, addr: SocketAddr, messages: usize) -> Result<Sent, Demo
         host: addr.ip().to_string(),
         port: addr.port(),
         user: lab.user,
-        folder: FOLDER.to_owned(),
+        security: Security::StartTls,
+        folder: Some(FOLDER.to_owned()),
     };
     let watch = Arc::new(Mutex::new(None));
     let watched = Arc::clone(&watch);
