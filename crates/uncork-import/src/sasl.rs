@@ -175,6 +175,8 @@ enum ScramStep {
     ServerFirst,
     ServerFinal,
     Done,
+    /// Something was wrong: rsasl must not be asked again, it would panic.
+    Failed,
 }
 
 impl Scram {
@@ -194,7 +196,7 @@ impl Scram {
     }
 
     fn answer(&mut self, challenge: &[u8]) -> Result<Vec<u8>, String> {
-        match self.step {
+        match std::mem::replace(&mut self.step, ScramStep::Failed) {
             ScramStep::ServerFirst => {
                 check_server_first(challenge)?;
                 let (answer, _) = self.step(Some(challenge))?;
@@ -212,7 +214,9 @@ impl Scram {
                 self.step = ScramStep::Done;
                 Ok(answer)
             }
-            ScramStep::Done => Err("it asks for more than SCRAM has to say".to_owned()),
+            ScramStep::Done | ScramStep::Failed => {
+                Err("it asks for more than SCRAM has to say".to_owned())
+            }
         }
     }
 
@@ -244,5 +248,172 @@ fn check_server_first(challenge: &[u8]) -> Result<(), String> {
         _ => Err(format!(
             "it wants SCRAM with a count of iterations that is not from 1 to {SCRAM_ITERATIONS_MAX}"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn identity<'a>(user: &'a str, secret: &'a str) -> Identity<'a> {
+        Identity {
+            user,
+            secret,
+            host: "server.example.com",
+            port: 143,
+        }
+    }
+
+    #[test]
+    fn first_words() {
+        let check = |mechanism, user, secret, expected: &str| {
+            let (_, first) = Exchange::start(mechanism, identity(user, secret)).unwrap();
+            assert_eq!(String::from_utf8(first).unwrap(), expected);
+        };
+        check(
+            Mechanism::Plain,
+            "tim",
+            "tanstaaftanstaaf",
+            "\0tim\0tanstaaftanstaaf",
+        );
+        // The example of RFC 7628, section 4.1.
+        check(
+            Mechanism::OAuthBearer,
+            "user@example.com",
+            "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==",
+            "n,a=user@example.com,\x01host=server.example.com\x01port=143\x01\
+             auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\x01\x01",
+        );
+        check(
+            Mechanism::OAuthBearer,
+            "a=b,c",
+            "t",
+            "n,a=a=3Db=2Cc,\x01host=server.example.com\x01port=143\x01auth=Bearer t\x01\x01",
+        );
+        // The example of Google's description.
+        check(
+            Mechanism::XOAuth2,
+            "someuser@example.com",
+            "ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg",
+            "user=someuser@example.com\x01auth=Bearer \
+             ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg\x01\x01",
+        );
+        let (_, first) = Exchange::start(Mechanism::ScramSha256, identity("a=b,c", "p")).unwrap();
+        let first = String::from_utf8(first).unwrap();
+        assert!(first.starts_with("n,,n=a=3Db=2Cc,r="), "{first}");
+    }
+
+    #[test]
+    fn what_can_not_be_said() {
+        for (mechanism, user, secret) in [
+            (Mechanism::Plain, "a\0", "b"),
+            (Mechanism::Plain, "a", "b\0c"),
+            (Mechanism::ScramSha256, "a", "\0secret"),
+            (Mechanism::XOAuth2, "a", ""),
+            (Mechanism::XOAuth2, "a", "to ken"),
+            (Mechanism::XOAuth2, "a\x01auth=x", "secret"),
+            (Mechanism::OAuthBearer, "a", "secret\x01\x01"),
+            (Mechanism::OAuthBearer, "a", "tökensecret"),
+            (
+                Mechanism::OAuthBearer,
+                "a",
+                &"secret".repeat(TOKEN_BYTES_MAX),
+            ),
+        ] {
+            let Err(reason) = Exchange::start(mechanism, identity(user, secret)) else {
+                panic!("{mechanism:?} {user:?}");
+            };
+            assert!(!reason.contains("secret"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn refused_tokens() {
+        let json = br#"{"status":"invalid_token","scope":"imap"}"#;
+        for (mechanism, answer) in [
+            (Mechanism::OAuthBearer, &b"\x01"[..]),
+            (Mechanism::XOAuth2, b""),
+        ] {
+            let (mut exchange, _) = Exchange::start(mechanism, identity("a", "t")).unwrap();
+            assert_eq!(exchange.refusal(), None);
+            assert_eq!(exchange.answer(json).unwrap(), answer);
+            assert!(exchange.refusal().unwrap().contains("invalid_token"));
+            assert!(exchange.answer(json).is_err(), "once is enough");
+        }
+    }
+
+    /// Answers the client's first message with what `server_first` makes of its nonce.
+    fn scram(server_first: impl FnOnce(&str) -> String) -> (Exchange, Result<Vec<u8>, String>) {
+        let identity = identity("user", "pencil");
+        let (mut exchange, first) = Exchange::start(Mechanism::ScramSha256, identity).unwrap();
+        let first = String::from_utf8(first).unwrap();
+        let (_, nonce) = first.split_once("r=").unwrap();
+        let answer = exchange.answer(server_first(nonce).as_bytes());
+        (exchange, answer)
+    }
+
+    const SALT: &str = "W22ZaJ0SNY7soEsUEjb6gQ==";
+
+    #[test]
+    fn servers_that_do_not_know_the_password() {
+        let (exchange, answer) = scram(|nonce| format!("r={nonce}more,s={SALT},i=4096"));
+        assert!(answer.unwrap().starts_with(b"c=biws,r="));
+        assert!(exchange.finish().unwrap_err().contains("impostor"));
+        for (last, why) in [
+            ("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", "impostor"),
+            ("v=", "impostor"),
+            ("v", "without its signature"),
+            ("", "without its signature"),
+            ("e=other-error", "not SCRAM"),
+            ("v=???", "not SCRAM"),
+        ] {
+            let (mut exchange, _) = scram(|nonce| format!("r={nonce}more,s={SALT},i=1"));
+            let error = exchange.answer(last.as_bytes()).unwrap_err();
+            assert!(error.contains(why), "{last}: {error}");
+            assert!(exchange.finish().is_err(), "{last}");
+        }
+    }
+
+    #[test]
+    fn servers_that_want_too_much_work() {
+        for (count, is_done) in [
+            ("1", true),
+            ("1000001", false),
+            ("4294967295", false),
+            ("99999999999", false),
+            ("0", false),
+            ("", false),
+            ("-1", false),
+        ] {
+            let (_, answer) = scram(|nonce| format!("r={nonce}x,s={SALT},i={count}"));
+            assert_eq!(answer.is_ok(), is_done, "{count}");
+        }
+        let (_, answer) = scram(|_| format!("r=another,s={SALT},i=1"));
+        assert!(answer.is_err(), "not the client's nonce");
+        let (_, answer) = scram(|nonce| format!("r={nonce},s={SALT},i=1"));
+        assert!(answer.is_err(), "nothing of the server's own");
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_challenges(
+            challenges in prop::collection::vec(
+                prop_oneof![
+                    "[rsivem]?=?[a-z0-9=]{0,3}(,[rsivem]?=?[a-z0-9]{0,3}){0,4}".prop_map(String::into_bytes),
+                    prop::collection::vec(any::<u8>(), 0..40),
+                ],
+                1..3,
+            ),
+        ) {
+            let (mut exchange, _) = scram(|nonce| format!("r={nonce}x,s={SALT},i=1"));
+            let (mut fresh, _) =
+                Exchange::start(Mechanism::ScramSha1, identity("user", "pencil")).unwrap();
+            for challenge in &challenges {
+                prop_assert!(fresh.answer(challenge).is_err());
+                prop_assert!(exchange.answer(challenge).is_err());
+            }
+            prop_assert!(exchange.finish().is_err() && fresh.finish().is_err());
+        }
     }
 }

@@ -335,3 +335,160 @@ fn login_lines(user: &str, password: &str, literal: LiteralSupport) -> Vec<Strin
     lines.push(line);
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_to_say_a_password() {
+        use Listeners::{Nobody, Possible};
+        let sasl = Way::Sasl;
+        for (offered, listeners, expected) in [
+            ("", Nobody, &[Way::Login][..]),
+            ("", Possible, &[Way::Login]),
+            ("AUTH=PLAIN", Nobody, &[sasl(Mechanism::Plain)]),
+            (
+                "auth=plain LOGINDISABLED",
+                Possible,
+                &[sasl(Mechanism::Plain)],
+            ),
+            ("LOGINDISABLED", Nobody, &[]),
+            ("LOGINDISABLED AUTH=GSSAPI AUTH=XOAUTH2", Nobody, &[]),
+            (
+                "AUTH=PLAIN AUTH=SCRAM-SHA-1 AUTH=SCRAM-SHA-256",
+                Nobody,
+                &[sasl(Mechanism::ScramSha256), sasl(Mechanism::Plain)],
+            ),
+            (
+                "AUTH=PLAIN AUTH=SCRAM-SHA-1 AUTH=SCRAM-SHA-256",
+                Possible,
+                &[sasl(Mechanism::ScramSha256)],
+            ),
+            (
+                "AUTH=SCRAM-SHA-1",
+                Nobody,
+                &[sasl(Mechanism::ScramSha1), Way::Login],
+            ),
+            (
+                "AUTH=SCRAM-SHA-1 LOGINDISABLED",
+                Nobody,
+                &[sasl(Mechanism::ScramSha1)],
+            ),
+            ("AUTH=SCRAM-SHA-256-PLUS", Nobody, &[Way::Login]),
+        ] {
+            let capabilities = Capabilities::parse(offered);
+            assert_eq!(
+                password_ways(&capabilities, listeners),
+                expected,
+                "{offered}"
+            );
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        for (code, text, for_now, another_way) in [
+            (
+                Some("AUTHENTICATIONFAILED"),
+                "Authentication failed.",
+                false,
+                true,
+            ),
+            (None, "no", false, true),
+            (Some("UNAVAILABLE"), "Internal error", true, false),
+            (Some("unavailable"), "", true, false),
+            (Some("LIMIT"), "Maximum number of connections", true, false),
+            (Some("THROTTLED"), "", true, false),
+            (
+                Some("ALERT"),
+                "Too many simultaneous connections. (Failure)",
+                true,
+                false,
+            ),
+            (None, "Temporary authentication failure", true, false),
+            (Some("EXPIRED"), "your password is old", false, false),
+            (Some("PRIVACYREQUIRED"), "", false, false),
+            (Some("CONTACTADMIN"), "", false, false),
+            (
+                Some("ALERT"),
+                "Application-specific password required",
+                false,
+                false,
+            ),
+        ] {
+            let status = Status {
+                kind: StatusKind::No,
+                code: code.map(str::to_owned),
+                text: text.to_owned(),
+            };
+            assert_eq!(is_for_now(&status), for_now, "{status:?}");
+            assert_eq!(may_want_another_way(&status), another_way, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn login_by_literals_only_where_needed() {
+        let long = "ü".repeat(3000);
+        for (user, password, literal, expected) in [
+            (
+                "a",
+                "b",
+                LiteralSupport::Sync,
+                vec![r#"LOGIN "a" "b""#.to_owned()],
+            ),
+            (
+                "a b",
+                r#"c"\d"#,
+                LiteralSupport::Plus,
+                vec![r#"LOGIN "a b" "c\"\\d""#.to_owned()],
+            ),
+            (
+                "a",
+                "ü",
+                LiteralSupport::Sync,
+                vec![r#"LOGIN "a" {2}"#.to_owned(), "ü".to_owned()],
+            ),
+            (
+                "ü",
+                "b",
+                LiteralSupport::Sync,
+                vec!["LOGIN {2}".to_owned(), "ü \"b\"".to_owned()],
+            ),
+            (
+                "ü",
+                "\r\n",
+                LiteralSupport::Sync,
+                vec![
+                    "LOGIN {2}".to_owned(),
+                    "ü {2}".to_owned(),
+                    "\r\n".to_owned(),
+                ],
+            ),
+            (
+                "ü",
+                "ö",
+                LiteralSupport::Minus,
+                vec!["LOGIN {2+}\r\nü {2+}\r\nö".to_owned()],
+            ),
+            (
+                "ü",
+                &long,
+                LiteralSupport::Minus,
+                vec!["LOGIN {2+}\r\nü {6000}".to_owned(), long.clone()],
+            ),
+            (
+                "",
+                "",
+                LiteralSupport::Sync,
+                vec![r#"LOGIN "" """#.to_owned()],
+            ),
+        ] {
+            assert_eq!(
+                login_lines(user, password, literal),
+                expected,
+                "{user} {password}"
+            );
+        }
+    }
+}
