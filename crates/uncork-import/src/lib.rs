@@ -131,7 +131,7 @@ async fn upload(
     let folder = target.folder.as_deref().unwrap_or("INBOX");
     let before = session.prepare_folder(folder).await?;
     report.connections = 1;
-    report.capabilities_used = session.capabilities.used();
+    report.capabilities_used = session.capabilities_used();
     let mut upload = Upload {
         folder,
         report,

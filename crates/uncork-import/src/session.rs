@@ -139,7 +139,17 @@ impl Session {
         Ok(self.is_compressed)
     }
 
-    /// Whether the connection leaves this machine, so that its link may be a limit.
+    /// What the server offers and the import uses, for the report.
+    pub(crate) fn capabilities_used(&self) -> Vec<String> {
+        let mut used = self.capabilities.used();
+        if self.is_compressed {
+            used.push("COMPRESS=DEFLATE".to_owned());
+        }
+        used
+    }
+
+    /// What the kernel knows of the link now; `None` where there is none, because the server is
+    /// on this machine.
     #[cfg(target_os = "linux")]
     #[allow(dead_code)] // until the engine decides on COMPRESS
     pub(crate) fn link_sample(&self) -> Option<wire::link::LinkSample> {

@@ -25,6 +25,9 @@ fn sent_bytes(url: &str, mut options: Options, compress: Compress) -> (u64, u64)
     let target = uncork_import::Target::parse(url).unwrap();
     let outcome = import(&source, &target, &options, &Progress::default());
     assert_whole(&outcome, 150);
+    let used = &outcome.report.capabilities_used;
+    let is_used = used.contains(&"COMPRESS=DEFLATE".to_owned());
+    assert_eq!(is_used, compress == Compress::Always);
     let sockets = sockets.lock().unwrap();
     let sent = sockets.iter().map(|stream| {
         let info = TcpInfo::of(stream).unwrap();
