@@ -1,11 +1,8 @@
 //! SASL (RFC 4422): what is said to prove who somebody is, apart from how it is sent.
 
-use rsasl::config::SASLConfig;
-use rsasl::prelude::{Mechname, SASLClient, Session, SessionError, State};
+mod scram;
 
-/// The most rounds of PBKDF2 that a server may ask for: about a second's work. Servers use 4096
-/// to 600,000; without a bound a hostile one could keep this side busy for hours.
-const SCRAM_ITERATIONS_MAX: u32 = 1_000_000;
+use scram::Scram;
 
 /// The longest token. Those of the large providers have up to 4 KiB.
 const TOKEN_BYTES_MAX: usize = 32 * 1024;
@@ -141,7 +138,7 @@ impl Exchange {
     /// where the mechanism wants that.
     pub(crate) fn finish(&self) -> Result<(), String> {
         match self {
-            Self::Scram(scram) if scram.step != ScramStep::Done => {
+            Self::Scram(scram) if !scram.is_done() => {
                 Err("it did not prove that it knows the password: it may be an impostor".to_owned())
             }
             _ => Ok(()),
@@ -163,86 +160,94 @@ fn check_token(identity: Identity<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// SCRAM by rsasl. The server's messages are looked at first: rsasl takes attributes for long
-/// enough, and any count of iterations.
-pub(crate) struct Scram {
-    session: Session,
-    step: ScramStep,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ScramStep {
-    ServerFirst,
-    ServerFinal,
-    Done,
-}
-
-impl Scram {
-    fn start(mechanism: Mechanism, user: &str, password: &str) -> Result<(Self, Vec<u8>), String> {
-        let cannot = |_| format!("{} can't be used with this user", mechanism.name());
-        let config = SASLConfig::with_credentials(None, user.to_owned(), password.to_owned());
-        let config = config.map_err(cannot)?;
-        let name = Mechname::parse(mechanism.name().as_bytes())
-            .map_err(|_| format!("{} is no mechanism", mechanism.name()))?;
-        let session = SASLClient::new(config).start_suggested(&[name]);
-        let mut scram = Self {
-            session: session.map_err(cannot)?,
-            step: ScramStep::ServerFirst,
-        };
-        let (first, _) = scram.step(None)?;
-        Ok((scram, first))
-    }
-
-    fn answer(&mut self, challenge: &[u8]) -> Result<Vec<u8>, String> {
-        match self.step {
-            ScramStep::ServerFirst => {
-                check_server_first(challenge)?;
-                let (answer, _) = self.step(Some(challenge))?;
-                self.step = ScramStep::ServerFinal;
-                Ok(answer)
-            }
-            ScramStep::ServerFinal => {
-                if !challenge.starts_with(b"v=") && !challenge.starts_with(b"e=") {
-                    return Err("it ends SCRAM without its signature".to_owned());
-                }
-                let (answer, state) = self.step(Some(challenge))?;
-                if state.is_running() {
-                    return Err("it wants more than SCRAM has to say".to_owned());
-                }
-                self.step = ScramStep::Done;
-                Ok(answer)
-            }
-            ScramStep::Done => Err("it asks for more than SCRAM has to say".to_owned()),
+    fn identity<'a>(user: &'a str, secret: &'a str) -> Identity<'a> {
+        Identity {
+            user,
+            secret,
+            host: "server.example.com",
+            port: 143,
         }
     }
 
-    fn step(&mut self, challenge: Option<&[u8]>) -> Result<(Vec<u8>, State), String> {
-        let mut answer = Vec::new();
-        let state = self.session.step(challenge, &mut answer);
-        let state = state.map_err(|error| match error {
-            SessionError::MutualAuthenticationFailed => {
-                "its signature is wrong: it does not know the password, and may be an impostor"
-                    .to_owned()
-            }
-            _ => "what it says is not SCRAM".to_owned(),
-        })?;
-        Ok((answer, state))
+    #[test]
+    fn first_words() {
+        let check = |mechanism, user, secret, expected: &str| {
+            let (_, first) = Exchange::start(mechanism, identity(user, secret)).unwrap();
+            assert_eq!(String::from_utf8(first).unwrap(), expected);
+        };
+        check(
+            Mechanism::Plain,
+            "tim",
+            "tanstaaftanstaaf",
+            "\0tim\0tanstaaftanstaaf",
+        );
+        // The example of RFC 7628, section 4.1.
+        check(
+            Mechanism::OAuthBearer,
+            "user@example.com",
+            "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==",
+            "n,a=user@example.com,\x01host=server.example.com\x01port=143\x01\
+             auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\x01\x01",
+        );
+        check(
+            Mechanism::OAuthBearer,
+            "a=b,c",
+            "t",
+            "n,a=a=3Db=2Cc,\x01host=server.example.com\x01port=143\x01auth=Bearer t\x01\x01",
+        );
+        // The example of Google's description.
+        check(
+            Mechanism::XOAuth2,
+            "someuser@example.com",
+            "ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg",
+            "user=someuser@example.com\x01auth=Bearer \
+             ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg\x01\x01",
+        );
+        let (_, first) = Exchange::start(Mechanism::ScramSha256, identity("a=b,c", "p")).unwrap();
+        let first = String::from_utf8(first).unwrap();
+        assert!(first.starts_with("n,,n=a=3Db=2Cc,r="), "{first}");
     }
-}
 
-/// Whether this is `r=…,s=…,i=…` (RFC 5802, section 7) with a count that can be afforded.
-fn check_server_first(challenge: &[u8]) -> Result<(), String> {
-    let mut parts = challenge.split(|&byte| byte == b',');
-    let mut value_of = |name: &[u8]| parts.next()?.strip_prefix(name);
-    let values = (value_of(b"r="), value_of(b"s="), value_of(b"i="));
-    let (Some(_), Some(_), Some(iterations)) = values else {
-        return Err("what it says is not SCRAM".to_owned());
-    };
-    let iterations = std::str::from_utf8(iterations).ok();
-    match iterations.and_then(|text| text.parse::<u32>().ok()) {
-        Some(1..=SCRAM_ITERATIONS_MAX) => Ok(()),
-        _ => Err(format!(
-            "it wants SCRAM with a count of iterations that is not from 1 to {SCRAM_ITERATIONS_MAX}"
-        )),
+    #[test]
+    fn what_can_not_be_said() {
+        for (mechanism, user, secret) in [
+            (Mechanism::Plain, "a\0", "b"),
+            (Mechanism::Plain, "a", "b\0c"),
+            (Mechanism::ScramSha256, "a", "\0secret"),
+            (Mechanism::XOAuth2, "a", ""),
+            (Mechanism::XOAuth2, "a", "to ken"),
+            (Mechanism::XOAuth2, "a\x01auth=x", "secret"),
+            (Mechanism::OAuthBearer, "a", "secret\x01\x01"),
+            (Mechanism::OAuthBearer, "a", "tökensecret"),
+            (
+                Mechanism::OAuthBearer,
+                "a",
+                &"secret".repeat(TOKEN_BYTES_MAX),
+            ),
+        ] {
+            let Err(reason) = Exchange::start(mechanism, identity(user, secret)) else {
+                panic!("{mechanism:?} {user:?}");
+            };
+            assert!(!reason.contains("secret"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn refused_tokens() {
+        let json = br#"{"status":"invalid_token","scope":"imap"}"#;
+        for (mechanism, answer) in [
+            (Mechanism::OAuthBearer, &b"\x01"[..]),
+            (Mechanism::XOAuth2, b""),
+        ] {
+            let (mut exchange, _) = Exchange::start(mechanism, identity("a", "t")).unwrap();
+            assert_eq!(exchange.refusal(), None);
+            assert_eq!(exchange.answer(json).unwrap(), answer);
+            assert!(exchange.refusal().unwrap().contains("invalid_token"));
+            assert!(exchange.answer(json).is_err(), "once is enough");
+        }
     }
 }

@@ -11,15 +11,18 @@ use crate::response::{
     Response, ResponseError, Responses, Status, StatusKind, strip_word, tag_text,
 };
 use crate::target::Security;
-use crate::wire::{self, NotSent, Piece, Reader, Writer, tls};
-use crate::{Compress, ImportError, Options, Target, TlsOptions};
+use crate::wire::{self, NotSent, Piece, Reader, Writer};
+use crate::{Compress, ImportError, Options, Target};
 
 mod connect;
+mod encryption;
 mod exchange;
 mod login;
 mod secrets;
+mod way;
 
-use connect::{CONNECT_TIMEOUT, Connected, Reach};
+use connect::{Connected, Reach};
+use encryption::{Beginning, Next};
 
 /// How long a server may take to greet: one that waits for the client to speak is none of IMAP.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(15);
@@ -145,7 +148,17 @@ impl Session {
         Ok(self.is_compressed)
     }
 
-    /// Whether the connection leaves this machine, so that its link may be a limit.
+    /// What the server offers and the import uses, for the report.
+    pub(crate) fn capabilities_used(&self) -> Vec<String> {
+        let mut used = self.capabilities.used();
+        if self.is_compressed {
+            used.push("COMPRESS=DEFLATE".to_owned());
+        }
+        used
+    }
+
+    /// What the kernel knows of the link now; `None` where there is none, because the server is
+    /// on this machine.
     #[cfg(target_os = "linux")]
     #[allow(dead_code)] // until the engine decides on COMPRESS
     pub(crate) fn link_sample(&self) -> Option<wire::link::LinkSample> {
@@ -205,55 +218,6 @@ impl Session {
         }
     }
 
-    /// STARTTLS (RFC 9051, section 6.2.1).
-    async fn start_tls(&mut self, target: &Target, options: &Options) -> Result<(), ImportError> {
-        let (_, status) = self.command("STARTTLS").await?;
-        if status.kind != StatusKind::Ok {
-            let reason = format!("it refuses STARTTLS: {}", status.reason());
-            return Err(self.tls_error(reason));
-        }
-        // Somebody on the way could have put it there, for it to be taken as said within TLS
-        // (CVE-2011-0411).
-        if self.writer.unread_bytes() > 0 {
-            let reason = "it said more behind its answer to STARTTLS, unencrypted: somebody on \
-                          the way may have put it there";
-            return Err(self.tls_error(reason.to_owned()));
-        }
-        self.encrypt(&target.host, &options.tls).await?;
-        // What it offered before could have been anybody's word.
-        self.ask_capabilities().await
-    }
-
-    async fn encrypt(&mut self, host: &str, options: &TlsOptions) -> Result<(), ImportError> {
-        let connection = tls::connection(host, options);
-        let connection = connection.map_err(|reason| self.tls_error(reason))?;
-        match timeout(CONNECT_TIMEOUT, self.writer.start_tls(connection)).await {
-            Ok(Ok(())) => {
-                self.is_encrypted = true;
-                Ok(())
-            }
-            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(self.tls_error(tls::explain(&error)))
-            }
-            Ok(Err(source)) => Err(ImportError::HungUp {
-                address: self.address.clone(),
-                said: None,
-                source,
-            }),
-            Err(_) => Err(ImportError::Silent {
-                address: self.address.clone(),
-                after: CONNECT_TIMEOUT,
-            }),
-        }
-    }
-
-    fn tls_error(&self, reason: String) -> ImportError {
-        ImportError::Tls {
-            address: self.address.clone(),
-            reason,
-        }
-    }
-
     /// The capabilities that come with a status, or those that the server names when asked.
     async fn learn_capabilities(&mut self, status: &Status) -> Result<(), ImportError> {
         match status.capabilities() {
@@ -307,7 +271,10 @@ impl Session {
     /// Reads until the server wants more of a command, or ends it.
     async fn turn(&mut self, pending: &mut Pending) -> Result<Turn, ImportError> {
         loop {
-            match self.response(pending.deadline, pending.said.clone()).await? {
+            match self
+                .response(pending.deadline, pending.said.clone())
+                .await?
+            {
                 Response::Tagged(answered, status) if answered == pending.tag => {
                     return Ok(Turn::Done(status));
                 }
@@ -343,102 +310,8 @@ impl Session {
     }
 }
 
-/// What is known when the server has greeted.
-#[derive(Debug, Clone, Copy)]
-struct Beginning {
-    is_encrypted: bool,
-    reach: Reach,
-    is_logged_in: bool,
-    offers_start_tls: bool,
-    login_disabled: bool,
-    allow_plaintext: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    StartTls,
-    GoOn,
-    /// Others could hear what is said.
-    Refuse,
-}
-
-impl Beginning {
-    fn next(self) -> Next {
-        if self.is_encrypted {
-            return Next::GoOn;
-        }
-        // Who is logged in can't begin TLS any more (RFC 9051, section 7.1.4).
-        let can_start_tls = self.offers_start_tls && !self.is_logged_in;
-        match self.reach {
-            Reach::ThisMachine if can_start_tls && self.login_disabled => Next::StartTls,
-            Reach::ThisMachine => Next::GoOn,
-            Reach::Network if can_start_tls => Next::StartTls,
-            Reach::Network if self.allow_plaintext => Next::GoOn,
-            Reach::Network => Next::Refuse,
-        }
-    }
-}
-
 impl From<ResponseError> for io::Error {
     fn from(error: ResponseError) -> Self {
         io::Error::other(error)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn when_tls_begins() {
-        let local = Beginning {
-            is_encrypted: false,
-            reach: Reach::ThisMachine,
-            is_logged_in: false,
-            offers_start_tls: false,
-            login_disabled: false,
-            allow_plaintext: false,
-        };
-        let offered = Beginning {
-            offers_start_tls: true,
-            ..local
-        };
-        let far = |near: Beginning| Beginning {
-            reach: Reach::Network,
-            ..near
-        };
-        let allowed = |beginning: Beginning| Beginning {
-            allow_plaintext: true,
-            ..beginning
-        };
-        let disabled = |beginning: Beginning| Beginning {
-            login_disabled: true,
-            ..beginning
-        };
-        let logged_in = |beginning: Beginning| Beginning {
-            is_logged_in: true,
-            ..beginning
-        };
-        let encrypted = |beginning: Beginning| Beginning {
-            is_encrypted: true,
-            ..beginning
-        };
-        for (beginning, expected) in [
-            (local, Next::GoOn),
-            (offered, Next::GoOn),
-            (disabled(offered), Next::StartTls),
-            (disabled(local), Next::GoOn),
-            (far(local), Next::Refuse),
-            (far(offered), Next::StartTls),
-            (far(allowed(offered)), Next::StartTls),
-            (far(allowed(local)), Next::GoOn),
-            (far(logged_in(offered)), Next::Refuse),
-            (far(allowed(logged_in(offered))), Next::GoOn),
-            (logged_in(disabled(offered)), Next::GoOn),
-            (far(encrypted(local)), Next::GoOn),
-            (far(encrypted(offered)), Next::GoOn),
-        ] {
-            assert_eq!(beginning.next(), expected, "{beginning:?}");
-        }
     }
 }

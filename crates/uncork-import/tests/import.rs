@@ -7,6 +7,8 @@
 
 #[path = "import/arrival.rs"]
 mod arrival;
+#[path = "import/compress.rs"]
+mod compress;
 #[path = "import/dovecot.rs"]
 mod dovecot;
 #[path = "import/folders.rs"]
@@ -31,3 +33,5 @@ mod random_faults;
 mod refusals;
 #[path = "import/support.rs"]
 mod support;
+#[path = "import/tls.rs"]
+mod tls;

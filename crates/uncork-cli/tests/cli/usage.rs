@@ -80,7 +80,6 @@ fn urls_that_name_no_folder() {
         ("imap:///x", "no host"),
         ("imap://localhost/", "no user"),
         ("imap://ada@localhost:99999/", "no URL"),
-        ("imaps://ada@localhost/", "TLS"),
         ("pop3://ada@localhost/", "pop3"),
         ("imap://ada@localhost/a%00b", "folder"),
         ("imap://ada@localhost/a%ffb", "folder"),

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use jiff::civil::date;
 use tempfile::TempDir;
 
+use super::folder::FolderRecord;
+use crate::mail::{Digest, Identity, OnServer};
 use super::*;
 
 mod crash;

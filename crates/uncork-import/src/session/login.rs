@@ -8,27 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::connect::Reach;
 use super::secrets::Secrets;
+use super::way::{Listeners, Way, is_for_now, login_lines, may_want_another_way, password_ways};
 use super::{Session, Turn};
-use crate::capability::{Capabilities, LiteralSupport};
-use crate::mailbox::quoted;
 use crate::response::{Status, StatusKind};
 use crate::sasl::{Exchange, Identity, Mechanism};
 use crate::{Credentials, ImportError, Options, Target, TokenSource};
-
-/// A way to say a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Sasl(Mechanism),
-    /// The command LOGIN.
-    Login,
-}
-
-/// Whether a password may be said so that whoever listens can read it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Listeners {
-    Nobody,
-    Possible,
-}
 
 /// How a login ended that did not fail on this side.
 enum Verdict {
@@ -251,43 +235,10 @@ impl Login<'_> {
         } else {
             offered
         };
-        self.failed(format!("it takes no {what} in a way known here (it offers {offered})"))
+        self.failed(format!(
+            "it takes no {what} in a way known here (it offers {offered})"
+        ))
     }
-}
-
-/// Ways to try one after the other. A server may offer SCRAM though it knows this user's password
-/// only in a form that SCRAM can't use; the password itself is then said where nobody listens.
-fn password_ways(capabilities: &Capabilities, listeners: Listeners) -> Vec<Way> {
-    let mut scram = Mechanism::SCRAM.into_iter();
-    let scram = scram.find(|mechanism| capabilities.has_auth(mechanism.name()));
-    let spoken = if capabilities.has_auth(Mechanism::Plain.name()) {
-        Some(Way::Sasl(Mechanism::Plain))
-    } else if capabilities.has("LOGINDISABLED") {
-        None
-    } else {
-        Some(Way::Login)
-    };
-    let spoken = spoken.filter(|_| scram.is_none() || listeners == Listeners::Nobody);
-    scram.map(Way::Sasl).into_iter().chain(spoken).collect()
-}
-
-/// Whether a refusal may be one of the mechanism rather than of the password.
-fn may_want_another_way(status: &Status) -> bool {
-    let code = status.code.as_deref().unwrap_or("AUTHENTICATIONFAILED");
-    code.eq_ignore_ascii_case("AUTHENTICATIONFAILED") && !is_for_now(status)
-}
-
-/// Whether the same login may succeed later (RFC 5530, and what servers say without a code).
-fn is_for_now(status: &Status) -> bool {
-    let code = status.code.as_deref().unwrap_or_default();
-    let word = code.split(' ').next().unwrap_or_default();
-    let text = status.text.to_ascii_lowercase();
-    ["UNAVAILABLE", "INUSE", "LIMIT", "THROTTLED", "SERVERBUG"]
-        .iter()
-        .any(|known| word.eq_ignore_ascii_case(known))
-        || ["too many simultaneous", "too many connections", "temporar", "try again later"]
-            .iter()
-            .any(|known| text.contains(known))
 }
 
 /// The server's last word, as far as the mechanism lets it count.
@@ -307,24 +258,4 @@ fn verdict(exchange: &Exchange, mut status: Status) -> Verdict {
 fn decoded(challenge: &str) -> Result<Vec<u8>, String> {
     let decoded = STANDARD.decode(challenge.trim());
     decoded.map_err(|_| "what it says is no base64".to_owned())
-}
-
-/// The lines of LOGIN, of which each but the last waits for the server's `+`.
-fn login_lines(user: &str, password: &str, literal: LiteralSupport) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = "LOGIN".to_owned();
-    for text in [user, password] {
-        line.push(' ');
-        let len = text.len();
-        if text.is_ascii() && !text.contains(char::is_control) {
-            line.push_str(&quoted(text));
-        } else if literal.waits(len as u64) {
-            lines.push(format!("{line}{{{len}}}"));
-            text.clone_into(&mut line);
-        } else {
-            line = format!("{line}{{{len}+}}\r\n{text}");
-        }
-    }
-    lines.push(line);
-    lines
 }

@@ -6,7 +6,8 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 
 use super::layers::Buffer;
 
-/// How hard to try.
+/// How hard to try: the least. (Measured on 0.9 MB of mail, half of it base64, on a busy machine:
+/// level 1 leaves 0.68 of it at 49 to 165 MB/s, level 3 0.66 at 14, level 6 0.66 at 12.)
 const LEVEL: u32 = 1;
 
 /// Room that is made for compressed bytes at once.
@@ -70,7 +71,11 @@ impl Inflate {
     }
 
     /// Inflates as much as fits into `out`: however far a few bytes would swell, the rest waits.
-    pub(super) fn inflate(&mut self, received: &mut Buffer, out: &mut [u8]) -> io::Result<Inflated> {
+    pub(super) fn inflate(
+        &mut self,
+        received: &mut Buffer,
+        out: &mut [u8],
+    ) -> io::Result<Inflated> {
         loop {
             let (in_before, out_before) = (self.0.total_in(), self.0.total_out());
             let status = self

@@ -71,11 +71,13 @@ impl Link {
 fn measure(before: &LinkSample, after: &LinkSample) -> Option<Link> {
     let (first, last) = (&before.info, &after.info);
     let time_of = |part: fn(&TcpInfo) -> Option<Duration>| {
-        part(last).zip(part(first)).map(|(last, first)| last.saturating_sub(first))
+        part(last)
+            .zip(part(first))
+            .map(|(last, first)| last.saturating_sub(first))
     };
     let busy = time_of(|info| info.busy)?;
-    let waiting = time_of(|info| info.receive_window_limited)?
-        + time_of(|info| info.send_buffer_limited)?;
+    let waiting =
+        time_of(|info| info.receive_window_limited)? + time_of(|info| info.send_buffer_limited)?;
     let window_bytes =
         f64::from(last.congestion_window_segments) * f64::from(last.send_segment_bytes);
     Some(Link {
@@ -84,4 +86,124 @@ fn measure(before: &LinkSample, after: &LinkSample) -> Option<Link> {
         busy: busy.saturating_sub(waiting),
         window_rate: window_bytes / last.rtt.max(Duration::from_micros(1)).as_secs_f64(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A second on a link of 1 MB/s and 50 ms, as it looks when the link is the limit.
+    struct Second {
+        acked_bytes: u64,
+        busy_ms: u64,
+        receive_window_limited_ms: u64,
+        send_buffer_limited_ms: u64,
+        congestion_window_segments: u32,
+        time_ms: u64,
+    }
+
+    const LINK_LIMITED: Second = Second {
+        acked_bytes: 1_000_000,
+        busy_ms: 990,
+        receive_window_limited_ms: 0,
+        send_buffer_limited_ms: 0,
+        congestion_window_segments: 36,
+        time_ms: 1000,
+    };
+
+    #[track_caller]
+    fn check(second: &Second, expected: bool) {
+        let ms = Duration::from_millis;
+        let mut before = LinkSample {
+            at: Instant::now(),
+            info: sample_of_this_machine(),
+        };
+        before.info.acked_bytes = Some(500);
+        before.info.busy = Some(ms(70));
+        before.info.receive_window_limited = Some(ms(20));
+        before.info.send_buffer_limited = Some(ms(30));
+        let mut after = before;
+        after.at += ms(second.time_ms);
+        let info = &mut after.info;
+        info.acked_bytes = Some(500 + second.acked_bytes);
+        info.busy = Some(ms(70 + second.busy_ms));
+        info.receive_window_limited = Some(ms(20 + second.receive_window_limited_ms));
+        info.send_buffer_limited = Some(ms(30 + second.send_buffer_limited_ms));
+        info.congestion_window_segments = second.congestion_window_segments;
+        info.send_segment_bytes = 1448;
+        info.rtt = ms(50);
+        assert_eq!(is_link_the_limit(&before, &after), expected);
+        assert!(!is_link_the_limit(&after, &before), "back in time");
+        after.info.busy = None;
+        assert!(!is_link_the_limit(&before, &after), "an old kernel");
+    }
+
+    /// There is no other way to have one: its fields may become more.
+    fn sample_of_this_machine() -> TcpInfo {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        TcpInfo::of(&stream).unwrap()
+    }
+
+    #[test]
+    fn what_limits_a_connection() {
+        let link = LINK_LIMITED;
+        check(&link, true);
+        // The server reads no faster.
+        check(
+            &Second {
+                receive_window_limited_ms: 600,
+                ..link
+            },
+            false,
+        );
+        check(
+            &Second {
+                send_buffer_limited_ms: 600,
+                ..LINK_LIMITED
+            },
+            false,
+        );
+        // Its answers are waited for.
+        check(
+            &Second {
+                busy_ms: 500,
+                ..LINK_LIMITED
+            },
+            false,
+        );
+        // One mail each round trip: in flight all the time, far below the window.
+        check(
+            &Second {
+                congestion_window_segments: 100,
+                ..LINK_LIMITED
+            },
+            false,
+        );
+        // So fast that compressing would be slower.
+        check(
+            &Second {
+                acked_bytes: 100_000_000,
+                ..LINK_LIMITED
+            },
+            false,
+        );
+        // Too little to tell.
+        check(
+            &Second {
+                acked_bytes: 100_000,
+                congestion_window_segments: 3,
+                ..LINK_LIMITED
+            },
+            false,
+        );
+        check(
+            &Second {
+                time_ms: 400,
+                busy_ms: 400,
+                ..LINK_LIMITED
+            },
+            false,
+        );
+    }
 }

@@ -165,15 +165,29 @@ fn config(options: &TlsOptions) -> Result<ClientConfig, String> {
 /// The platform's authorities and those of the file.
 fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
     // Reading them takes milliseconds, in which the other connections would stand still.
-    static PLATFORM: OnceLock<(Vec<CertificateDer<'static>>, String)> = OnceLock::new();
-    let (platform, problems) = PLATFORM.get_or_init(|| {
+    static PLATFORM: OnceLock<Platform> = OnceLock::new();
+    let platform = PLATFORM.get_or_init(|| {
         let loaded = rustls_native_certs::load_native_certs();
         let problems: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
-        (loaded.certs, problems.join("; "))
+        Platform {
+            authorities: loaded.certs,
+            problems: problems.join("; "),
+        }
     });
+    trusted(platform, ca_file)
+}
+
+/// What a machine trusts.
+struct Platform {
+    authorities: Vec<CertificateDer<'static>>,
+    /// Why there are not more.
+    problems: String,
+}
+
+fn trusted(platform: &Platform, ca_file: Option<&Path>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     // A platform may have authorities that rustls can't read. Those are not trusted.
-    roots.add_parsable_certificates(platform.iter().cloned());
+    roots.add_parsable_certificates(platform.authorities.iter().cloned());
     if let Some(path) = ca_file {
         let found = read_ca_file(path)
             .map_err(|error| format!("can't read the --ca-file {}: {error}", path.display()))?;
@@ -185,10 +199,9 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
         }
     }
     if roots.is_empty() {
-        let problems = if problems.is_empty() {
-            String::new()
-        } else {
-            format!(" ({problems})")
+        let problems = match platform.problems.as_str() {
+            "" => String::new(),
+            problems => format!(" ({problems})"),
         };
         return Err(format!(
             "this machine has no certificate authorities to trust{problems}: install its \
@@ -204,7 +217,9 @@ fn read_ca_file(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let file = File::open(path)?;
     file.take(CA_FILE_BYTES_MAX + 1).read_to_end(&mut pem)?;
     if pem.len() as u64 > CA_FILE_BYTES_MAX {
-        return Err(invalid(format!("it has more than {CA_FILE_BYTES_MAX} bytes")));
+        return Err(invalid(format!(
+            "it has more than {CA_FILE_BYTES_MAX} bytes"
+        )));
     }
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let found = found.map_err(|error| invalid(error.to_string()))?;
@@ -308,5 +323,74 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_trusts_nobody() {
+        let platform = |problems: &str| Platform {
+            authorities: Vec::new(),
+            problems: problems.to_owned(),
+        };
+        let error = trusted(&platform("no folder"), None).unwrap_err();
+        assert!(
+            error.contains("(no folder)") && error.contains("--ca-file"),
+            "{error}"
+        );
+        let error = trusted(&platform(""), None).unwrap_err();
+        assert!(!error.contains('('), "{error}");
+    }
+
+    #[test]
+    fn hosts() {
+        let insecure = TlsOptions {
+            insecure: true,
+            ..TlsOptions::default()
+        };
+        for (host, is_name) in [
+            ("mail.example.org", true),
+            ("192.0.2.1", true),
+            ("2001:db8::1", true),
+            ("no host", false),
+            ("", false),
+        ] {
+            assert_eq!(connection(host, &insecure).is_ok(), is_name, "{host}");
+        }
+    }
+
+    #[test]
+    fn every_failure_in_words() {
+        use rustls::{AlertDescription, InvalidMessage};
+        for (error, expected) in [
+            (
+                Error::InvalidCertificate(CertificateError::UnknownIssuer),
+                "--ca-file",
+            ),
+            (
+                Error::InvalidCertificate(CertificateError::NotValidForName),
+                "another name",
+            ),
+            (
+                Error::InvalidCertificate(CertificateError::BadSignature),
+                "is refused",
+            ),
+            (
+                Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "no TLS",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::ProtocolVersion),
+                "ProtocolVersion",
+            ),
+        ] {
+            let text = explain(&failed(error));
+            assert!(text.contains(expected), "{text}");
+        }
+        let other = io::Error::other("something else");
+        assert_eq!(explain(&other), "something else");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use uncork_import::{ImportError, Report, Options, Outcome, Progress, import};
+use uncork_import::{ImportError, Outcome};
 
 use crate::peer::{Peer, Stage, literal_bytes, tag};
 use crate::support::{assert_whole, eml_folder, names, numbered, run, target};
@@ -43,7 +43,7 @@ fn servers_of_something_else() {
             stage.say(greeting);
         });
         assert_not_imap(&outcome, why);
-        assert_eq!(outcome.report, Report::default());
+        assert_eq!(outcome.report, uncork_import::Report::default());
     }
 }
 
@@ -68,21 +68,6 @@ fn nobody_there() {
     let error = run(&source, &nowhere).error.unwrap();
     assert!(matches!(error, ImportError::Resolve { .. }), "{error:?}");
     assert!(error.to_string().contains("no host"), "{error}");
-}
-
-/// 192.0.2.1 is of the net for examples (RFC 5737).
-#[test]
-fn no_password_leaves_the_machine_unasked() {
-    let (_root, source) = numbered(1);
-    let mut far = target(143, "INBOX");
-    far.host = "192.0.2.1".to_owned();
-    let mut options = Options::with_password("secret");
-    options.on_connect = Some(std::sync::Arc::new(|_| panic!("it connected")));
-    let error = import(&[source], &far, &options, &Progress::default())
-        .error
-        .unwrap();
-    assert!(matches!(error, ImportError::Plaintext { .. }), "{error:?}");
-    assert!(!format!("{error} {error:?} {options:?}").contains("secret"));
 }
 
 const PLUS: &str = "LITERAL+";

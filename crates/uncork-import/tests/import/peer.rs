@@ -1,7 +1,7 @@
 //! A peer that says what a test tells it to, where the lab's server is too well behaved.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
 use crate::support::LIVENESS;
@@ -15,7 +15,12 @@ pub(crate) struct Peer {
 impl Peer {
     /// Runs `play` with the first connection.
     pub(crate) fn start(play: impl FnOnce(&mut Stage) + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), play)
+    }
+
+    /// At another address of this machine.
+    pub(crate) fn start_at(ip: IpAddr, play: impl FnOnce(&mut Stage) + Send + 'static) -> Self {
+        let listener = TcpListener::bind((ip, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let thread = std::thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
@@ -46,6 +51,11 @@ impl Stage {
         let mut line = String::new();
         let _ = self.0.read_line(&mut line);
         line.trim_end().to_owned()
+    }
+
+    /// The connection itself, for a peer that goes on within TLS.
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+        self.0.get_mut()
     }
 
     /// Reads so many bytes.

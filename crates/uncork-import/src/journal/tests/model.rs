@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use crate::journal::read_back::Missing;
 use super::*;
 
 /// Few mails, so that most are there several times.
