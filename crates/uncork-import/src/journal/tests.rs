@@ -6,6 +6,7 @@ use jiff::civil::date;
 use tempfile::TempDir;
 
 use super::folder::FolderRecord;
+use super::read_back::Missing;
 use crate::mail::{Digest, Identity, OnServer};
 use super::*;
 
