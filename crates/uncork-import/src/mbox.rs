@@ -70,7 +70,7 @@ pub(crate) enum Variant {
 
 /// Whether a file is an mbox, by its first KiB or so.
 pub(crate) fn looks_like_mbox(head: &[u8]) -> bool {
-    let head = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head);
+    let head = head.strip_prefix(envelope::BYTE_ORDER_MARK).unwrap_or(head);
     envelope::first_envelope(head.trim_ascii_start()).is_some()
 }
 

@@ -13,7 +13,7 @@ use encoded_word::decode;
 
 mod encoded_word;
 
-/// Most labels of a mail; Gmail has 100 a mail in practice.
+/// Most labels of a mail that count; each may be a folder to put it in.
 const LABELS_MAX: usize = 256;
 /// The longest label (Gmail: 225 characters).
 const LABEL_BYTES_MAX: usize = 1024;

@@ -9,6 +9,8 @@ use super::moment::Moment;
 const ENVELOPE_BYTES_MAX: usize = 1024;
 /// The longest name of a header field that is looked for after a `From ` line.
 const FIELD_NAME_BYTES_MAX: usize = 128;
+/// What Windows programs put before a text in UTF-8.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// How much of the input has to be seen, from a `From ` line on, to judge it.
 pub(super) const JUDGED_BYTES: usize = ENVELOPE_BYTES_MAX + FIELD_NAME_BYTES_MAX;
 /// Most words of a sender: `"a b c"@host`, and `a at host` of mailing lists' archives.
@@ -51,7 +53,7 @@ pub(super) fn envelope(rest: &[u8], before: Before, separation: Separation) -> O
         (Before::EmptyLine, Written::Bare) => is_field(after),
         // Thunderbird has left out the empty line at times; nobody else writes these two lines.
         (Before::Text, _) if after.starts_with(b"X-Mozilla-Status:") => true,
-        // Eudora leaves it out too, and is told by the sender that it does not know.
+        // Just as sure is the sender that Eudora does not know.
         (Before::Text, Written::Dated(_)) => {
             let is_sure =
                 separation == Separation::EnvelopeAlone || line.starts_with(b"From ???@??? ");
@@ -134,7 +136,7 @@ fn is_field(rest: &[u8]) -> bool {
 enum Written {
     /// A sender and a date; the date may be one that no calendar has.
     Dated(Option<Timestamp>),
-    /// Nothing, as Thunderbird has it since 2023, or a `-`.
+    /// Nothing, as today's Thunderbird writes it, or a `-`.
     Bare,
 }
 

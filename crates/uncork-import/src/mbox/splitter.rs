@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use memchr::memmem::Finder;
 
 use super::envelope::{
-    Before, Envelope, Follows, JUDGED_BYTES, empty_line_bytes, envelope, first_envelope, follows,
+    BYTE_ORDER_MARK, Before, Envelope, Follows, JUDGED_BYTES, empty_line_bytes, envelope,
+    first_envelope, follows,
 };
 use super::header::{HEADER_BYTES_MAX, content_length, header_end};
 use super::style::{Lengths, Style};
@@ -206,7 +207,6 @@ impl Splitter {
     /// Skips what may stand before the first `From ` line: a byte order mark, blank lines. False
     /// where there is not enough yet to see what follows.
     fn skip_blank(&mut self) -> bool {
-        const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
         if self.position(self.start) == 0 && self.unread().starts_with(BYTE_ORDER_MARK) {
             self.start += BYTE_ORDER_MARK.len();
         }

@@ -7,7 +7,7 @@ use crate::mail::Flag;
 
 /// Most keywords of one mail; the rest of a longer list is no work of a mail program.
 const KEYWORDS_MAX: usize = 64;
-/// The longest keyword that servers take.
+/// The longest keyword; what is longer would be refused by most servers.
 const KEYWORD_BYTES_MAX: usize = 128;
 
 /// What the header says of the mail beside its text.

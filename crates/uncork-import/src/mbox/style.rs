@@ -4,7 +4,8 @@ use memchr::memmem;
 
 use super::Variant;
 use super::envelope::{
-    Before, JUDGED_BYTES, Separation, empty_line_bytes, envelope, first_envelope, follows,
+    BYTE_ORDER_MARK, Before, JUDGED_BYTES, Separation, empty_line_bytes, envelope, first_envelope,
+    follows,
 };
 use super::header::{HEADER_BYTES_MAX, content_length, header_end};
 
@@ -112,6 +113,7 @@ struct Evidence {
 impl Evidence {
     fn of(sample: &[u8]) -> Self {
         let mut evidence = Self::default();
+        let sample = sample.strip_prefix(BYTE_ORDER_MARK).unwrap_or(sample);
         let mut is_first = true;
         // Up to here a Content-Length that is right says that all is text.
         let mut text_end = 0;
@@ -122,7 +124,7 @@ impl Evidence {
                 .take_while(|&&byte| byte == b'>')
                 .count();
             let line_at = at - quotes;
-            if line_at > 0 && sample[line_at - 1] != b'\n' && !is_first {
+            if line_at > 0 && sample[line_at - 1] != b'\n' {
                 continue;
             }
             let rest = &sample[at..];
@@ -202,4 +204,71 @@ fn separator_bytes(sample: &[u8], at: usize) -> Option<usize> {
         _ => Before::EmptyLine,
     };
     envelope(&sample[at..], before, Separation::EnvelopeAlone).map(|_| bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENVELOPE: &str = "From ada Thu Feb  1 04:05:06 2001\n";
+
+    /// What `Auto` makes of a sample; `{F}` stands for an envelope, `{L}` for the right length of
+    /// the body `1\n`.
+    #[track_caller]
+    fn check(sample: &str, lengths: Lengths, unquote: Unquote, separation: Separation) {
+        let sample = sample.replace("{F}", ENVELOPE);
+        let sample = sample.replace("{L}", "Content-Length: 2\n");
+        let expected = Style {
+            lengths,
+            unquote,
+            separation,
+        };
+        assert_eq!(
+            Style::of(sample.as_bytes(), Variant::Auto),
+            expected,
+            "{sample:?}"
+        );
+    }
+
+    #[test]
+    fn styles_of_samples() {
+        use Lengths::{Checked, Ignored};
+        use Separation::{EmptyLine, EnvelopeAlone};
+        use Unquote::{Every, Never, One};
+        check("", Ignored, Every, EmptyLine);
+        check("{F}a: b\n\n1\n\n{F}a: b\n\n2\n", Ignored, Every, EmptyLine);
+        check("{F}a: b\n\n>From 1\n>>From 2\n", Ignored, Every, EmptyLine);
+        check("{F}a: b\n\n>From 1\nFrom 2\n", Ignored, One, EmptyLine);
+        check("{F}a: b\n\n1 From 2\n", Ignored, Every, EmptyLine);
+        check("\u{feff}{F}{L}\n1\n", Checked, Never, EmptyLine);
+        check("{F}{L}\n1\n\n{F}{L}\n1\n", Checked, Never, EmptyLine);
+        check("{F}{L}\n1\n\n{F}a: b\n\n>From 2\n", Checked, One, EmptyLine);
+        check(
+            "{F}{L}\n1\n\n{F}a: b\n\n>From 2\nFrom 3\n",
+            Checked,
+            Never,
+            EmptyLine,
+        );
+        check("{F}{L}\n123\n\n{F}{L}\n1\n", Checked, Never, EmptyLine);
+        check(
+            "{F}{L}\n123\n\n{F}{L}\n123\n\n{F}{L}\n1\n",
+            Ignored,
+            Every,
+            EmptyLine,
+        );
+        check(
+            "{F}a: b\n\n1\n{F}a: b\n\n2\n",
+            Ignored,
+            Every,
+            EnvelopeAlone,
+        );
+        check("{F}a: b\n\n1\n{F}2\n", Ignored, One, EmptyLine);
+        // One empty line is enough to show that the exporter knows of it.
+        check(
+            "{F}a: b\n\n1\n{F}a: b\n\n2\n\n{F}c: d\n",
+            Ignored,
+            Every,
+            EmptyLine,
+        );
+    }
 }
