@@ -79,10 +79,12 @@ fn push_line(canonical: &mut Vec<u8>, start: usize, line: &[u8]) {
 /// Whether the only blanks in it are spaces, each between words, as in nearly every line. It has
 /// no branch for a byte, so that many are looked at in one step.
 fn has_single_spaces(line: &[u8]) -> bool {
-    let pairs = line.iter().zip(&line[1..]);
-    !pairs.fold(false, |is_odd, (&byte, &next)| {
-        is_odd | (byte == b'\t') | (byte == b'\r') | ((byte == b' ') & (next == b' '))
-    })
+    let odd = line.iter().zip(&line[1..]).fold(0, |odd, (&byte, &next)| {
+        odd | u8::from(byte == b'\t')
+            | u8::from(byte == b'\r')
+            | (u8::from(byte == b' ') & u8::from(next == b' '))
+    });
+    odd == 0
 }
 
 fn trim_blanks(mut line: &[u8]) -> &[u8] {

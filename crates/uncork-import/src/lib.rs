@@ -37,6 +37,8 @@ use tokio::sync::mpsc;
 mod batch;
 mod capability;
 mod date;
+#[allow(dead_code)]
+mod draft;
 mod encoder;
 mod error;
 #[allow(dead_code)]
