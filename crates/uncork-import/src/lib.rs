@@ -34,6 +34,8 @@ mod capability;
 mod chunk;
 mod composed;
 mod date;
+#[allow(dead_code)]
+mod draft;
 mod encoder;
 mod error;
 mod fetch;

@@ -1,27 +1,17 @@
 //! From the text that a source reads to a mail that can be sent.
 
-use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
 use jiff::Timestamp;
 
 use crate::date::Choice;
-use crate::head::{HEAD_BYTES_MAX, Head, Opening};
-use crate::mail::{Digest, FolderPath, Found, Identity, Mail, Position, Sink, Text};
-use crate::normalise::Normaliser;
+use crate::draft::{Body, Draft, MAIL_BYTES_MAX};
+use crate::head::Head;
+use crate::mail::{FolderPath, Found, Identity, Mail, Position, Sink, Text};
 use crate::options::{DateFrom, Strictness};
 use crate::rejects::{Original, Outcome, Rejects};
 use crate::repair::{Repair, Repairs};
-use crate::spool::{MEMORY_BYTES_MAX, STEP_BYTES, Spool};
-
-/// Longest mail. An IMAP literal's length has 32 bits (RFC 3501, section 9), and no server
-/// takes nearly as much.
-pub(crate) const MAIL_BYTES_MAX: u64 = u32::MAX as u64;
-
-// A mail that leaves memory has its header there whole, as far as it is looked at.
-const _: () = assert!(HEAD_BYTES_MAX <= MEMORY_BYTES_MAX);
 
 /// How mails are prepared.
 #[derive(Debug, Clone)]
@@ -94,7 +84,7 @@ impl<D: FnMut(Prepared) -> ControlFlow<()>> Sink for Preparer<'_, D> {
     fn mail(&mut self, mut found: Found) -> ControlFlow<()> {
         let folders = std::mem::take(&mut found.folders);
         let body = self.take_draft().finish();
-        let prepared = match body.and_then(|body| body.into_mail(&mut found, self.options)) {
+        let prepared = match body.and_then(|body| into_mail(body, &mut found, self.options)) {
             Ok((mail, repairs)) => {
                 if !repairs.notable().is_empty() {
                     let why = repairs.notable().to_string();
@@ -135,211 +125,47 @@ impl<D: FnMut(Prepared) -> ControlFlow<()>> Sink for Preparer<'_, D> {
     }
 }
 
-/// The text of a mail, as far as it has been read.
-#[derive(Debug)]
-struct Draft {
-    normaliser: Normaliser,
-    text: Spool,
-    /// Once it has left memory.
-    spooled: Option<Spooled>,
-    /// Why the mail can't be sent; then its text is gone.
-    refused: Option<String>,
-}
-
-/// What is known of a text that is no longer in memory.
-#[derive(Debug)]
-struct Spooled {
-    head: Vec<u8>,
-    opening: Opening,
-    hasher: blake3::Hasher,
-    len: u64,
-}
-
-impl Draft {
-    fn new(keeps_nul: bool) -> Self {
-        Self {
-            normaliser: Normaliser::new(keeps_nul),
-            text: Spool::default(),
-            spooled: None,
-            refused: None,
+/// What is sent, with all that is known of it.
+fn into_mail(
+    body: Body,
+    found: &mut Found,
+    options: &PrepareOptions,
+) -> Result<(Mail, Repairs), String> {
+    let head = Head::of(match &body.text {
+        Text::Memory(text) => text,
+        Text::Spool(_) => &body.head,
+    });
+    let identity = Identity::of(&head);
+    let mut repairs = body.repairs;
+    let internal_date = match Choice::of(found, &head, options.date, options.now) {
+        Choice::Date(date) => Some(date),
+        Choice::NoneUsable => {
+            repairs.insert(Repair::DateOutOfRange);
+            None
         }
+        Choice::None => None,
+    };
+    let notable = repairs.notable();
+    if options.strictness == Strictness::Refuse && !notable.is_empty() {
+        return Err(format!("would need repair ({notable}), and none is wanted"));
     }
-
-    fn push(&mut self, piece: &[u8]) {
-        for step in piece.chunks(STEP_BYTES) {
-            if self.refused.is_some() {
-                return;
-            }
-            self.normaliser.push(step, &mut self.text.memory);
-            if self.text.is_due() {
-                if let Err(reason) = self.flush() {
-                    self.text = Spool::default();
-                    self.refused = Some(reason);
-                }
-            }
-        }
-    }
-
-    fn flush(&mut self) -> Result<(), String> {
-        let memory = &mut self.text.memory;
-        let spooled = self.spooled.get_or_insert_with(|| {
-            self.normaliser.body_begins();
-            Spooled::begin(memory)
-        });
-        spooled.len += memory.len() as u64;
-        if spooled.len > MAIL_BYTES_MAX {
-            return Err(format!(
-                "longer than {MAIL_BYTES_MAX} bytes, which is the most that IMAP can say"
-            ));
-        }
-        spooled.hasher.update(memory);
-        self.text.flush().map_err(|error| spool_failed(&error))
-    }
-
-    /// The mail is whole.
-    fn finish(mut self) -> Result<Body, String> {
-        if let Some(reason) = self.refused {
-            return Err(reason);
-        }
-        self.normaliser.finish(&mut self.text.memory);
-        if self.spooled.is_some() || self.text.is_due() {
-            self.flush()?;
-        }
-        let (Some(spooled), Some(file)) = (self.spooled, self.text.file) else {
-            return Body::of_memory(self.text.memory, &self.normaliser);
-        };
-        Ok(Body {
-            text: Text::Spool(Arc::new(file)),
-            head: spooled.head,
-            len: spooled.len,
-            digest: *spooled.hasher.finalize().as_bytes(),
-            repairs: with_opening(self.normaliser.repairs(), spooled.opening),
-            has_nul: self.normaliser.has_nul(),
-        })
-    }
-}
-
-fn spool_failed(error: &io::Error) -> String {
-    format!(
-        "longer than {MEMORY_BYTES_MAX} bytes, and can't be written to a temporary file: {error}; \
-         make room, or name another folder by TMPDIR"
-    )
-}
-
-impl Spooled {
-    /// `text` is the first that leaves memory: more than [`HEAD_BYTES_MAX`] of the mail.
-    fn begin(text: &mut Vec<u8>) -> Self {
-        let opening = Opening::of(text);
-        let at = open(text, opening);
-        // So much, not all that is there, so that it does not matter how the text was cut.
-        let head = Head::of(&text[at..HEAD_BYTES_MAX]).bytes.to_vec();
-        text.drain(..at);
-        Self {
-            head,
-            opening,
-            hasher: blake3::Hasher::new(),
-            len: 0,
-        }
-    }
-}
-
-/// Makes a text begin as it should, but for the bytes before the header: their number is
-/// returned, because to leave them out costs nothing where the text stays in memory.
-fn open(text: &mut Vec<u8>, opening: Opening) -> usize {
-    match opening {
-        Opening::Header { at, .. } => at,
-        Opening::Text => {
-            text.splice(..0, *b"\r\n");
-            0
-        }
-        Opening::Empty | Opening::DamagedHeader | Opening::EmptyLine => 0,
-    }
-}
-
-fn with_opening(mut repairs: Repairs, opening: Opening) -> Repairs {
-    match opening {
-        Opening::Header { removed, .. } => repairs.extend(removed),
-        Opening::Text => repairs.insert(Repair::NoHeader),
-        Opening::Empty | Opening::DamagedHeader | Opening::EmptyLine => {}
-    }
-    repairs
-}
-
-/// A text as it is sent.
-#[derive(Debug)]
-struct Body {
-    text: Text,
-    /// Its header, where the text is not in memory.
-    head: Vec<u8>,
-    len: u64,
-    digest: Digest,
-    repairs: Repairs,
-    has_nul: bool,
-}
-
-impl Body {
-    fn of_memory(mut text: Vec<u8>, normaliser: &Normaliser) -> Result<Self, String> {
-        let opening = Opening::of(&text);
-        if opening == Opening::Empty {
-            return Err("empty: there is no text in it, and servers refuse such mail".to_owned());
-        }
-        let at = open(&mut text, opening);
-        // A text that came in many pieces has up to as much again to grow into.
-        if text.capacity() - text.len() > text.len() / 4 {
-            text.shrink_to_fit();
-        }
-        let mut text = Bytes::from(text);
-        text.advance(at);
-        Ok(Self {
-            head: Vec::new(),
-            len: text.len() as u64,
-            digest: *blake3::hash(&text).as_bytes(),
-            repairs: with_opening(normaliser.repairs(), opening),
-            has_nul: normaliser.has_nul(),
-            text: Text::Memory(text),
-        })
-    }
-
-    fn into_mail(
-        self,
-        found: &mut Found,
-        options: &PrepareOptions,
-    ) -> Result<(Mail, Repairs), String> {
-        let head = Head::of(match &self.text {
-            Text::Memory(text) => text,
-            Text::Spool(_) => &self.head,
-        });
-        let identity = Identity::of(&head);
-        let mut repairs = self.repairs;
-        let internal_date = match Choice::of(found, &head, options.date, options.now) {
-            Choice::Date(date) => Some(date),
-            Choice::NoneUsable => {
-                repairs.insert(Repair::DateOutOfRange);
-                None
-            }
-            Choice::None => None,
-        };
-        let notable = repairs.notable();
-        if options.strictness == Strictness::Refuse && !notable.is_empty() {
-            return Err(format!("would need repair ({notable}), and none is wanted"));
-        }
-        let mail = Mail {
-            position: found.position.clone(),
-            flags: std::mem::take(&mut found.flags),
-            internal_date,
-            len: self.len,
-            text: self.text,
-            digest: self.digest,
-            identity,
-            has_nul: self.has_nul,
-        };
-        Ok((mail, repairs))
-    }
+    let mail = Mail {
+        position: found.position.clone(),
+        flags: std::mem::take(&mut found.flags),
+        internal_date,
+        len: body.len,
+        text: body.text,
+        digest: body.digest,
+        identity,
+        has_nul: body.has_nul,
+    };
+    Ok((mail, repairs))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spool::MEMORY_BYTES_MAX;
     use proptest::prelude::*;
     use std::fs;
     use std::os::unix::fs::FileExt;
@@ -477,16 +303,27 @@ mod tests {
             }
         }
         // Where the server takes NULs, there is nothing to repair.
+        let cases: [(&[u8], &[u8], bool); 2] = [
+            (b"A: b\0\r\n", b"A: b\0\r\n", true),
+            (b"From \0\r\nA: b\r\n", b"A: b\r\n", false),
+        ];
         let binary = PrepareOptions {
+            keeps_nul: true,
+            ..options()
+        };
+        for (mail, expected, has_nul) in cases {
+            let prepared = prepare(&[mail], &binary, 1);
+            let Prepared::Mail { mail, .. } = &prepared[0] else {
+                panic!("{prepared:?}");
+            };
+            assert_eq!(mail.has_nul, has_nul);
+            assert_eq!(text_of(mail), expected);
+        }
+        let strict = PrepareOptions {
             keeps_nul: true,
             ..strict
         };
-        let prepared = prepare(&[b"A: b\0\r\n"], &binary, 1);
-        let Prepared::Mail { mail, .. } = &prepared[0] else {
-            panic!("{prepared:?}");
-        };
-        assert!(mail.has_nul);
-        assert_eq!(text_of(mail), b"A: b\0\r\n");
+        assert!(outcome(&prepare(&[b"A: b\0\r\n"], &strict, 1)[0]).is_ok());
     }
 
     #[test]
