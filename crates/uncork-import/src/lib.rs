@@ -39,7 +39,12 @@ mod capability;
 mod date;
 mod encoder;
 mod error;
-#[allow(dead_code, unreachable_pub, unused_imports)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "the engine is yet to use it"
+)]
 mod journal;
 mod lines;
 #[expect(
