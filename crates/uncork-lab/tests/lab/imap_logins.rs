@@ -47,6 +47,7 @@ fn exchange<S: Read + Write>(stream: &mut BufReader<S>, command: &str) -> String
 fn line(stream: &mut impl std::io::BufRead) -> String {
     let mut line = String::new();
     stream.read_line(&mut line).unwrap();
+    assert!(!line.is_empty(), "the connection ended");
     line
 }
 
