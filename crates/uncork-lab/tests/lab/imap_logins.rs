@@ -1,7 +1,7 @@
 //! The lab's IMAP server: TLS, compression, and the ways to log in.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
