@@ -123,7 +123,7 @@ impl Desk {
         if self.guests.len() >= self.house.personality.connection_limit {
             if beginning == Beginning::Plain {
                 // The peer may be gone already; then nobody misses the reason.
-                let _ = (&stream).write_all(b"* BYE Too many simultaneous connections\r\n");
+                let _ = (&stream).write_all(b"* BYE Too many connections\r\n");
             }
             return;
         }

@@ -26,7 +26,7 @@ fn a_crash_leaves_all_or_nothing_or_a_prefix() {
         drop(server);
         // Another server on the same root.
         let server = serving_in(root.path(), personality, []);
-        let next = expected.len() as u32 + 1;
+        let next = u32::try_from(expected.len()).unwrap() + 1;
         let all: Vec<u32> = (1..=next).collect();
         assert_eq!(uids(&server, "INBOX"), all);
     };
@@ -45,7 +45,7 @@ fn a_crash_leaves_all_or_nothing_or_a_prefix() {
 fn a_hard_stop_in_a_multiappend_leaves_a_prefix_or_nothing() {
     for (atomicity, expected) in [
         (Atomicity::AllOrNothing, &[][..]),
-        (Atomicity::Prefix, &[1, 2]),
+        (Atomicity::Prefix, &[1, 2][..]),
     ] {
         let personality = Personality::careful().atomicity(atomicity);
         let (server, root) = with(personality.clone(), []);

@@ -220,7 +220,7 @@ fn folders_go_and_come_back_as_others() {
     assert!(server.folder_uids("a").unwrap().0 > replaced);
     client.append("INBOX", &[MAIL]).ok();
     server.replace_folder("INBOX").unwrap();
-    assert_eq!(uids(&server, "INBOX"), []);
+    assert!(uids(&server, "INBOX").is_empty());
     assert_eq!(server.folder_names(), ["INBOX", "a"]);
 }
 

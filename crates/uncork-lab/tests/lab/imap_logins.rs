@@ -1,7 +1,7 @@
 //! The lab's IMAP server: TLS, compression, and the ways to log in.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -47,6 +47,7 @@ fn exchange<S: Read + Write>(stream: &mut BufReader<S>, command: &str) -> String
 fn line(stream: &mut impl std::io::BufRead) -> String {
     let mut line = String::new();
     stream.read_line(&mut line).unwrap();
+    assert!(!line.is_empty(), "the connection ended");
     line
 }
 
