@@ -1,8 +1,8 @@
 //! The two halves of a connection, and what may lie between them and the socket: TLS, DEFLATE.
 //!
 //! Without such a layer a message goes to the kernel as it is, files by sendfile. With one it is
-//! sealed into departures of half a MiB first, so that the records of one message
-//! leave together as well.
+//! sealed into departures of half a MiB first, so that the records of one message leave together
+//! as well.
 
 use std::cell::RefCell;
 use std::fs::File;

@@ -8,7 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::connect::Reach;
 use super::secrets::Secrets;
-use super::way::{Listeners, Way, is_for_now, login_lines, may_want_another_way, password_ways};
+use super::way::{
+    Listeners, Way, is_for_good, is_for_now, login_lines, may_want_another_way, password_ways,
+};
 use super::{Session, Turn};
 use crate::response::{Status, StatusKind};
 use crate::sasl::{Exchange, Identity, Mechanism};
@@ -39,7 +41,15 @@ impl Session {
             Credentials::Password(password) => login.by_password(password).await,
             Credentials::Token(source) => login.by_token(source).await,
         };
-        let status = status.map_err(|error| secrets.cover_error(error))?;
+        let status = status.map_err(|error| match secrets.cover_error(error) {
+            ImportError::HungUp {
+                said: Some(said), ..
+            } if is_for_good(&said) => ImportError::Login {
+                user: target.user.clone(),
+                reason: said,
+            },
+            error => error,
+        })?;
         let learned = self.learn_capabilities(&status).await;
         learned.map_err(|error| secrets.cover_error(error))
     }

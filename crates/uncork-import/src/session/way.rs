@@ -60,6 +60,21 @@ pub(super) fn is_for_now(status: &Status) -> bool {
         .any(|known| text.contains(known))
 }
 
+/// Whether a server that hangs up with these words would do so again.
+pub(super) fn is_for_good(said: &str) -> bool {
+    let code = said.strip_prefix('[').and_then(|said| said.split_once(']'));
+    let code = code.map_or("", |(code, _)| code);
+    [
+        "AUTHENTICATIONFAILED",
+        "AUTHORIZATIONFAILED",
+        "EXPIRED",
+        "PRIVACYREQUIRED",
+        "CONTACTADMIN",
+    ]
+    .iter()
+    .any(|known| code.eq_ignore_ascii_case(known))
+}
+
 /// The lines of LOGIN, of which each but the last waits for the server's `+`.
 pub(super) fn login_lines(user: &str, password: &str, literal: LiteralSupport) -> Vec<String> {
     let mut lines = Vec::new();

@@ -10,12 +10,14 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
-    SignatureScheme,
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
 use super::layers::{Buffer, Opened};
 use crate::TlsOptions;
+pub(crate) use explanation::explain;
+
+mod explanation;
 
 /// What is read at once during the handshake: less than what rustls keeps of plaintext.
 pub(super) const HANDSHAKE_READ_BYTES: usize = 4096;
@@ -72,6 +74,8 @@ impl Tls {
             self.failed = match (processed, taken) {
                 (Err(error), _) => Some(error),
                 (Ok(_), Err(error)) => Some(Error::General(error.to_string())),
+                // After a close_notify nothing more is taken.
+                (Ok(_), Ok(0)) => Some(Error::General("it ended TLS at its start".to_owned())),
                 (Ok(_), Ok(_)) => None,
             };
         }
@@ -229,62 +233,6 @@ fn read_ca_file(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     Ok(found)
 }
 
-/// What a failed handshake means, and what to do about it.
-pub(crate) fn explain(error: &io::Error) -> String {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    let Some(error) = inner else {
-        return error.to_string();
-    };
-    match error {
-        Error::InvalidCertificate(problem) => explain_certificate(problem),
-        Error::InvalidMessage(_) => {
-            "what it says is no TLS: is this port for imap:// (with STARTTLS) instead?".to_owned()
-        }
-        Error::AlertReceived(alert) => format!("it refuses with the alert {alert:?}"),
-        Error::PeerIncompatible(_) => {
-            format!("it has no version or cipher that is safe today ({error})")
-        }
-        error => error.to_string(),
-    }
-}
-
-fn explain_certificate(problem: &CertificateError) -> String {
-    match problem {
-        CertificateError::UnknownIssuer => "its certificate comes from an authority that this \
-             machine does not trust: where that is your own, name its certificate with --ca-file"
-            .to_owned(),
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "its certificate has expired: it has to be renewed on the server (or is this \
-             machine's clock wrong?)"
-                .to_owned()
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "its certificate is not valid yet: is this machine's clock wrong?".to_owned()
-        }
-        CertificateError::NotValidForName => {
-            "its certificate is for another name: write the name that is in it into the URL"
-                .to_owned()
-        }
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            let names: Vec<&str> = presented
-                .iter()
-                .map(String::as_str)
-                .take(NAMES_SHOWN_MAX)
-                .collect();
-            format!(
-                "its certificate is for another name ({}): write the name that is in it into \
-                 the URL",
-                names.join(", ").replace(char::is_control, "\u{fffd}")
-            )
-        }
-        CertificateError::Revoked => "its certificate has been revoked".to_owned(),
-        problem => format!("its certificate is refused: {problem}"),
-    }
-}
-
-/// Names of a certificate that an error shows.
-const NAMES_SHOWN_MAX: usize = 5;
-
 /// Takes any certificate, for `--insecure`. That the peer has its key is still checked.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
@@ -329,6 +277,7 @@ impl ServerCertVerifier for AnyCertificate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_machine_that_trusts_nobody() {
@@ -362,35 +311,29 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_failure_in_words() {
-        use rustls::{AlertDescription, InvalidMessage};
-        for (error, expected) in [
-            (
-                Error::InvalidCertificate(CertificateError::UnknownIssuer),
-                "--ca-file",
-            ),
-            (
-                Error::InvalidCertificate(CertificateError::NotValidForName),
-                "another name",
-            ),
-            (
-                Error::InvalidCertificate(CertificateError::BadSignature),
-                "is refused",
-            ),
-            (
-                Error::InvalidMessage(InvalidMessage::InvalidContentType),
-                "no TLS",
-            ),
-            (
-                Error::AlertReceived(AlertDescription::ProtocolVersion),
-                "ProtocolVersion",
-            ),
-        ] {
-            let text = explain(&failed(error));
-            assert!(text.contains(expected), "{text}");
+    proptest! {
+            #[test]
+            fn hostile_handshakes(
+                pieces in prop::collection::vec(
+                    prop_oneof![
+                        prop::collection::vec(any::<u8>(), 0..100),
+                        (20u8..25, prop::collection::vec(any::<u8>(), 1..20))
+                            .prop_map(|(kind, bytes)| {
+                                let len = u8::try_from(bytes.len()).unwrap_or(u8::MAX);
+    [&[kind, 3, 3, 0, len], &bytes[..]].concat()
+                            }),
+                    ],
+                    0..5,
+                ),
+            ) {
+                let insecure = TlsOptions { insecure: true, ..TlsOptions::default() };
+                let mut tls = Tls::new(connection("localhost", &insecure).unwrap());
+                for piece in pieces {
+                    tls.received(&piece);
+                    if let Ok(handshake) = tls.shake_hands(&mut Vec::new()) {
+                        prop_assert_eq!(handshake, Handshake::NeedsMore);
+                    }
+                }
+            }
         }
-        let other = io::Error::other("something else");
-        assert_eq!(explain(&other), "something else");
-    }
 }

@@ -125,7 +125,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts DEFLATE (RFC 4978) on the connection, beneath nothing and above TLS: what has been
+    /// Puts DEFLATE (RFC 4978) on the connection, inside of TLS where there is TLS. What has been
     /// read and not looked at yet is the start of the peer's compressed stream.
     pub(crate) fn start_deflate(&mut self) {
         self.layers.borrow_mut().start_deflate();

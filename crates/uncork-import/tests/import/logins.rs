@@ -391,6 +391,16 @@ fn what_may_go_well_later() {
         let (_, text) = answer.split_once(' ').unwrap();
         assert!(error.to_string().contains(text), "{error}");
     }
+    for (bye, is_temporary) in [
+        ("* BYE [AUTHENTICATIONFAILED] not you", false),
+        ("* BYE [expired] not any more", false),
+        ("* BYE [UNAVAILABLE] not now", true),
+        ("* BYE Autologout", true),
+    ] {
+        let error = answered(move |_| format!("{bye}\r\n"));
+        assert_eq!(error.is_temporary(), is_temporary, "{error:?}");
+        assert!(error.to_string().contains(&bye[6..]), "{error}");
+    }
     let (_, outcome) = first_words("* BYE [UNAVAILABLE] too busy", "", "secret");
     let error = outcome.error.unwrap();
     assert!(
