@@ -259,7 +259,7 @@ impl<'s> Entries<'s> {
 
     /// The archive is at its end, or can't be read on.
     pub(super) fn end(self, result: io::Result<()>) -> ControlFlow<()> {
-        let position = super::unreadable_at(&self.file);
+        let position = super::unit::whole(&self.file);
         if self.links > 0 {
             let reason = format!("{} links in it were not followed", self.links);
             self.sink

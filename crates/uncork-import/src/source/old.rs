@@ -6,8 +6,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use super::Source;
 use super::maildir::{Keywords, delivery_seconds, split_name};
-use super::{Content, Source};
+use super::unit::Content;
 use crate::mail::Flag;
 
 /// A mail that has not been read yet.
