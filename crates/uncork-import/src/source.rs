@@ -39,6 +39,8 @@ pub struct Source {
     path: PathBuf,
     format: Format,
     units: Vec<Unit>,
+    /// Goes away with the engine that needs it.
+    mails: Vec<SourceMail>,
 }
 
 /// Why there is nothing to import.
@@ -167,7 +169,9 @@ impl Source {
             path,
             format,
             units,
-        })
+            mails: Vec::new(),
+        }
+        .list())
     }
 
     fn open_file(path: PathBuf, format: Format, bytes: Option<u64>) -> Self {
@@ -183,6 +187,7 @@ impl Source {
             path,
             format,
             units: vec![unit],
+            mails: Vec::new(),
         }
     }
 
