@@ -38,6 +38,8 @@ const STDIN: &str = "-";
 pub struct Source {
     path: PathBuf,
     format: Format,
+    /// By what a file was found to be that.
+    evidence: &'static str,
     units: Vec<Unit>,
     /// Goes away with the engine that needs it.
     mails: Vec<SourceMail>,
@@ -108,12 +110,14 @@ impl Source {
         let path = path.into();
         match Kind::of(&path)? {
             Kind::Folder => Self::open_folder(path, Format::Folder),
-            Kind::Stream => Ok(Self::open_file(path, Format::Mbox, None)),
+            Kind::Stream => Ok(Self::open_file(path, Format::Mbox, "a stream", None)),
             Kind::File => {
                 let (bytes, head, unpacked) =
                     tree::read_head(&path, Links::Followed).map_err(unreadable(&path))?;
                 match format_of_file(&path, &head, &unpacked) {
-                    Some(format) => Ok(Self::open_file(path, format, Some(bytes))),
+                    Some((format, evidence)) => {
+                        Ok(Self::open_file(path, format, evidence, Some(bytes)))
+                    }
                     None => Err(SourceError::NotMail {
                         path,
                         hint: format::hint(&head),
@@ -141,11 +145,16 @@ impl Source {
             Kind::File if !format.is_of_files() => Err(wrong("a file")),
             Kind::File => {
                 let metadata = fs::metadata(&path).map_err(unreadable(&path))?;
-                Ok(Self::open_file(path, format, Some(metadata.len())))
+                Ok(Self::open_file(
+                    path,
+                    format,
+                    "as told",
+                    Some(metadata.len()),
+                ))
             }
             Kind::Stream if format == Format::Zip => Err(SourceError::ZipStream),
             Kind::Stream if !format.is_of_files() => Err(wrong("a stream")),
-            Kind::Stream => Ok(Self::open_file(path, format, None)),
+            Kind::Stream => Ok(Self::open_file(path, format, "a stream", None)),
         }
     }
 
@@ -168,13 +177,19 @@ impl Source {
         Ok(Self {
             path,
             format,
+            evidence: "",
             units,
             mails: Vec::new(),
         }
         .list())
     }
 
-    fn open_file(path: PathBuf, format: Format, bytes: Option<u64>) -> Self {
+    fn open_file(
+        path: PathBuf,
+        format: Format,
+        evidence: &'static str,
+        bytes: Option<u64>,
+    ) -> Self {
         let unit = Unit {
             path: path.clone(),
             folder: FolderPath::default(),
@@ -186,6 +201,7 @@ impl Source {
         Self {
             path,
             format,
+            evidence,
             units: vec![unit],
             mails: Vec::new(),
         }
@@ -224,12 +240,7 @@ impl Source {
     pub fn description(&self) -> String {
         if let [unit] = &self.units[..] {
             if let (Content::File(format), true) = (&unit.content, unit.path == self.path) {
-                let stream = if unit.bytes.is_none() {
-                    " from a stream"
-                } else {
-                    ""
-                };
-                return format!("{}{stream}", format.file_words());
+                return format!("{} ({})", format.file_words(), self.evidence);
             }
         }
         let count = |is_it: fn(&Content) -> bool| {
@@ -295,19 +306,21 @@ impl Kind {
     }
 }
 
-/// A file's format by its first bytes, else by its name.
-fn format_of_file(path: &Path, head: &[u8], unpacked: &[u8]) -> Option<Format> {
+/// A file's format by its first bytes, else by its name; and by what of that.
+fn format_of_file(path: &Path, head: &[u8], unpacked: &[u8]) -> Option<(Format, &'static str)> {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let by_name = match entry::guess_by_name(name) {
-        entry::Guess::Mail(_) => Some(Format::Eml),
-        entry::Guess::Mbox => Some(Format::Mbox),
-        _ if head.is_empty() => Some(Format::Mbox),
+        entry::Guess::Mail(_) => Some((Format::Eml, "by its name")),
+        entry::Guess::Mbox => Some((Format::Mbox, "by its name")),
+        _ if head.is_empty() => Some((Format::Mbox, "it is empty")),
         _ => None,
     };
     match format::of_head(head, unpacked) {
         // A mail that some program saved with its envelope is still one mail.
-        Some(Format::Mbox) => by_name.or(Some(Format::Mbox)),
-        Some(format) => Some(format),
+        Some(Format::Mbox) if by_name.is_some_and(|(format, _)| format == Format::Eml) => by_name,
+        Some(Format::Mbox) => Some((Format::Mbox, "its first line begins with `From `")),
+        Some(Format::Eml) => Some((Format::Eml, "its first line is a field of a mail's header")),
+        Some(format) => Some((format, "by its first bytes")),
         None if Packing::of(head) == Packing::Plain => by_name,
         None => None,
     }

@@ -352,13 +352,16 @@ fn single_mails() {
     for (name, text) in [
         ("a.eml", "anything"),
         ("a.emlx", "8\nanything<plist/>"),
-        ("a", "Subject: b\n\nc"),
         ("a.eml", "From a@b.org Thu Jan  1 00:00:00 1970\nA: b\n"),
     ] {
         let (source, all) = read_bytes(name, text.as_bytes());
         assert_eq!((source.format(), source.messages()), (Format::Eml, Some(1)));
         assert_eq!(all.mails.len(), 1);
-        assert_eq!(source.description(), "a single mail");
+        let description = source.description();
+        assert!(
+            description.starts_with("a single mail (by "),
+            "{description}"
+        );
     }
 }
 
@@ -410,10 +413,7 @@ fn what_is_no_mail_says_so() {
         (stdin.format(), stdin.bytes(), stdin.messages()),
         (Format::Mbox, None, None)
     );
-    assert_eq!(
-        stdin.description(),
-        "an mbox (it begins with `From `) from a stream"
-    );
+    assert_eq!(stdin.description(), "an mbox (a stream)");
     assert_eq!(
         Source::open_as("-", Format::TarGz).unwrap().format(),
         Format::TarGz
@@ -447,5 +447,25 @@ proptest! {
             let all = Collected::of(&Source::open(root.path()).unwrap());
             prop_assert_eq!(all.mails.len(), count, "{}", all.reasons());
         }
+    }
+}
+
+#[test]
+fn files_are_told_by_their_head_or_name_and_it_is_said_by_which() {
+    for (name, text, description) in [
+        ("box", MBOX, "an mbox (its first line begins with `From `)"),
+        ("a.mbox", "\u{feff}From", "an mbox (by its name)"),
+        ("box", "", "an mbox (it is empty)"),
+        (
+            "12",
+            "Subject: b\n\nc",
+            "a single mail (its first line is a field of a mail's header)",
+        ),
+    ] {
+        let root = tree(&[(name, text)]);
+        let path = root.path().join(name);
+        assert_eq!(Source::open(&path).unwrap().description(), description);
+        let told = Source::open_as(&path, Format::Mboxrd).unwrap();
+        assert_eq!(told.description(), "an mbox (as told)");
     }
 }

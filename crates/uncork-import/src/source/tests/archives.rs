@@ -110,7 +110,10 @@ fn archives_are_as_the_folders_in_them() {
     ] {
         let (source, all) = read_bytes("some.file", &bytes);
         assert_eq!(source.format(), format);
-        assert_eq!(source.description(), description);
+        assert_eq!(
+            source.description(),
+            format!("{description} (by its first bytes)")
+        );
         assert_eq!(source.bytes(), Some(bytes.len() as u64));
         assert_eq!(source.messages(), None);
         assert_eq!(all.lines(), ENTRY_LINES, "{format}");
