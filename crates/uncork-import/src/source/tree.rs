@@ -211,13 +211,14 @@ impl Walk {
     }
 }
 
-/// Whether a directory is a Maildir. Thunderbird's have no `new`.
+/// Whether a directory is a Maildir. Thunderbird's have no `new`, and what copies folders often
+/// leaves out those that are empty.
 pub(super) fn is_maildir(directory: &Path) -> bool {
     let has = |name| {
         let metadata = directory.join(name).symlink_metadata();
         metadata.is_ok_and(|metadata| metadata.is_dir())
     };
-    has("cur") && (has("new") || has("tmp"))
+    has("cur") || (has("new") && has("tmp"))
 }
 
 fn is_worth_a_walk(found: &DirEntry, is_in_maildir: bool, within: Surroundings) -> bool {
