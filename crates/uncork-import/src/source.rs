@@ -1,11 +1,8 @@
 //! Where mail comes from: what a path is, and reading it.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::ops::ControlFlow;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 mod emlx;
 mod entry;
@@ -19,18 +16,16 @@ mod packing;
 mod tar;
 mod text;
 mod tree;
+mod unit;
 mod zip;
 
 pub use self::format::{Format, UnknownFormat};
 pub(crate) use self::old::SourceMail;
+pub(crate) use self::unit::Unit;
 
-use self::entry::{Entries, cant_read_on, guess_by_name};
-use self::packing::{CHUNK_BYTES, Counted};
-use self::text::Shape;
-use crate::date;
-use crate::mail::{FolderPath, Found, Position, Sink};
-use crate::mbox::{Place, read_mbox};
-use crate::options::Labels;
+use self::packing::{Links, Packing};
+use self::unit::Content;
+use crate::mail::FolderPath;
 
 /// The path that stands for standard input.
 const STDIN: &str = "-";
@@ -43,27 +38,11 @@ const STDIN: &str = "-";
 pub struct Source {
     path: PathBuf,
     format: Format,
+    /// By what a file was found to be that.
+    evidence: &'static str,
     units: Vec<Unit>,
-}
-
-/// A part of a source that can be read by itself, while others are read elsewhere.
-#[derive(Debug, Clone)]
-pub(crate) struct Unit {
-    path: PathBuf,
-    folder: FolderPath,
-    content: Content,
-    format: Format,
-    bytes: Option<u64>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Content {
-    Maildir,
-    EmlFolder,
-    /// One file of the unit's format, or a stream.
-    File(Format),
-    /// Something that is not read, and why.
-    LeftOut(String),
+    /// Goes away with the engine that needs it.
+    mails: Vec<SourceMail>,
 }
 
 /// Why there is nothing to import.
@@ -131,11 +110,14 @@ impl Source {
         let path = path.into();
         match Kind::of(&path)? {
             Kind::Folder => Self::open_folder(path, Format::Folder),
-            Kind::Stream => Ok(Self::open_file(path, Format::Mbox, None)),
+            Kind::Stream => Ok(Self::open_file(path, Format::Mbox, "a stream", None)),
             Kind::File => {
-                let (bytes, head, unpacked) = tree::read_head(&path).map_err(unreadable(&path))?;
+                let (bytes, head, unpacked) =
+                    tree::read_head(&path, Links::Followed).map_err(unreadable(&path))?;
                 match format_of_file(&path, &head, &unpacked) {
-                    Some(format) => Ok(Self::open_file(path, format, Some(bytes))),
+                    Some((format, evidence)) => {
+                        Ok(Self::open_file(path, format, evidence, Some(bytes)))
+                    }
                     None => Err(SourceError::NotMail {
                         path,
                         hint: format::hint(&head),
@@ -163,11 +145,16 @@ impl Source {
             Kind::File if !format.is_of_files() => Err(wrong("a file")),
             Kind::File => {
                 let metadata = fs::metadata(&path).map_err(unreadable(&path))?;
-                Ok(Self::open_file(path, format, Some(metadata.len())))
+                Ok(Self::open_file(
+                    path,
+                    format,
+                    "as told",
+                    Some(metadata.len()),
+                ))
             }
             Kind::Stream if format == Format::Zip => Err(SourceError::ZipStream),
             Kind::Stream if !format.is_of_files() => Err(wrong("a stream")),
-            Kind::Stream => Ok(Self::open_file(path, format, None)),
+            Kind::Stream => Ok(Self::open_file(path, format, "a stream", None)),
         }
     }
 
@@ -190,22 +177,33 @@ impl Source {
         Ok(Self {
             path,
             format,
+            evidence: "",
             units,
-        })
+            mails: Vec::new(),
+        }
+        .list())
     }
 
-    fn open_file(path: PathBuf, format: Format, bytes: Option<u64>) -> Self {
+    fn open_file(
+        path: PathBuf,
+        format: Format,
+        evidence: &'static str,
+        bytes: Option<u64>,
+    ) -> Self {
         let unit = Unit {
             path: path.clone(),
             folder: FolderPath::default(),
             content: Content::File(format),
             format,
             bytes,
+            links: Links::Followed,
         };
         Self {
             path,
             format,
+            evidence,
             units: vec![unit],
+            mails: Vec::new(),
         }
     }
 
@@ -242,12 +240,7 @@ impl Source {
     pub fn description(&self) -> String {
         if let [unit] = &self.units[..] {
             if let (Content::File(format), true) = (&unit.content, unit.path == self.path) {
-                let stream = if unit.bytes.is_none() {
-                    " from a stream"
-                } else {
-                    ""
-                };
-                return format!("{}{stream}", format.file_words());
+                return format!("{} ({})", format.file_words(), self.evidence);
             }
         }
         let count = |is_it: fn(&Content) -> bool| {
@@ -313,171 +306,23 @@ impl Kind {
     }
 }
 
-/// A file's format by its first bytes, else by its name.
-fn format_of_file(path: &Path, head: &[u8], unpacked: &[u8]) -> Option<Format> {
+/// A file's format by its first bytes, else by its name; and by what of that.
+fn format_of_file(path: &Path, head: &[u8], unpacked: &[u8]) -> Option<(Format, &'static str)> {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    let by_name = match guess_by_name(name) {
-        entry::Guess::Mail(_) => Some(Format::Eml),
-        entry::Guess::Mbox => Some(Format::Mbox),
-        _ if head.is_empty() => Some(Format::Mbox),
+    let by_name = match entry::guess_by_name(name) {
+        entry::Guess::Mail(_) => Some((Format::Eml, "by its name")),
+        entry::Guess::Mbox => Some((Format::Mbox, "by its name")),
+        _ if head.is_empty() => Some((Format::Mbox, "it is empty")),
         _ => None,
     };
     match format::of_head(head, unpacked) {
         // A mail that some program saved with its envelope is still one mail.
-        Some(Format::Mbox) => by_name.or(Some(Format::Mbox)),
-        Some(format) => Some(format),
-        None if packing::Packing::of(head) == packing::Packing::Plain => by_name,
+        Some(Format::Mbox) if by_name.is_some_and(|(format, _)| format == Format::Eml) => by_name,
+        Some(Format::Mbox) => Some((Format::Mbox, "its first line begins with `From `")),
+        Some(Format::Eml) => Some((Format::Eml, "its first line is a field of a mail's header")),
+        Some(format) => Some((format, "by its first bytes")),
+        None if Packing::of(head) == Packing::Plain => by_name,
         None => None,
-    }
-}
-
-impl Unit {
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The folder that its mails are in, as far as they don't say otherwise.
-    pub(crate) fn folder(&self) -> &FolderPath {
-        &self.folder
-    }
-
-    /// What it is and where, in words.
-    pub(crate) fn description(&self) -> String {
-        let path = self.path.display();
-        match &self.content {
-            Content::Maildir => format!("the Maildir {path}"),
-            Content::EmlFolder => format!("the folder of .eml files {path}"),
-            Content::File(format) => format!("{path}, {}", format.file_words()),
-            Content::LeftOut(reason) => format!("{path} {reason}"),
-        }
-    }
-
-    /// How many mails are in it, where each is a file.
-    pub(crate) fn messages(&self) -> Option<u64> {
-        match self.content {
-            Content::Maildir => Some(files::count(files::Kind::Maildir, &self.path)),
-            Content::EmlFolder => Some(files::count(files::Kind::Eml, &self.path)),
-            Content::File(Format::Eml) => Some(1),
-            Content::File(_) => None,
-            Content::LeftOut(_) => Some(0),
-        }
-    }
-
-    /// Whether there is anything to read in it.
-    fn is_read(&self) -> bool {
-        !matches!(self.content, Content::LeftOut(_))
-    }
-
-    /// Reads all mails. What can't be read is told to the sink, and the rest goes on.
-    /// `bytes_read` counts the bytes of the source, as they are on disk.
-    pub(crate) fn read(
-        &self,
-        labels: Labels,
-        bytes_read: &AtomicU64,
-        sink: &mut dyn Sink,
-    ) -> ControlFlow<()> {
-        let (path, folder) = (&self.path, &self.folder);
-        match &self.content {
-            Content::Maildir => files::read(files::Kind::Maildir, path, folder, bytes_read, sink),
-            Content::EmlFolder => files::read(files::Kind::Eml, path, folder, bytes_read, sink),
-            Content::File(format) => match self.open() {
-                Ok(file) => self.read_file(&file, *format, labels, bytes_read, sink),
-                Err(error) => {
-                    let reason = format!("can't be read: {error}");
-                    sink.unreadable(unreadable_at(path), folder.clone(), reason)
-                }
-            },
-            Content::LeftOut(reason) => {
-                sink.unreadable(unreadable_at(path), folder.clone(), reason.clone())
-            }
-        }
-    }
-
-    fn open(&self) -> io::Result<File> {
-        if self.path == Path::new(STDIN) {
-            // A descriptor of our own, which closes without closing standard input.
-            return Ok(File::from(rustix::io::dup(io::stdin())?));
-        }
-        File::open(&self.path)
-    }
-
-    fn read_file(
-        &self,
-        file: &File,
-        format: Format,
-        labels: Labels,
-        bytes_read: &AtomicU64,
-        sink: &mut dyn Sink,
-    ) -> ControlFlow<()> {
-        let counted = Counted {
-            input: file,
-            bytes: bytes_read,
-        };
-        let mut input = format.packing().unpack(counted);
-        match format {
-            Format::Zip => {
-                let mut entries = Entries::new(Arc::from(&*self.path), labels, sink);
-                let read = zip::read(file, bytes_read, &mut entries);
-                end_archive(entries, read)
-            }
-            Format::Tar | Format::TarGz | Format::TarZst => {
-                let mut entries = Entries::new(Arc::from(&*self.path), labels, sink);
-                let read = tar::read(&mut *input, &mut entries);
-                end_archive(entries, read)
-            }
-            Format::Eml => self.read_eml(file, &mut *input, sink),
-            _ => {
-                let place = Place {
-                    file: Arc::from(&*self.path),
-                    entry: None,
-                    folder: self.folder.clone(),
-                    file_time: file_time(file),
-                };
-                let read = read_mbox(&mut *input, &place, format.variant(), labels, sink);
-                read.unwrap_or_else(|error| {
-                    let reason = cant_read_on(&error);
-                    sink.unreadable(unreadable_at(&self.path), self.folder.clone(), reason)
-                })
-            }
-        }
-    }
-
-    fn read_eml(&self, file: &File, input: &mut dyn Read, sink: &mut dyn Sink) -> ControlFlow<()> {
-        let name = self.path.file_name().unwrap_or_default();
-        let shape = files::eml_shape(name.as_encoded_bytes()).unwrap_or(Shape::Mail);
-        let position = unreadable_at(&self.path);
-        match text::copy(input, shape, &mut vec![0; CHUNK_BYTES], sink) {
-            Ok(told) => sink.mail(Found {
-                position,
-                folders: vec![self.folder.clone()],
-                flags: told.flags,
-                received: told.received,
-                file_time: file_time(file),
-            }),
-            Err(error) => sink.unreadable(position, self.folder.clone(), error.to_string()),
-        }
-    }
-}
-
-fn end_archive(entries: Entries<'_>, read: io::Result<ControlFlow<()>>) -> ControlFlow<()> {
-    match read {
-        Ok(ControlFlow::Break(())) => ControlFlow::Break(()),
-        Ok(ControlFlow::Continue(())) => entries.end(Ok(())),
-        Err(error) => entries.end(Err(error)),
-    }
-}
-
-fn file_time(file: &File) -> Option<jiff::Timestamp> {
-    let modified = file.metadata().ok()?.modified().ok()?;
-    date::from_file_time(modified)
-}
-
-/// The position of a whole file or folder.
-fn unreadable_at(path: &Path) -> Position {
-    Position {
-        file: Arc::from(path),
-        entry: None,
-        offset: None,
     }
 }
 

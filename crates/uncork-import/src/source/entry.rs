@@ -259,7 +259,7 @@ impl<'s> Entries<'s> {
 
     /// The archive is at its end, or can't be read on.
     pub(super) fn end(self, result: io::Result<()>) -> ControlFlow<()> {
-        let position = super::unreadable_at(&self.file);
+        let position = super::unit::whole(&self.file);
         if self.links > 0 {
             let reason = format!("{} links in it were not followed", self.links);
             self.sink
@@ -343,5 +343,54 @@ impl<R: Read> Read for Exactly<R> {
         }
         self.rest -= read as u64;
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_tell_what_a_file_is() {
+        for (path, expected) in [
+            ("Maildir/cur/1.a:2,S", Guess::MaildirMail),
+            ("Maildir/new/1.a", Guess::MaildirMail),
+            ("Maildir/cur/.nfs0001", Guess::NoMail),
+            ("Maildir/dovecot.index.cache", Guess::NoMail),
+            ("src/new/main.rs", Guess::NoMail),
+            ("src/new/a.eml", Guess::Mail(Shape::Mail)),
+            ("a.EMLX", Guess::Mail(Shape::Emlx)),
+            ("a.partial.emlx", Guess::PartOfMail),
+            ("._a.eml", Guess::NoMail),
+            ("All mail.mbox", Guess::Mbox),
+            ("Inbox", Guess::PerhapsMbox),
+            ("Inbox.msf", Guess::NoMail),
+            ("archive.2004", Guess::PerhapsMbox),
+            ("a.mbox.gz", Guess::Packed),
+            ("outlook.pst", Guess::Packed),
+            ("photo.jpg", Guess::NoMail),
+            ("../..", Guess::NoMail),
+            ("", Guess::NoMail),
+        ] {
+            assert_eq!(guess(&components(path.as_bytes())), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn names_of_entries_can_be_shown() {
+        assert_eq!(&*entry_name(b"a\x1b[2J\n\xff"), "a_[2J_\u{fffd}");
+        assert_eq!(entry_name(&[b'x'; 10_000]).len(), PATH_BYTES_MAX);
+    }
+
+    #[test]
+    fn an_input_has_what_it_was_said_to_have() {
+        let read = |len| {
+            let mut text = String::new();
+            let read = Exactly::new(&b"abc"[..], len).read_to_string(&mut text);
+            read.map(|_| text).map_err(|error| error.kind())
+        };
+        assert_eq!(read(2), Ok("ab".to_owned()));
+        assert_eq!(read(3), Ok("abc".to_owned()));
+        assert_eq!(read(4), Err(ErrorKind::UnexpectedEof));
     }
 }

@@ -19,7 +19,7 @@ use super::maildir::{self, Keywords};
 use super::names::{Names, Order, Start};
 use super::packing::{CHUNK_BYTES, Counted};
 use super::text::{self, Shape};
-use super::unreadable_at;
+use super::unit::whole;
 use crate::date;
 use crate::mail::{Flag, FolderPath, Found, Position, Sink};
 
@@ -98,7 +98,7 @@ pub(super) fn read(
         match directory {
             Ok(directory) => directories.push(directory),
             Err((at, error)) => {
-                sink.unreadable(unreadable_at(&at), path.clone(), cant_list(&error))?;
+                sink.unreadable(whole(&at), path.clone(), cant_list(&error))?;
             }
         }
     }
@@ -138,7 +138,9 @@ fn open_directories(kind: Kind, folder: &Path) -> Vec<DirectoryResult> {
         } else {
             folder.join(name)
         };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // The folder itself may be a link by the user's own word, but not what is in it.
+        flags.set(OFlags::NOFOLLOW, kind == Kind::Maildir);
         match rustix::fs::open(&path, flags, Mode::empty()) {
             Ok(fd) => Some(Ok(Directory { path, fd })),
             // Thunderbird's Maildirs have no `new`.
@@ -210,7 +212,7 @@ impl Reader<'_> {
                 }
                 Err(Failure::Unreadable(reason)) => {
                     let at = directory.path.join(OsStr::from_bytes(name.bytes));
-                    sink.unreadable(unreadable_at(&at), self.path.clone(), reason)?;
+                    sink.unreadable(whole(&at), self.path.clone(), reason)?;
                     index += 1;
                 }
                 // A listing that ran while the file was renamed can show both of its names.
@@ -225,7 +227,7 @@ impl Reader<'_> {
         for (number, directory) in (0u8..).zip(&self.directories) {
             let listed = directory.list(self.kind, |name| names.offer(number, name));
             if let Err(error) = listed {
-                let at = unreadable_at(&directory.path);
+                let at = whole(&directory.path);
                 sink.unreadable(at, self.path.clone(), cant_list(&error))?;
             }
         }
@@ -246,7 +248,7 @@ impl Reader<'_> {
         };
         let base = base.to_owned();
         let directory = &self.directories[usize::from(name.directory)];
-        let at = unreadable_at(&directory.path.join(OsStr::from_bytes(name.bytes)));
+        let at = whole(&directory.path.join(OsStr::from_bytes(name.bytes)));
         if self.relistings == RELISTINGS_MAX {
             let reason = "was renamed or deleted while the import ran, as others before it; \
                           import again when the folder is at rest";

@@ -1,10 +1,10 @@
 //! The names of mails in a Maildir, and the keywords beside them.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use super::packing::{Links, open_regular};
 use crate::mail::Flag;
 
 /// Most of a `dovecot-keywords` file that is read: 26 keywords need far less.
@@ -46,7 +46,7 @@ impl Keywords {
     /// Reads Dovecot's file of a Maildir; without one there are none.
     pub(super) fn of_maildir(maildir: &Path) -> Self {
         let mut text = Vec::new();
-        let read = File::open(maildir.join("dovecot-keywords"))
+        let read = open_regular(&maildir.join("dovecot-keywords"), Links::Refused)
             .and_then(|file| file.take(KEYWORDS_FILE_BYTES_MAX).read_to_end(&mut text));
         match read {
             Ok(_) => Self::parse(&text),

@@ -147,15 +147,21 @@ impl Names {
             kept += 1;
         }
         self.entries.truncate(kept);
-        let mut arena = Vec::with_capacity(self.arena.capacity());
-        for entry in &mut self.entries {
-            let start = entry.offset as usize;
-            // Never more than there was.
-            entry.offset = u32::try_from(arena.len()).unwrap_or(u32::MAX);
-            arena.extend_from_slice(&self.arena[start..=start + usize::from(entry.len)]);
-        }
-        self.arena = arena;
         self.ceiling = self.entries.last().map(|last| self.base(last).to_owned());
+        // What is kept moves to the front, without a second arena beside the first.
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.sort_unstable_by_key(|entry| entry.offset);
+        let mut end = 0;
+        for entry in &mut entries {
+            let start = entry.offset as usize;
+            let len = 1 + usize::from(entry.len);
+            self.arena.copy_within(start..start + len, end);
+            // No further back than it was.
+            entry.offset = u32::try_from(end).unwrap_or(entry.offset);
+            end += len;
+        }
+        self.arena.truncate(end);
+        self.entries = entries;
     }
 
     /// Sorts what was offered. Now the names can be read.

@@ -6,8 +6,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use super::Source;
 use super::maildir::{Keywords, delivery_seconds, split_name};
-use super::{Content, Source};
+use super::unit::Content;
 use crate::mail::Flag;
 
 /// A mail that has not been read yet.
@@ -26,28 +27,27 @@ impl Source {
         self.units.len().saturating_sub(1)
     }
 
-    /// The mails of the first folder.
+    /// The mails of the first folder, as they were when it was opened.
     pub(crate) fn mails(&self) -> Vec<SourceMail> {
-        let directories: &[&str] = if self.is_maildir() {
-            &["cur", "new"]
-        } else {
-            &["."]
+        self.mails.clone()
+    }
+
+    pub(super) fn list(mut self) -> Self {
+        let directories: &[&str] = match self.is_maildir() {
+            true => &["cur", "new"],
+            false => &[""],
         };
         let mut names: Vec<(u64, OsString, PathBuf)> = Vec::new();
         for directory in directories {
-            for found in fs::read_dir(self.path.join(directory))
-                .into_iter()
-                .flatten()
-                .flatten()
-            {
+            let listed = fs::read_dir(self.path.join(directory)).into_iter();
+            for found in listed.flatten().flatten() {
                 let name = found.file_name();
                 let bytes = name.as_bytes();
                 let is_mail = self.is_maildir() || super::files::eml_shape(bytes).is_some();
                 if !bytes.starts_with(b".") && is_mail {
-                    let seconds = if self.is_maildir() {
-                        delivery_seconds(bytes)
-                    } else {
-                        0
+                    let seconds = match self.is_maildir() {
+                        true => delivery_seconds(bytes),
+                        false => 0,
                     };
                     names.push((seconds, name, found.path()));
                 }
@@ -58,7 +58,8 @@ impl Source {
             path,
             flags: known(Keywords::default().flags(split_name(name.as_bytes()).1)),
         };
-        names.into_iter().map(mail).collect()
+        self.mails = names.into_iter().map(mail).collect();
+        self
     }
 }
 

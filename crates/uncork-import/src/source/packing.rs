@@ -1,9 +1,12 @@
-//! Compressed streams, unpacked as they are read.
+//! Files as streams of bytes: opened without waiting, unpacked as they are read.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
+use rustix::fs::{Mode, OFlags};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
@@ -94,6 +97,28 @@ impl<R: Read> Read for Zstd<R> {
 
 fn damaged(error: FrameDecoderError) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, error)
+}
+
+/// Whether a path may be a symbolic link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Links {
+    /// It is the user's own word.
+    Followed,
+    /// It was found in a folder, which may be somebody else's than who imports it.
+    Refused,
+}
+
+/// Opens a file that must not be anything else, without waiting: to open a FIFO is otherwise to
+/// wait for who writes into it. For a regular file the flag means nothing.
+pub(super) fn open_regular(path: &Path, links: Links) -> io::Result<File> {
+    let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    flags.set(OFlags::NOFOLLOW, links == Links::Refused);
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("is no regular file"))
+    }
 }
 
 /// Counts what is read, for the progress.

@@ -1,7 +1,7 @@
 //! Finds the mail in a folder, by the names and places of its files.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirEntry, File};
+use std::fs::{self, DirEntry};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use super::entry::{self, Guess};
 use super::folder_name::LEVELS_MAX;
 use super::format::{self, Format, HEAD_BYTES};
-use super::packing::{Packing, read_up_to};
-use super::{Content, Unit};
+use super::packing::{Links, Packing, open_regular, read_up_to};
+use super::unit::{Content, Unit};
 use crate::mail::FolderPath;
 
 /// Finds all mail beneath `root`: of one format, or for [`Format::Folder`] of any.
@@ -128,7 +128,7 @@ impl Walk {
             }
             return;
         }
-        let (bytes, head, unpacked) = match read_head(path) {
+        let (bytes, head, unpacked) = match read_head(path, Links::Refused) {
             Ok(read) => read,
             Err(error) => {
                 self.leave_out(path, &format!("can't be read: {error}"));
@@ -199,6 +199,7 @@ impl Walk {
             content,
             format,
             bytes,
+            links: Links::Refused,
         });
     }
 
@@ -210,13 +211,14 @@ impl Walk {
     }
 }
 
-/// Whether a directory is a Maildir. Thunderbird's have no `new`.
+/// Whether a directory is a Maildir. Thunderbird's have no `new`, and what copies folders often
+/// leaves out those that are empty.
 pub(super) fn is_maildir(directory: &Path) -> bool {
     let has = |name| {
         let metadata = directory.join(name).symlink_metadata();
         metadata.is_ok_and(|metadata| metadata.is_dir())
     };
-    has("cur") && (has("new") || has("tmp"))
+    has("cur") || (has("new") && has("tmp"))
 }
 
 fn is_worth_a_walk(found: &DirEntry, is_in_maildir: bool, within: Surroundings) -> bool {
@@ -239,8 +241,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// The length of a file, its first bytes, and if it is packed the first bytes in it.
-pub(super) fn read_head(path: &Path) -> io::Result<(u64, Vec<u8>, Vec<u8>)> {
-    let mut file = File::open(path)?;
+pub(super) fn read_head(path: &Path, links: Links) -> io::Result<(u64, Vec<u8>, Vec<u8>)> {
+    let mut file = open_regular(path, links)?;
     let bytes = file.metadata()?.len();
     let mut head = vec![0; HEAD_BYTES];
     let read = read_up_to(&mut file, &mut head)?;

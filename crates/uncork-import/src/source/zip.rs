@@ -117,7 +117,8 @@ fn take(
             &mut stored
         }
         8 => {
-            let data = BufReader::with_capacity(CHUNK_BYTES, data);
+            let room = usize::try_from(entry.packed_bytes).unwrap_or(CHUNK_BYTES);
+            let data = BufReader::with_capacity(room.clamp(1, CHUNK_BYTES), data);
             deflated = Checked::new(DeflateDecoder::new(data), entry.crc);
             &mut deflated
         }
