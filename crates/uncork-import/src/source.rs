@@ -11,7 +11,6 @@ mod folder_name;
 mod format;
 mod maildir;
 mod names;
-mod old;
 mod packing;
 mod tar;
 mod text;
@@ -20,7 +19,6 @@ mod unit;
 mod zip;
 
 pub use self::format::{Format, UnknownFormat};
-pub(crate) use self::old::SourceMail;
 pub(crate) use self::unit::Unit;
 
 use self::packing::{Links, Packing};
@@ -41,8 +39,6 @@ pub struct Source {
     /// By what a file was found to be that.
     evidence: &'static str,
     units: Vec<Unit>,
-    /// Goes away with the engine that needs it.
-    mails: Vec<SourceMail>,
 }
 
 /// Why there is nothing to import.
@@ -179,9 +175,7 @@ impl Source {
             format,
             evidence: "",
             units,
-            mails: Vec::new(),
-        }
-        .list())
+        })
     }
 
     fn open_file(
@@ -203,7 +197,6 @@ impl Source {
             format,
             evidence,
             units: vec![unit],
-            mails: Vec::new(),
         }
     }
 
