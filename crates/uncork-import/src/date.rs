@@ -44,19 +44,6 @@ pub(crate) fn from_file_time(time: SystemTime) -> Option<Timestamp> {
     Timestamp::try_from(time).ok().filter(is_sayable)
 }
 
-/// The date of a mail by its header: the first Received, which the last server to take it in
-/// wrote, else Date, which its sender wrote.
-pub(crate) fn from_header(mail: &[u8]) -> Option<Timestamp> {
-    let head = Head::of(mail);
-    let received = head.values(Field::Received).next().and_then(of_received);
-    received.filter(is_sayable).or_else(|| {
-        head.values(Field::Date)
-            .next()
-            .and_then(parse)
-            .filter(is_sayable)
-    })
-}
-
 /// What the dates of a mail come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
@@ -145,6 +132,17 @@ mod tests {
     use super::*;
     use crate::mail::Position;
     use std::path::Path;
+
+    fn from_header(mail: &[u8]) -> Option<Timestamp> {
+        let head = Head::of(mail);
+        let received = head.values(Field::Received).next().and_then(of_received);
+        received.filter(is_sayable).or_else(|| {
+            head.values(Field::Date)
+                .next()
+                .and_then(parse)
+                .filter(is_sayable)
+        })
+    }
 
     #[track_caller]
     fn check(mail: &str, expected: Option<&str>) {

@@ -203,11 +203,4 @@ impl ImportError {
             },
         }
     }
-
-    pub(crate) fn folder(folder: &str, status: &Status) -> Self {
-        ImportError::Folder {
-            folder: folder.to_owned(),
-            reason: status.reason(),
-        }
-    }
 }

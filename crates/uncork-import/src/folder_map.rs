@@ -28,12 +28,6 @@ pub(crate) struct ServerFolder {
     pub(crate) note: Option<String>,
 }
 
-impl ServerFolder {
-    /// Why no mail goes into a `\Noselect` folder that the server did not want to make.
-    pub(crate) const NOSELECT: &'static str = "on the server this is only a name with folders \
-         beneath, which takes no mail (\\Noselect): give the mail another folder with --map";
-}
-
 /// Why a map makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
@@ -16,7 +16,7 @@ use crate::folder_map::FolderMap;
 use crate::journal::Journal;
 use crate::mailbox::MailboxEncoding;
 use crate::namespace::{ServerFolders, listing_commands};
-use crate::pace::Pace;
+use crate::pace::{Pace, until_midnight};
 use crate::prepare::PrepareOptions;
 use crate::reader::{ARRIVALS_AHEAD, Arrival, BATCH_BYTES, BATCH_MESSAGES, Reading};
 use crate::rejects::Rejects;
@@ -68,7 +68,10 @@ async fn run<'s, 'e>(
     progress: &'e Progress,
 ) -> Result<Outcome, ImportError> {
     let now = Timestamp::now();
-    let journal = Journal::open(&options.journal, &target.account())?;
+    let mut journal = Journal::open(&options.journal, &target.account())?;
+    if options.retry_refused {
+        journal.retry_refused()?;
+    }
     let rejects = options.rejects.as_deref().map(Rejects::open);
     let rejects = rejects.transpose()?.map(Arc::new);
     progress.say("connecting");
@@ -105,7 +108,7 @@ async fn run<'s, 'e>(
     let run = Run::new(
         target, options, progress, journal, pace, limits, tuner, rejects, readers,
     );
-    run.report.borrow_mut().capabilities_used = session.capabilities.used();
+    run.report.borrow_mut().capabilities_used = session.capabilities_used();
     if let JournalPlace::File(path) = &options.journal {
         run.report.borrow_mut().journal = Some(path.clone());
     }
@@ -280,14 +283,9 @@ fn limits(capabilities: &Capabilities) -> Limits {
 }
 
 fn pace(options: &Options, journal: &Journal, now: Timestamp) -> Result<Pace, ImportError> {
-    let today = now.to_zoned(TimeZone::UTC);
-    let bytes_today = journal.bytes_on(today.date())?;
-    let midnight = today.start_of_day().and_then(|start| start.checked_add(1.day()));
-    let left = midnight.map_or(Duration::ZERO, |midnight| {
-        Duration::try_from(midnight.timestamp() - now).unwrap_or_default()
-    });
+    let bytes_today = journal.bytes_on(now.to_zoned(TimeZone::UTC).date())?;
     let start = Instant::now();
-    Ok(Pace::new(options, start, bytes_today, start + left))
+    Ok(Pace::new(options, start, bytes_today, start + until_midnight(now)))
 }
 
 impl Outcome {

@@ -81,34 +81,34 @@ impl Repair {
 
 /// What was done to one mail.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Repairs(u8);
+pub(crate) struct Repairs(u8);
 
 impl Repairs {
     /// Adds one.
-    pub fn insert(&mut self, repair: Repair) {
+    pub(crate) fn insert(&mut self, repair: Repair) {
         self.0 |= repair.bit();
     }
 
     /// Adds all of the others.
-    pub fn extend(&mut self, others: Self) {
+    pub(crate) fn extend(&mut self, others: Self) {
         self.0 |= others.0;
     }
 
     /// Whether it is among them.
     #[must_use]
-    pub fn contains(self, repair: Repair) -> bool {
+    pub(crate) fn contains(self, repair: Repair) -> bool {
         self.0 & repair.bit() != 0
     }
 
     /// Whether nothing was done.
     #[must_use]
-    pub fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
 
     /// Those that a person wants to know of mail by mail.
     #[must_use]
-    pub fn notable(self) -> Self {
+    pub(crate) fn notable(self) -> Self {
         self.iter().filter(|repair| !repair.is_routine()).fold(
             Self::default(),
             |mut notable, repair| {
@@ -119,7 +119,7 @@ impl Repairs {
     }
 
     /// One after the other, in the order of [`Repair::ALL`].
-    pub fn iter(self) -> impl Iterator<Item = Repair> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = Repair> {
         Repair::ALL
             .into_iter()
             .filter(move |&repair| self.contains(repair))

@@ -6,6 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::sync::Notify;
 
 use crate::chunk::{Chunk, MailState, Ticket};
@@ -166,6 +168,9 @@ impl<'a> Run<'a> {
     /// The report and the error, with what was not sent counted.
     pub(crate) fn finish(self) -> (Report, Option<ImportError>) {
         let mut report = self.report.into_inner();
+        if let Some(trouble) = self.rejects.and_then(|rejects| rejects.trouble()) {
+            report.note(trouble);
+        }
         for folder in self.folders.into_inner() {
             let queued = folder.queue.iter().map(Vec::len).sum::<usize>();
             let ready = folder.ready.iter().map(|ready| ready.chunk.len()).sum::<usize>();
@@ -247,6 +252,7 @@ impl<'a> Run<'a> {
         }
         let own = folders.iter_mut().filter(|folder| folder.owner == Some(me));
         own.for_each(|folder| folder.owner = None);
+        self.changed.notify_waiters();
         true
     }
 
@@ -427,6 +433,12 @@ impl<'a> Run<'a> {
 
     fn count_stored(&self, folder: &Folder, chunk: &Chunk) {
         let (mails, bytes) = (chunk.len() as u64, chunk.bytes());
+        if self.options.bytes_per_day_max.is_some() {
+            let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+            if let Err(error) = self.journal.borrow_mut().add_bytes(today, bytes) {
+                self.fail(error.into());
+            }
+        }
         let mut report = self.report.borrow_mut();
         report.imported += mails;
         report.bytes += bytes;

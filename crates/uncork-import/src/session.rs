@@ -11,6 +11,8 @@ use crate::response::{
     Response, ResponseError, Responses, Status, StatusKind, strip_word, tag_text,
 };
 use crate::target::Security;
+#[cfg(target_os = "linux")]
+use crate::wire::link::LinkWatch;
 use crate::wire::{self, NotSent, Piece, Reader, Writer};
 use crate::{Compress, ImportError, Options, Target};
 
@@ -157,27 +159,19 @@ impl Session {
         used
     }
 
-    /// What the kernel knows of the link now; `None` where there is none, because the server is
-    /// on this machine.
+    /// Watches the link where compressing could help: `None` where the server is on this machine,
+    /// does not offer it, or compresses already.
     #[cfg(target_os = "linux")]
-    #[allow(dead_code)] // until the engine decides on COMPRESS
-    pub(crate) fn link_sample(&self) -> Option<wire::link::LinkSample> {
-        if self.reach == Reach::ThisMachine {
-            return None;
-        }
-        Some(wire::link::LinkSample {
-            at: std::time::Instant::now(),
-            info: self.writer.tcp_info()?,
-        })
+    pub(crate) fn watch_link(&self) -> Option<LinkWatch> {
+        let may_help = self.reach == Reach::Network
+            && !self.is_compressed
+            && self.capabilities.has("COMPRESS=DEFLATE");
+        may_help.then(|| LinkWatch::start(&self.writer)).flatten()
     }
 
     /// Whether folder names are spelled in UTF-8.
     pub(crate) fn has_utf8(&self) -> bool {
         self.has_utf8
-    }
-
-    pub(crate) fn is_compressed(&self) -> bool {
-        self.is_compressed
     }
 
     /// Data segments sent on this connection so far; `None` where the system does not tell.

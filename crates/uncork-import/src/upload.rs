@@ -11,7 +11,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::ImportError;
 use crate::capability::AppendSupport;
 use crate::chunk::{Chunk, Ticket};
 use crate::encoder::{Announced, Encoder, Place};
@@ -23,7 +22,9 @@ use crate::session::Session;
 use crate::throttle::Setback;
 use crate::uid_set::UidSet;
 use crate::window::{Command, Window};
+use crate::wire::link::LinkWatch;
 use crate::wire::{NotSent, Writer};
+use crate::{Compress, ImportError};
 
 /// Answers that have been read and not yet looked at.
 const ANSWERS_MAX: usize = 1024;
@@ -80,6 +81,10 @@ pub(crate) async fn stretch(
     let at_once = run.pace.borrow().messages_at_once();
     let at_once = at_once.map_or(usize::MAX, |messages| messages.get() as usize);
     let messages_max = messages_max.min(at_once);
+    let link = match run.options.compress {
+        Compress::Auto => session.watch_link(),
+        Compress::Always | Compress::Never => None,
+    };
     let mut pipeline = Pipeline {
         run,
         me,
@@ -95,6 +100,7 @@ pub(crate) async fn stretch(
         literal_due: None,
         bye: None,
         needs_sync: false,
+        link,
     };
     let end = tokio::select! {
         biased;
@@ -154,6 +160,7 @@ struct Pipeline<'p, 'r> {
     bye: Option<Status>,
     /// A folder has too many acknowledged mails without a UID.
     needs_sync: bool,
+    link: Option<LinkWatch>,
 }
 
 impl Pipeline<'_, '_> {
@@ -163,6 +170,11 @@ impl Pipeline<'_, '_> {
             self.take_answers()?;
             if !self.refused.is_empty() || self.needs_sync {
                 return self.drained(Pause::Ask).await;
+            }
+            let writer = &*self.writer;
+            let is_the_limit = |link: &mut LinkWatch| link.is_the_limit(writer);
+            if self.link.as_mut().is_some_and(is_the_limit) {
+                return self.drained(Pause::Compress).await;
             }
             // What comes into a queue from here on is not missed.
             let changed = self.run.changed.notified();

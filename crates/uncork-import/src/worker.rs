@@ -122,21 +122,12 @@ impl<'p, 'r> Worker<'p, 'r> {
     /// Waits before another attempt after an error that may pass; gives up on one that will not,
     /// or after too many of them.
     async fn endure(&mut self, error: ImportError) -> Result<(), ImportError> {
-        if !error.is_temporary() || self.run.is_over() {
+        // A server that has been one before may be too busy to greet.
+        let may_pass = error.is_temporary() || matches!(error, ImportError::NotImap { .. });
+        if !may_pass || self.run.is_over() || !self.has_patience() {
             return Err(error);
         }
-        let patience = &self.run.options.patience;
-        let stored = self.run.report.borrow().imported;
-        if stored > self.stored_at_trouble {
-            self.troubles = 0;
-        }
-        self.stored_at_trouble = stored;
-        self.troubles += 1;
-        if self.troubles > patience.attempts {
-            return Err(error);
-        }
-        let doubled = patience.wait * 2_u32.saturating_pow(self.troubles - 1).min(1 << 16);
-        let mut wait = doubled.min(patience.wait_max);
+        let mut wait = self.wait();
         if let Setback::Wait {
             at_least,
             fewer_connections,
@@ -152,6 +143,24 @@ impl<'p, 'r> Worker<'p, 'r> {
         self.run.progress.say(&text);
         self.wait_until(Instant::now() + wait).await;
         Ok(())
+    }
+
+    /// Counts one trouble more; whether that is not yet too many without a mail stored in between.
+    fn has_patience(&mut self) -> bool {
+        let stored = self.run.report.borrow().imported;
+        if stored > self.stored_at_trouble {
+            self.troubles = 0;
+        }
+        self.stored_at_trouble = stored;
+        self.troubles += 1;
+        self.troubles <= self.run.options.patience.attempts
+    }
+
+    /// How long to wait after the trouble counted last, where nobody says.
+    fn wait(&self) -> Duration {
+        let patience = &self.run.options.patience;
+        let times = 2_u32.saturating_pow(self.troubles.saturating_sub(1));
+        patience.wait.saturating_mul(times).min(patience.wait_max)
     }
 
     async fn wait_until(&self, until: Instant) {
@@ -255,49 +264,40 @@ impl<'p, 'r> Worker<'p, 'r> {
     }
 
     /// How mails that the server does not have are sent again.
-    fn again(&self, unresolved: &Unresolved, absent: Vec<Chunk>, again: &mut Vec<Chunk>) {
+    fn again(&mut self, unresolved: &Unresolved, absent: Vec<Chunk>, again: &mut Vec<Chunk>) {
+        let Some(refusal) = &unresolved.refusal else {
+            for mut chunk in absent {
+                chunk.cuts += u32::from(unresolved.was_alone);
+                if chunk.cuts < CUTS_MAX {
+                    again.push(chunk);
+                } else {
+                    self.run.refuse_unsent(&chunk, HUNG_UP);
+                }
+            }
+            return;
+        };
         let sent = unresolved.command.chunk.len();
         let place = unresolved.command.chunk.folder;
-        let refusal = match &unresolved.refusal {
-            None => {
-                for mut chunk in absent {
-                    chunk.cuts += u32::from(unresolved.was_alone);
-                    if chunk.cuts < CUTS_MAX {
-                        again.push(chunk);
-                    } else {
-                        self.run.refuse_unsent(&chunk, HUNG_UP);
-                    }
-                }
-                return;
-            }
-            Some(refusal) => refusal,
-        };
-        let is_whole = absent.iter().map(Chunk::len).sum::<usize>() == sent;
         match Setback::of(refusal) {
-            // One of several was refused, and nobody knows which.
             Setback::Nothing | Setback::TooLarge => {
                 self.run.learn_limit(refusal);
-                for chunk in absent {
-                    match chunk.len() {
-                        1 => again.push(chunk),
-                        // A server that is not atomic kept what stood before it.
-                        len if !is_whole => {
-                            again.push(chunk.part(0..1));
-                            again.push(chunk.part(1..len));
-                        }
-                        len => {
-                            again.push(chunk.part(0..len / 2));
-                            again.push(chunk.part(len / 2..len));
-                        }
-                    }
-                }
-                return;
+                return bisect(absent, sent, again);
             }
             Setback::Wait {
                 at_least,
                 fewer_connections,
             } => {
-                self.run.pause(at_least.unwrap_or(self.run.options.patience.wait));
+                if self.has_patience() {
+                    self.run.pause(self.wait().max(at_least.unwrap_or_default()));
+                } else if fewer_connections {
+                    self.run.fail(ImportError::Unavailable {
+                        address: self.run.target.address(),
+                        reason: refusal.reason(),
+                    });
+                } else {
+                    // It does not pass, so that it may be the mail.
+                    return self.refuse_or_bisect(absent, sent, &refusal.reason(), again);
+                }
                 if fewer_connections {
                     self.run.fewer_connections();
                 }
@@ -308,6 +308,20 @@ impl<'p, 'r> Worker<'p, 'r> {
             Setback::TryCreate => self.run.vanished(place),
         }
         again.extend(absent);
+    }
+
+    fn refuse_or_bisect(
+        &mut self,
+        absent: Vec<Chunk>,
+        sent: usize,
+        reason: &str,
+        again: &mut Vec<Chunk>,
+    ) {
+        self.troubles = 0;
+        match &absent[..] {
+            [chunk] if chunk.len() == 1 => self.run.refuse_unsent(chunk, reason),
+            _ => bisect(absent, sent, again),
+        }
     }
 
     /// What became of the mails of some commands for one folder, in their order.
@@ -478,6 +492,20 @@ impl<'p, 'r> Worker<'p, 'r> {
         report.send_calls += calls;
         if let Some(segments) = segments {
             *report.segments_sent.get_or_insert(0) += segments;
+        }
+    }
+}
+
+/// One of several mails was refused, and nobody knows which: they go again in halves, until it
+/// stands alone.
+fn bisect(absent: Vec<Chunk>, sent: usize, again: &mut Vec<Chunk>) {
+    let is_whole = absent.iter().map(Chunk::len).sum::<usize>() == sent;
+    for chunk in absent {
+        match chunk.len() {
+            1 => again.push(chunk),
+            // A server that is not atomic kept what stood before it.
+            len if !is_whole => again.extend([chunk.part(0..1), chunk.part(1..len)]),
+            len => again.extend([chunk.part(0..len / 2), chunk.part(len / 2..len)]),
         }
     }
 }

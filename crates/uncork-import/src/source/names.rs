@@ -175,6 +175,7 @@ impl Names {
     }
 
     /// Whether nothing follows these names.
+    #[cfg(test)]
     pub(super) fn is_rest(&self) -> bool {
         self.ceiling.is_none()
     }

@@ -45,10 +45,6 @@ pub(super) enum Content {
 }
 
 impl Unit {
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The folder that its mails are in, as far as they don't say otherwise.
     pub(crate) fn folder(&self) -> &FolderPath {
         &self.folder

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use uncork::TcpInfo;
 
+use super::Writer;
+
 /// What the kernel knew of a connection, and when.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LinkSample {
@@ -47,6 +49,40 @@ pub(crate) fn is_link_the_limit(before: &LinkSample, after: &LinkSample) -> bool
             && link.busy.as_secs_f64() >= BUSY_SHARE_MIN * link.time.as_secs_f64()
             && link.rate() >= WINDOW_SHARE_MIN * link.window_rate
     })
+}
+
+/// Looks at the link of one connection now and then, while much is sent over it.
+#[derive(Debug)]
+pub(crate) struct LinkWatch {
+    since: LinkSample,
+}
+
+impl LinkWatch {
+    /// `None` where the kernel does not tell.
+    pub(crate) fn start(writer: &Writer) -> Option<Self> {
+        LinkSample::take(writer).map(|since| Self { since })
+    }
+
+    /// Whether the link was the limit since it was looked at last, if that is long enough ago.
+    pub(crate) fn is_the_limit(&mut self, writer: &Writer) -> bool {
+        if self.since.at.elapsed() < TIME_MIN {
+            return false;
+        }
+        let Some(now) = LinkSample::take(writer) else {
+            return false;
+        };
+        let before = std::mem::replace(&mut self.since, now);
+        is_link_the_limit(&before, &self.since)
+    }
+}
+
+impl LinkSample {
+    fn take(writer: &Writer) -> Option<Self> {
+        Some(Self {
+            at: Instant::now(),
+            info: writer.tcp_info()?,
+        })
+    }
 }
 
 /// What went over the link between two samples.
