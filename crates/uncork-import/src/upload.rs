@@ -95,6 +95,7 @@ pub(crate) async fn stretch(
         literal_due: None,
         bye: None,
         needs_sync: false,
+        looks_at: None,
     };
     let end = tokio::select! {
         biased;
@@ -107,6 +108,13 @@ pub(crate) async fn stretch(
         ticket: Some(command.ticket),
     });
     run.give_back(unsent.collect());
+    // Answers that are still to be dealt with come first.
+    if let (Some(place), false) = (
+        pipeline.looks_at,
+        matches!(end, Ok(Pause::Open(_) | Pause::Compare(_))),
+    ) {
+        run.not_looked_at(place);
+    }
     Stretch {
         end,
         refused: pipeline.refused,
@@ -154,6 +162,8 @@ struct Pipeline<'p, 'r> {
     bye: Option<Status>,
     /// A folder has too many acknowledged mails without a UID.
     needs_sync: bool,
+    /// The folder that this connection is to look at as soon as all answers are in.
+    looks_at: Option<usize>,
 }
 
 impl Pipeline<'_, '_> {
@@ -170,8 +180,14 @@ impl Pipeline<'_, '_> {
             changed.as_mut().enable();
             match self.run.next(self.me, self.messages_max)? {
                 Next::Send(chunk, ticket) => self.command(chunk, ticket).await?,
-                Next::Open(folder) => return self.drained(Pause::Open(folder)).await,
-                Next::Compare(folder) => return self.drained(Pause::Compare(folder)).await,
+                Next::Open(folder) => {
+                    self.looks_at = Some(folder);
+                    return self.drained(Pause::Open(folder)).await;
+                }
+                Next::Compare(folder) => {
+                    self.looks_at = Some(folder);
+                    return self.drained(Pause::Compare(folder)).await;
+                }
                 Next::Pause(until) => return self.drained(Pause::Until(until)).await,
                 Next::Done => return self.drained(Pause::Done).await,
                 Next::Wait => {

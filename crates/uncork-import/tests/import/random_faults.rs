@@ -213,6 +213,7 @@ proptest! {
 
     #[test]
     fn each_mail_is_there_once_whatever_happens(case in case()) {
+        eprintln!("CASE {} folders {} {:?} uids {} faults {:?} cuts {:?} conn {} {:?} att {} j {} there {}", case.mails.len(), case.folders, case.offers, case.has_uids, case.faults, case.cuts, case.connections, case.order, case.attempts, case.has_journal, case.there);
         case.check();
     }
 }
