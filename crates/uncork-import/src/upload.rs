@@ -224,10 +224,10 @@ impl Pipeline<'_, '_> {
 
     /// Sends one APPEND, or gathers it.
     async fn command(&mut self, chunk: Chunk, ticket: Rc<Ticket>) -> Result<(), ImportError> {
-        self.keep_pace(&chunk).await?;
-        while !self.window.has_room(&chunk) {
-            self.flush().await?;
-            self.wait_for_answer().await?;
+        if let Err(error) = self.make_room(&chunk).await {
+            let ticket = Some(ticket);
+            self.run.give_back(vec![Ready { chunk, ticket }]);
+            return Err(error);
         }
         let tag = *self.next_tag;
         *self.next_tag = tag.wrapping_add(1);
@@ -258,6 +258,16 @@ impl Pipeline<'_, '_> {
         self.outgoing.text("\r\n");
         if self.outgoing.bytes() >= FLUSH_BYTES {
             self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the mails may be sent.
+    async fn make_room(&mut self, chunk: &Chunk) -> Result<(), ImportError> {
+        self.keep_pace(chunk).await?;
+        while !self.window.has_room(chunk) {
+            self.flush().await?;
+            self.wait_for_answer().await?;
         }
         Ok(())
     }
