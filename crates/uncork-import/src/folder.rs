@@ -40,6 +40,8 @@ pub(crate) struct Folder {
 pub(crate) struct Doubtful {
     /// Each with the UIDs of those that it may be; none where it is none of them.
     pub(crate) mails: Vec<(Mail, Vec<u32>)>,
+    /// Somebody is reading those texts.
+    pub(crate) is_compared: bool,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,12 @@ impl Folder {
 
     pub(crate) fn has_work(&self) -> bool {
         !self.ready.is_empty() || !self.queue.is_empty() || self.doubtful.is_some()
+    }
+
+    /// Whether some connection has to find something out before any other can go on here.
+    pub(crate) fn is_looked_at(&self) -> bool {
+        let is_compared = self.doubtful.as_ref().is_some_and(|doubtful| doubtful.is_compared);
+        matches!(self.state, FolderState::Opening) || is_compared
     }
 
     /// No mail that is on its way has a lower UID than this, and every other is accounted for.

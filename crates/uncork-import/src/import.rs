@@ -1,6 +1,6 @@
 //! One import from its first connection to its report.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -153,7 +153,8 @@ where
     F: Future<Output = ()>,
 {
     let mut workers = FuturesUnordered::new();
-    let mut idle_numbers: Vec<usize> = Vec::new();
+    // The lowest first: those above the number that is wanted end at once.
+    let mut idle_numbers = BTreeSet::new();
     let mut started = 1;
     let mut spare: Option<Session> = None;
     let work = |me: usize, session| async move { (me, Worker::new(run, me, session).work().await) };
@@ -164,7 +165,7 @@ where
         tokio::select! {
             Some(()) = forwarders.next() => {}
             Some((me, session)) = workers.next() => {
-                idle_numbers.push(me);
+                idle_numbers.insert(me);
                 if let Some(session) = session {
                     if let Some(other) = spare.replace(session) {
                         other.log_out().await;
@@ -182,7 +183,7 @@ where
             Order::Any => run.has_work(),
         };
         if workers.len() < wanted.max(1) && can_help && !run.is_over() {
-            let me = idle_numbers.pop().unwrap_or_else(|| {
+            let me = idle_numbers.pop_first().unwrap_or_else(|| {
                 started += 1;
                 started - 1
             });

@@ -205,6 +205,20 @@ impl Run<'_> {
         (folder.wire.clone(), uids)
     }
 
+    /// The connection that was to look at the folder, or to read texts of it, has failed:
+    /// another one has to.
+    pub(crate) fn not_looked_at(&self, place: usize) {
+        let mut folders = self.folders.borrow_mut();
+        let folder = &mut folders[place];
+        if matches!(folder.state, FolderState::Opening) {
+            folder.state = FolderState::Unopened;
+        }
+        if let Some(doubtful) = &mut folder.doubtful {
+            doubtful.is_compared = false;
+        }
+        self.changed.notify_waiters();
+    }
+
     /// Takes those texts: what is not there becomes ready.
     pub(crate) fn compared(
         &self,
@@ -213,7 +227,7 @@ impl Run<'_> {
     ) -> Result<(), ImportError> {
         let mut folders = self.folders.borrow_mut();
         let folder = &mut folders[place];
-        let Some(Doubtful { mails }) = folder.doubtful.take() else {
+        let Some(Doubtful { mails, .. }) = folder.doubtful.take() else {
             return Ok(());
         };
         let Some(id) = folder.opened().map(|opened| opened.id) else {

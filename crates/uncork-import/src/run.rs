@@ -213,7 +213,8 @@ impl<'a> Run<'a> {
                 FolderState::Opening => return Ok(Next::Wait),
                 FolderState::Open(_) => {}
             }
-            if folder.doubtful.is_some() {
+            if let Some(doubtful) = &mut folder.doubtful {
+                doubtful.is_compared = true;
                 return Ok(Next::Compare(place));
             }
             if folder.ready.is_empty() {
@@ -228,7 +229,9 @@ impl<'a> Run<'a> {
                 return self.take(folder, ready, messages_max);
             }
         }
-        Ok(if self.sources_open.get() > 0 {
+        // Of a folder that several may work on there may be more to do when somebody has looked.
+        let is_shared = self.options.order == Order::Any && self.has_work();
+        Ok(if self.sources_open.get() > 0 || is_shared {
             Next::Wait
         } else {
             Next::Done
@@ -260,8 +263,7 @@ impl<'a> Run<'a> {
     fn pick(&self, me: usize) -> Option<usize> {
         let folders = self.folders.borrow();
         let is_free = |folder: &Folder| {
-            let is_opening = matches!(folder.state, FolderState::Opening);
-            folder.has_work() && !is_opening && folder.owner.is_none_or(|owner| owner == me)
+            folder.has_work() && !folder.is_looked_at() && folder.owner.is_none_or(|owner| owner == me)
         };
         let own = folders
             .iter()
@@ -375,7 +377,10 @@ impl<'a> Run<'a> {
         drop(report);
         drop(journal);
         if kept.iter().any(|(_, candidates)| !candidates.is_empty()) {
-            folder.doubtful = Some(Doubtful { mails: kept });
+            folder.doubtful = Some(Doubtful {
+                mails: kept,
+                is_compared: false,
+            });
         } else {
             let mails = kept.into_iter().map(|(mail, _)| mail).collect();
             self.make_ready(place, folder, mails);

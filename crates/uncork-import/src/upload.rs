@@ -101,6 +101,7 @@ pub(crate) async fn stretch(
         bye: None,
         needs_sync: false,
         link,
+        looks_at: None,
     };
     let end = tokio::select! {
         biased;
@@ -113,6 +114,13 @@ pub(crate) async fn stretch(
         ticket: Some(command.ticket),
     });
     run.give_back(unsent.collect());
+    // Answers that are still to be dealt with come first.
+    if let (Some(place), false) = (
+        pipeline.looks_at,
+        matches!(end, Ok(Pause::Open(_) | Pause::Compare(_))),
+    ) {
+        run.not_looked_at(place);
+    }
     Stretch {
         end,
         refused: pipeline.refused,
@@ -161,6 +169,8 @@ struct Pipeline<'p, 'r> {
     /// A folder has too many acknowledged mails without a UID.
     needs_sync: bool,
     link: Option<LinkWatch>,
+    /// The folder that this connection is to look at as soon as all answers are in.
+    looks_at: Option<usize>,
 }
 
 impl Pipeline<'_, '_> {
@@ -182,8 +192,14 @@ impl Pipeline<'_, '_> {
             changed.as_mut().enable();
             match self.run.next(self.me, self.messages_max)? {
                 Next::Send(chunk, ticket) => self.command(chunk, ticket).await?,
-                Next::Open(folder) => return self.drained(Pause::Open(folder)).await,
-                Next::Compare(folder) => return self.drained(Pause::Compare(folder)).await,
+                Next::Open(folder) => {
+                    self.looks_at = Some(folder);
+                    return self.drained(Pause::Open(folder)).await;
+                }
+                Next::Compare(folder) => {
+                    self.looks_at = Some(folder);
+                    return self.drained(Pause::Compare(folder)).await;
+                }
                 Next::Pause(until) => return self.drained(Pause::Until(until)).await,
                 Next::Done => return self.drained(Pause::Done).await,
                 Next::Wait => {
@@ -220,10 +236,10 @@ impl Pipeline<'_, '_> {
 
     /// Sends one APPEND, or gathers it.
     async fn command(&mut self, chunk: Chunk, ticket: Rc<Ticket>) -> Result<(), ImportError> {
-        self.keep_pace(&chunk).await?;
-        while !self.window.has_room(&chunk) {
-            self.flush().await?;
-            self.wait_for_answer().await?;
+        if let Err(error) = self.make_room(&chunk).await {
+            let ticket = Some(ticket);
+            self.run.give_back(vec![Ready { chunk, ticket }]);
+            return Err(error);
         }
         let tag = *self.next_tag;
         *self.next_tag = tag.wrapping_add(1);
@@ -254,6 +270,16 @@ impl Pipeline<'_, '_> {
         self.outgoing.text("\r\n");
         if self.outgoing.bytes() >= FLUSH_BYTES {
             self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the mails may be sent.
+    async fn make_room(&mut self, chunk: &Chunk) -> Result<(), ImportError> {
+        self.keep_pace(chunk).await?;
+        while !self.window.has_room(chunk) {
+            self.flush().await?;
+            self.wait_for_answer().await?;
         }
         Ok(())
     }

@@ -475,6 +475,16 @@ impl<'p, 'r> Worker<'p, 'r> {
 
     /// Compares the texts of mails that may be there already.
     async fn compare(&mut self, session: &mut Session, place: usize) -> Result<(), ImportError> {
+        let result = self.compare_texts(session, place).await;
+        self.run.not_looked_at(place);
+        result
+    }
+
+    async fn compare_texts(
+        &mut self,
+        session: &mut Session,
+        place: usize,
+    ) -> Result<(), ImportError> {
         let (wire, uids) = self.run.doubtful_uids(place);
         let Ok(_) = session.select(&wire, Access::Read).await? else {
             self.run.vanished(place);

@@ -19,6 +19,8 @@ mod hang_ups;
 mod hostile;
 #[path = "import/imap_reader.rs"]
 mod imap_reader;
+#[path = "import/link.rs"]
+mod link;
 #[path = "import/logins.rs"]
 mod logins;
 #[path = "import/long_mails.rs"]
@@ -29,6 +31,8 @@ mod odd_files;
 mod peer;
 #[path = "import/random_faults.rs"]
 mod random_faults;
+#[path = "import/random_mails.rs"]
+mod random_mails;
 #[path = "import/refusals.rs"]
 mod refusals;
 #[path = "import/support.rs"]

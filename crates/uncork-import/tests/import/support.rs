@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use tempfile::TempDir;
 use uncork_import::{Options, Outcome, Progress, Source, Target, import};
 use uncork_lab::imap::{Fault, ImapServer, Manners, Personality, ServerConfig};
@@ -57,12 +58,21 @@ impl Offers {
 /// A lab server with a mail root of its own.
 pub(crate) struct Lab {
     pub(crate) server: ImapServer,
-    _root: TempDir,
+    root: TempDir,
 }
 
 impl Lab {
     pub(crate) fn start(personality: Personality, faults: Vec<Fault>) -> Self {
-        let root = tempfile::tempdir().unwrap();
+        Self::over(tempfile::tempdir().unwrap(), personality, faults)
+    }
+
+    /// Another server over the same folders, with another port, when this one has ended.
+    pub(crate) fn again(self, personality: Personality, faults: Vec<Fault>) -> Self {
+        drop(self.server);
+        Self::over(self.root, personality, faults)
+    }
+
+    fn over(root: TempDir, personality: Personality, faults: Vec<Fault>) -> Self {
         let server = ImapServer::start(ServerConfig {
             personality,
             faults,
@@ -70,7 +80,7 @@ impl Lab {
         });
         Self {
             server: server.unwrap(),
-            _root: root,
+            root,
         }
     }
 
@@ -104,12 +114,30 @@ impl Lab {
         self.server.stored()
     }
 
-    /// The [`numbered`] mails that lie in INBOX's folder on disk, sorted: for servers whose
-    /// faults would hit a reader as well.
+    /// Where a folder lies on disk; INBOX has no name there.
+    pub(crate) fn path(&self, folder: &str) -> PathBuf {
+        match folder {
+            "" => self.root.path().to_owned(),
+            _ => self.root.path().join(format!(".{}", folder.replace('/', "."))),
+        }
+    }
+
+    /// The texts that lie in a folder on disk, sorted: for servers whose faults would hit a
+    /// reader as well.
+    pub(crate) fn texts(&self, folder: &str) -> Vec<Vec<u8>> {
+        let files = fs::read_dir(self.path(folder).join("cur"));
+        let files = files.into_iter().flatten();
+        let mut texts: Vec<_> = files
+            .map(|file| fs::read(file.unwrap().path()).unwrap())
+            .collect();
+        texts.sort_unstable();
+        texts
+    }
+
+    /// The [`numbered`] mails that lie in INBOX on disk, sorted.
     pub(crate) fn numbers_on_disk(&self) -> Vec<usize> {
-        let files = fs::read_dir(self.server.mail_root().join("cur")).unwrap();
-        let texts = files.map(|file| fs::read(file.unwrap().path()).unwrap());
-        let mut numbers: Vec<usize> = texts.map(|text| number(&text)).collect();
+        let texts = self.texts("");
+        let mut numbers: Vec<usize> = texts.iter().map(|text| number(text)).collect();
         numbers.sort_unstable();
         numbers
     }
@@ -260,6 +288,17 @@ pub(crate) fn assert_honest(outcome: &Outcome, messages: u64, stored: u64) {
     }
     assert_eq!(report.refused.len() as u64, report.refused_messages);
     assert_eq!(report.unknown.len() as u64, report.unknown_messages);
+}
+
+/// So many cases, of always the same seed. `PROPTEST_CASES` in the environment says otherwise.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    ProptestConfig {
+        cases: asked.and_then(|asked| asked.parse().ok()).unwrap_or(cases),
+        rng_seed: RngSeed::Fixed(20_040_101),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 /// What a server must have of it, made in the plainest way.
