@@ -54,7 +54,8 @@ pub(crate) fn run(arguments: &ImportArgs) -> Result<Exit, Failure> {
     };
     let written = page.map_or(Ok(()), |page| {
         let error = outcome.error.as_ref().map(chain);
-        page.write(&html::page(&summary, error.as_deref()), is_quiet)
+        let date = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %Z").to_string();
+        page.write(&html::page(&summary, error.as_deref(), &date), is_quiet)
     });
     let printed = if arguments.output.json {
         output::json(&Document::new(&outcome))

@@ -15,12 +15,12 @@ const STYLE: &str = include_str!("html/page.css");
 /// Mails that each list of the page names; a browser takes long for more.
 const LISTED_MAX: usize = 1000;
 
-/// The report as a self-contained page. Every text in it is escaped.
-pub(super) fn page(summary: &Summary<'_>, error: Option<&str>) -> String {
+/// The report as a self-contained page, with the date on it. Every text in it is escaped.
+pub(super) fn page(summary: &Summary<'_>, error: Option<&str>, date: &str) -> String {
     let target = summary.target;
     let title = format!("Mail of {} on {}", target.user, target.host);
     let (title, head) = (escape(&title), head(&title));
-    let opening = opening(summary, &title, error);
+    let opening = opening(summary, &title, error, date);
     let folders = folders(summary);
     let lists = lists(summary);
     let repairs = repairs(summary);
@@ -28,8 +28,9 @@ pub(super) fn page(summary: &Summary<'_>, error: Option<&str>) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n{head}<body>\n<main>\n\
          {opening}{folders}{lists}{repairs}{notes}</main>\n\
-         <footer>\n<p>Made by <code>uncork import --html</code>.</p>\n</footer>\n\
-         </body>\n</html>\n"
+         <footer>\n<p>Made by <code>uncork import --html</code>, version {}.</p>\n</footer>\n\
+         </body>\n</html>\n",
+        env!("CARGO_PKG_VERSION")
     )
 }
 
@@ -46,10 +47,10 @@ fn head(title: &str) -> String {
     )
 }
 
-fn opening(summary: &Summary<'_>, title: &str, error: Option<&str>) -> String {
+fn opening(summary: &Summary<'_>, title: &str, error: Option<&str>, date: &str) -> String {
     let mut text = format!(
-        "<h1>{title}</h1>\n<p class=\"account\">uncork import {}</p>\n<p class=\"lead\">{}.</p>\n",
-        env!("CARGO_PKG_VERSION"),
+        "<h1>{title}</h1>\n<p class=\"account\">{}</p>\n<p class=\"lead\">{}.</p>\n",
+        escape(date),
         escape(&capitalised(&summary.headline()))
     );
     if let Some(error) = error {
@@ -135,15 +136,9 @@ fn lists(summary: &Summary<'_>) -> String {
             &mut text,
             format_args!("<h2>{}</h2>\n", escape(&list.title)),
         );
-        // Not the command itself, which may hold what is nobody else's business.
-        let redo = "To try them again: the same command with --retry-refused, or without a \
-                    journal the same command as it was.";
-        let advice = match list.is_refused && !summary.report.dry_run {
-            true => Some(redo.to_owned()),
-            false => list
-                .advice
-                .map(|advice| format!("{}.", capitalised(advice))),
-        };
+        let redo = redo(summary);
+        let advice = redo.filter(|_| list.is_refused).or(list.advice);
+        let advice = advice.map(|advice| format!("{}.", capitalised(advice)));
         if let Some(advice) = advice {
             push(
                 &mut text,
@@ -153,6 +148,16 @@ fn lists(summary: &Summary<'_>) -> String {
         text.push_str(&mails(list.mails, list.count));
     }
     text
+}
+
+/// How refused mails are tried again. Not the command itself, which may hold what is nobody else's
+/// business.
+fn redo(summary: &Summary<'_>) -> Option<&'static str> {
+    match summary.report {
+        report if report.dry_run => None,
+        report if report.journal.is_none() => Some("to try again, run the same command again"),
+        _ => Some("to try again, run the same command with --retry-refused"),
+    }
 }
 
 fn mails(mails: &[Refused], of: u64) -> String {
@@ -277,7 +282,7 @@ mod tests {
             report: &report,
             target: &target,
         };
-        let page = page(&summary, Some(evil));
+        let page = page(&summary, Some(evil), "today");
         assert!(
             !page.contains("<script") && !page.contains('\u{1b}'),
             "{page}"

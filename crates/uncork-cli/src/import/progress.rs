@@ -101,6 +101,8 @@ fn show(bar: &ProgressBar, length: Length, progress: &Progress, rates: &mut Rate
     let mut parts = vec![mails];
     if mails_per_second > 0.0 {
         parts.push(format!("{}/s", count(rounded(mails_per_second))));
+    }
+    if bytes_per_second > 0.0 {
         parts.push(format!("{}/s", size(rounded(bytes_per_second))));
     }
     if position > 0 {

@@ -34,8 +34,10 @@ impl<'a> Summary<'a> {
             return format!("dry run, nothing was changed: {mails} would go into {place}");
         }
         let mails = counted(report.imported, "mail");
-        if report.imported == 0 {
-            return format!("nothing was imported into {place}");
+        match (report.imported, report.already_there) {
+            (0, 0) => return format!("nothing was imported into {place}"),
+            (0, _) => return format!("nothing new for {place}"),
+            _ => {}
         }
         format!(
             "{mails} {} imported into {place} ({} in {:.1} s, {} a second)",
@@ -126,15 +128,10 @@ impl<'a> Summary<'a> {
     }
 
     /// What was repaired, and in how many mails.
-    pub(super) fn repairs(&self) -> Vec<(u64, &'a str)> {
-        let phrase = |name: &'static str| {
-            let known = Repair::ALL.into_iter().find(|repair| repair.name() == name);
-            known.map_or(name, Repair::phrase)
-        };
-        let repaired = self.report.repaired.iter();
-        repaired
-            .map(|(name, count)| (*count, phrase(name)))
-            .collect()
+    pub(super) fn repairs(&self) -> Vec<(u64, &'static str)> {
+        let repaired = &self.report.repaired;
+        let count = |repair: Repair| Some((*repaired.get(repair.name())?, repair.phrase()));
+        Repair::ALL.into_iter().filter_map(count).collect()
     }
 
     /// Mails that a person should look at, the worst first.

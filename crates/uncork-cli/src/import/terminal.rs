@@ -63,7 +63,7 @@ fn print_folders(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> 
         let figures = columns.iter().map(|column| column.text(folder));
         table.add_row([printable(&folder.folder)].into_iter().chain(figures));
     }
-    writeln!(out, "\n{table}")?;
+    writeln!(out, "\n{}", table.trim_fmt())?;
     print_rest(out, folders.len() as u64, FOLDERS_MAX)
 }
 
@@ -93,5 +93,159 @@ fn print_rest(out: &mut impl Write, of: u64, shown: usize) -> io::Result<()> {
     match of.saturating_sub(shown as u64) {
         0 => Ok(()),
         rest => writeln!(out, "  … and {} more (--json lists them)", count(rest)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uncork_import::{FolderReport, Refused, Report, Target};
+
+    use super::*;
+
+    fn printed(report: &Report, redo: Option<&str>) -> String {
+        let target = Target::parse("imaps://ada@mail.example.org/Old").unwrap();
+        let summary = Summary {
+            report,
+            target: &target,
+        };
+        let mut out = Vec::new();
+        print(&mut out, &summary, redo).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn refused(number: usize, reason: &str) -> Refused {
+        Refused {
+            source: format!("all.mbox at byte {number}"),
+            folder: "Old".to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    #[test]
+    fn one_folder_and_all_well() {
+        let mut report = Report::default();
+        report.imported = 1;
+        report.bytes = 1_500_000;
+        report.seconds = 0.5;
+        report.messages_per_second = 2.0;
+        report.connections = 1;
+        report.capabilities_used = vec!["LITERAL+".to_owned()];
+        insta::assert_snapshot!(printed(&report, Some("unused")), @r#"
+        1 mail was imported into Old on mail.example.org (1.50 MB in 0.5 s, 2 mails a second)
+        used: LITERAL+, 1 connection
+        "#);
+    }
+
+    #[test]
+    fn nothing_new() {
+        let mut report = Report::default();
+        report.already_there = 12_345;
+        report.verified = Some(12_345);
+        insta::assert_snapshot!(printed(&report, None), @r#"
+        nothing new for Old on mail.example.org
+        12,345 mails were there already, and not sent again
+        12,345 mails were read back, and are what was sent
+        "#);
+    }
+
+    #[test]
+    fn every_kind_of_trouble() {
+        let mut report = Report::default();
+        report.imported = 5000;
+        report.already_there = 1;
+        report.not_sent_messages = 7;
+        report.flags_dropped = 1;
+        report.waited_seconds = 29.6;
+        report.reconnects = 2;
+        report.connections = 4;
+        report.repaired.insert("nul", 12);
+        report.repaired.insert("bare_lf", 5000);
+        report.refused = (0..22)
+            .map(|n| refused(n, "[TOOBIG] too\u{1b}[2J big"))
+            .collect();
+        report.refused_messages = 22;
+        report.unknown = vec![refused(1, "no answer came")];
+        report.unknown_messages = 1;
+        report.not_verified = vec![refused(2, "is missing")];
+        report.not_verified_messages = 1;
+        report.altered = vec![refused(3, "has another text")];
+        report.altered_messages = 1;
+        report.notes = vec!["Drafts is no folder that takes mail".to_owned()];
+        for name in ["Old", "Old/Entwürfe"] {
+            let mut folder = FolderReport::default();
+            folder.folder = name.to_owned();
+            folder.imported = 2500;
+            folder.bytes = 2_000_000_000;
+            report.folders.push(folder);
+        }
+        insta::assert_snapshot!(printed(&report, Some("to try them again: …")), @r#"
+        5,000 mails were imported into 2 folders on mail.example.org (0 B in 0.0 s, 0 mails a second)
+        1 mail was there already, and not sent again
+        1 flag that the server does not take was left out; the mails are in
+        7 mails were read and not sent
+        30 s went by in waiting, as the server or a limit asked
+        a connection was made anew 2 times
+        used: 4 connections
+
+        ───────────────────────────────────
+         folder         imported      size
+        ═══════════════════════════════════
+         Old               2,500   2.00 GB
+         Old/Entwürfe      2,500   2.00 GB
+        ───────────────────────────────────
+
+        repaired, in so many mails:
+              5,000  line ends LF made CRLF
+                 12  NUL bytes replaced by 0x80
+
+        22 mails did not go in:
+          all.mbox at byte 0 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 1 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 2 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 3 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 4 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 5 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 6 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 7 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 8 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 9 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 10 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 11 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 12 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 13 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 14 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 15 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 16 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 17 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 18 → Old: [TOOBIG] too�[2J big
+          all.mbox at byte 19 → Old: [TOOBIG] too�[2J big
+          … and 2 more (--json lists them)
+        to try them again: …
+
+        1 mail may be in or not, because no answer came:
+          all.mbox at byte 1 → Old: no answer came
+        run the same again: the server is asked, and only what is missing is sent
+
+        1 mail could not be read back as sent:
+          all.mbox at byte 2 → Old: is missing
+
+        1 mail is in, but the server changed what was sent:
+          all.mbox at byte 3 → Old: has another text
+
+        notes:
+          Drafts is no folder that takes mail
+        "#);
+    }
+
+    #[test]
+    fn a_dry_run() {
+        let mut report = Report::default();
+        report.dry_run = true;
+        report.would_import = 3;
+        report.already_there = 1;
+        insta::assert_snapshot!(printed(&report, None), @r#"
+        dry run, nothing was changed: 3 mails would go into Old on mail.example.org
+        1 mail is there already
+        "#);
     }
 }
