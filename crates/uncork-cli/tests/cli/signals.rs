@@ -93,3 +93,21 @@ fn the_second_signal_ends_at_once() {
     end(child).with(130).says(&["Ctrl-C again leaves at once"]);
     assert!(lab.server.stored() < MAILS as u64);
 }
+
+/// Waiting for a server to come back ends with the first signal, too.
+#[test]
+fn a_server_that_is_gone() {
+    let source = mails(50);
+    let hang_up = Fault::HangUpBeforeTagged { message: 8 };
+    let lab = Lab::start(Personality::careful().multi_append(false), vec![hang_up]);
+    let child = start(import(source.path(), &lab.url("")).args(["--json", "--quiet"]));
+    wait_for(|| lab.server.stored() >= 8);
+    drop(lab);
+    kill(&child, "-INT");
+    let ended = end(child)
+        .with(1)
+        .says(&["stopping", "run the same command again"]);
+    let report = ended.json();
+    assert_eq!(report["sources_read"], false);
+    assert!(report["unknown_messages"].as_u64().unwrap() > 0, "{report}");
+}
