@@ -146,14 +146,20 @@ fn redo(arguments: &ImportArgs, options: &Options) -> Option<String> {
         return None;
     }
     if options.journal == JournalPlace::Memory {
-        return Some("to try them again, run the same command again".to_owned());
+        return Some("to try again, run the same command again".to_owned());
     }
     // A careless command (`echo secret`) must not get into somebody's log.
     if arguments.login.has_command() {
-        return Some("to try them again: the same command with --retry-refused".to_owned());
+        return Some(
+            "to try again, when the reason is gone: the same command with --retry-refused"
+                .to_owned(),
+        );
     }
     let command = again::retry_command(std::env::args_os());
-    Some(format!("to try them again: {}", words::printable(&command)))
+    Some(format!(
+        "to try again, when the reason is gone:\n  {}",
+        words::printable(&command)
+    ))
 }
 
 /// An error with its causes, on one line.

@@ -139,7 +139,10 @@ impl<'a> Summary<'a> {
         let report = self.report;
         let lists = [
             List {
-                title: "did not go in".to_owned(),
+                title: match report.dry_run {
+                    true => "would not go in".to_owned(),
+                    false => "did not go in".to_owned(),
+                },
                 count: report.refused_messages,
                 mails: &report.refused,
                 advice: None,

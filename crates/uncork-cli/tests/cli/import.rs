@@ -190,7 +190,7 @@ fn what_did_not_go_in_is_listed() {
         source.path().display(),
         lab.url("Old")
     );
-    ended.prints(&["to try them again: ", &again]);
+    ended.prints(&["to try again", &again]);
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn a_command_that_may_hold_a_secret_is_not_repeated() {
         &command,
     ];
     let ended = run(uncork().args(arguments)).with(1);
-    ended.prints(&["to try them again: the same command with --retry-refused"]);
+    ended.prints(&["the reason is gone: the same command with --retry-refused"]);
 }
 
 #[test]
