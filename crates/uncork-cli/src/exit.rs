@@ -47,12 +47,9 @@ impl Failure {
         }
     }
 
-    /// The same, with a line that says what to do next.
-    pub(crate) fn advised(self, advice: String) -> Self {
-        Self {
-            advice: Some(advice),
-            ..self
-        }
+    /// The same, perhaps with a line that says what to do next.
+    pub(crate) fn advised(self, advice: Option<String>) -> Self {
+        Self { advice, ..self }
     }
 
     /// An I/O failure: a refused permission has a code of its own.

@@ -72,11 +72,8 @@ pub(crate) fn run(arguments: &ImportArgs) -> Result<Exit, Failure> {
     }
     // What happened to the mail matters more than an output that could not be written.
     if let Some(error) = outcome.error {
-        let failure = failure::failure(error, report);
-        if report.connections > 0 && failure.exit != Exit::Usage && !options.dry_run {
-            return Err(failure.advised(failure::resume_advice(&options, report)));
-        }
-        return Err(failure);
+        let advice = failure::advice(&error, &options, report);
+        return Err(failure::failure(error, report).advised(advice));
     }
     written.and(printed)?;
     Ok(if is_whole(report) {

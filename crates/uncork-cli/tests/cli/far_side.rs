@@ -66,6 +66,7 @@ fn a_login_that_is_refused() {
         "nothing was imported",
         "log in ada",
         "Authentication failed",
+        "app password",
     ]);
     assert_eq!(lab.server.stored(), 0);
 }
