@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use uncork_import::{Progress, Source};
 
-use super::words::{count, printable, rounded, size};
+use super::words::{count, counted, printable, rounded, size};
 
 /// How often the bar is drawn.
 const DRAW_INTERVAL: Duration = Duration::from_millis(100);
@@ -74,43 +74,51 @@ fn length(sources: &[Source]) -> Length {
 
 fn prepare(bar: &ProgressBar, length: Length) {
     let template = match length {
-        Length::Mails(of) | Length::Bytes(of) => {
-            bar.set_length(of);
-            "{bar:20} {wide_msg}"
-        }
+        Length::Mails(_) | Length::Bytes(_) => "{bar:20} {wide_msg}",
         Length::Unknown => "{spinner} {wide_msg}",
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
+    if let Length::Mails(length) | Length::Bytes(length) = length {
+        bar.set_length(length);
+    }
 }
 
 fn show(bar: &ProgressBar, length: Length, progress: &Progress, rates: &mut Rates) {
-    let mails = progress.stored() + progress.already_there() + progress.refused();
+    let done = progress.stored() + progress.already_there() + progress.refused();
     let position = match length {
-        Length::Mails(_) => mails,
-        Length::Bytes(_) => progress.source_bytes_read(),
+        Length::Mails(_) => done,
+        Length::Bytes(_) => share(progress.source_bytes_read(), done, progress.messages_read()),
         Length::Unknown => 0,
     };
     bar.set_position(position);
-    let (mails_per_second, bytes_per_second) = rates.take(Instant::now(), mails, progress.bytes());
-    let mails = match length {
-        Length::Mails(of) => format!("{} of {} mails", count(mails), count(of)),
-        Length::Bytes(_) | Length::Unknown => format!("{} mails", count(mails)),
-    };
-    let mut parts = vec![mails];
+    let (mails_per_second, bytes_per_second) = rates.take(Instant::now(), done, progress.bytes());
+    let mut parts = vec![match length {
+        Length::Mails(of) => format!("{} of {}", count(done), counted(of, "mail")),
+        Length::Bytes(_) | Length::Unknown => counted(done, "mail"),
+    }];
     if mails_per_second > 0.0 {
         parts.push(format!("{}/s", count(rounded(mails_per_second))));
     }
     if bytes_per_second > 0.0 {
         parts.push(format!("{}/s", size(rounded(bytes_per_second))));
     }
-    if position > 0 {
-        parts.push(format!("{} left", HumanDuration(bar.eta())));
+    let left = bar.eta();
+    if mails_per_second > 0.0 && left >= Duration::from_secs(1) {
+        parts.push(format!("{} left", HumanDuration(left)));
     }
     parts.push(printable(&progress.now()));
     bar.set_message(parts.join(" · "));
     bar.tick();
+}
+
+/// The bytes that `done` of `mails` took to read: reading is ahead of sending.
+fn share(bytes: u64, done: u64, mails: u64) -> u64 {
+    // A mail with several labels is read once and done several times.
+    let done = done.min(mails);
+    let share = u128::from(bytes) * u128::from(done) / u128::from(mails.max(1));
+    u64::try_from(share).unwrap_or(bytes)
 }
 
 /// Mails and bytes a second, of late.
@@ -140,6 +148,18 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_that_are_done() {
+        #[track_caller]
+        fn check(bytes: u64, done: u64, mails: u64, expected: u64) {
+            assert_eq!(share(bytes, done, mails), expected);
+        }
+        check(1000, 0, 0, 0);
+        check(1000, 5, 10, 500);
+        check(1000, 20, 10, 1000);
+        check(u64::MAX, u64::MAX, u64::MAX, u64::MAX);
+    }
 
     #[test]
     fn rates_are_those_of_the_last_seconds() {

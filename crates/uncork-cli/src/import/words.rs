@@ -10,7 +10,7 @@ pub(super) fn count(number: u64) -> String {
 /// A number of things: "1 mail", "2,000 mails".
 pub(super) fn counted(number: u64, one: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{}{plural}", [count(number), one.to_owned()].join(" "))
+    format!("{} {one}{plural}", count(number))
 }
 
 /// The verb that goes with a number of things.
