@@ -30,7 +30,7 @@ pub struct Options {
     pub journal: JournalPlace,
     /// What happens to mails that the folder has already.
     pub existing: Existing,
-    /// Whether mails that the journal has as refused are tried again.
+    /// Whether mails that an earlier run could not put in, by the journal's word, are tried again.
     pub retry_refused: bool,
     /// What happens to mails that IMAP can't carry as they are.
     pub strictness: Strictness,
