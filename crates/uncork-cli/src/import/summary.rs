@@ -103,9 +103,13 @@ impl<'a> Summary<'a> {
             format!("{mails} {} read and not sent", were(left)),
         );
         let waited = report.waited_seconds;
+        let summed = match report.connections {
+            0 | 1 => "",
+            _ => ", all connections together",
+        };
         say(
             waited >= 1.0,
-            format!("{waited:.0} s went by in waiting, as the server or a limit asked"),
+            format!("{waited:.0} s went by in waiting, as the server or a limit asked{summed}"),
         );
         let again = counted(report.reconnects, "time");
         say(

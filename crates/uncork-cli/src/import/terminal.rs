@@ -183,7 +183,7 @@ mod tests {
         1 mail was there already, and not sent again
         1 flag that the server does not take was left out; the mails are in
         7 mails were read and not sent
-        30 s went by in waiting, as the server or a limit asked
+        30 s went by in waiting, as the server or a limit asked, all connections together
         a connection was made anew 2 times
         used: 4 connections
 
