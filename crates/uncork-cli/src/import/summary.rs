@@ -102,6 +102,10 @@ impl<'a> Summary<'a> {
             left > 0,
             format!("{mails} {} read and not sent", were(left)),
         );
+        say(
+            !report.sources_read && report.connections > 0,
+            "there is more mail in the sources, which was not read".to_owned(),
+        );
         let waited = report.waited_seconds;
         let summed = match report.connections {
             0 | 1 => "",
