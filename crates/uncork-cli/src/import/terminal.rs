@@ -141,6 +141,7 @@ mod tests {
     fn nothing_new() {
         let mut report = Report::default();
         report.already_there = 12_345;
+        report.sources_read = true;
         report.verified = Some(12_345);
         insta::assert_snapshot!(printed(&report, None), @r#"
         nothing new for Old on mail.example.org
