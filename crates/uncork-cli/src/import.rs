@@ -9,6 +9,7 @@ use uncork_import::{
 
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Page};
+use arguments::OutputArgs;
 use summary::Summary;
 
 mod again;
@@ -47,35 +48,14 @@ pub(crate) fn run(arguments: &ImportArgs) -> Result<Exit, Failure> {
     options.credentials = arguments.login.credentials(&target)?;
 
     let outcome = import(&sources, &target, &options, is_quiet)?;
+    let told = tell(arguments, &options, &target, &outcome, page);
     let report = &outcome.report;
-    let summary = Summary {
-        report,
-        target: &target,
-    };
-    let written = page.map_or(Ok(()), |page| {
-        let error = outcome.error.as_ref().map(chain);
-        let date = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %Z").to_string();
-        page.write(&html::page(&summary, error.as_deref(), &date), is_quiet)
-    });
-    let printed = if arguments.output.json {
-        output::json(&Document::new(&outcome))
-    } else if !is_quiet && report.connections > 0 {
-        let redo = redo(arguments, &options);
-        let mut out = std::io::stdout().lock();
-        let printed = terminal::print(&mut out, &summary, redo.as_deref());
-        printed.and_then(|()| out.flush()).map_err(output::failure)
-    } else {
-        Ok(())
-    };
-    if arguments.output.json || is_quiet {
-        note_losses(report);
-    }
     // What happened to the mail matters more than an output that could not be written.
     if let Some(error) = outcome.error {
         let advice = failure::advice(&error, &options, report);
         return Err(failure::failure(error, report).advised(advice));
     }
-    written.and(printed)?;
+    told?;
     Ok(if is_whole(report) {
         Exit::Done
     } else {
@@ -83,9 +63,42 @@ pub(crate) fn run(arguments: &ImportArgs) -> Result<Exit, Failure> {
     })
 }
 
+/// Writes and prints what was done, in all the ways that were asked for.
+fn tell(
+    arguments: &ImportArgs,
+    options: &Options,
+    target: &Target,
+    outcome: &Outcome,
+    page: Option<Page>,
+) -> Result<(), Failure> {
+    let OutputArgs { json, quiet, .. } = arguments.output;
+    let report = &outcome.report;
+    let summary = Summary { report, target };
+    let written = page.map_or(Ok(()), |page| {
+        let error = outcome.error.as_ref().map(chain);
+        let date = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %Z").to_string();
+        page.write(&html::page(&summary, error.as_deref(), &date), quiet)
+    });
+    let printed = if json {
+        output::json(&Document::new(outcome))
+    } else if !quiet && report.connections > 0 {
+        let redo = redo(arguments, options);
+        let mut out = std::io::stdout().lock();
+        let printed = terminal::print(&mut out, &summary, redo.as_deref());
+        printed.and_then(|()| out.flush()).map_err(output::failure)
+    } else {
+        Ok(())
+    };
+    if json || quiet {
+        note_losses(report, json);
+    }
+    written.and(printed)
+}
+
 /// Whether all mail of the sources is where it should be.
 fn is_whole(report: &Report) -> bool {
-    report.refused_messages + report.unknown_messages + report.not_verified_messages == 0
+    let losses = report.refused_messages + report.unknown_messages + report.not_verified_messages;
+    losses == 0 && report.sources_read
 }
 
 /// Says what a source was taken for, so that a wrong guess is seen before anything is sent.
@@ -116,7 +129,7 @@ fn import(
 }
 
 /// What a person should know even where nothing is printed for people.
-fn note_losses(report: &Report) {
+fn note_losses(report: &Report, is_json: bool) {
     let Report {
         refused_messages: refused,
         unknown_messages: unknown,
@@ -132,9 +145,11 @@ fn note_losses(report: &Report) {
     let losses: Vec<String> = losses
         .map(|(count, what)| format!("{} {what}", words::counted(*count, "mail")))
         .collect();
-    if !losses.is_empty() {
-        output::note(&format!("uncork: {}: --json lists them", losses.join(", ")));
+    if losses.is_empty() {
+        return;
     }
+    let hint = if is_json { "" } else { ": --json lists them" };
+    output::note(&format!("uncork: {}{hint}", losses.join(", ")));
 }
 
 /// How to try the refused mails again.

@@ -267,7 +267,7 @@ impl ImportArgs {
         options.messages_per_second_max = speed.rate;
         options.bytes_per_day_max = speed.max_bytes_per_day;
         options.compress = speed.compress;
-        options.tls = login.tls();
+        options.tls = login.tls()?;
         options.allow_plaintext = login.allow_plaintext;
         Ok(options)
     }

@@ -1,5 +1,6 @@
 //! How the user proves who they are, and how the server does.
 
+use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -50,12 +51,20 @@ impl LoginArgs {
         self.password(target).map(Credentials::Password)
     }
 
-    /// How the server's certificate is checked.
-    pub(super) fn tls(&self) -> TlsOptions {
+    /// How the server's certificate is checked. A file that can't be read is known before it is
+    /// needed, and where it never is.
+    pub(super) fn tls(&self) -> Result<TlsOptions, Failure> {
+        if let Some(path) = &self.ca_file {
+            File::open(path).map_err(|error| {
+                let kind = error.kind();
+                let what = format!("--ca-file {} can't be read", path.display());
+                Failure::io(Exit::Usage, kind, anyhow::Error::new(error).context(what))
+            })?;
+        }
         let mut tls = TlsOptions::default();
         tls.ca_file.clone_from(&self.ca_file);
         tls.insecure = self.insecure;
-        tls
+        Ok(tls)
     }
 
     /// Whether a command on the command line gives a secret. A careless one holds it itself.

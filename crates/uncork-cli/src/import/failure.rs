@@ -29,11 +29,19 @@ fn exit(error: &ImportError) -> Exit {
             Exit::Usage
         }
         ImportError::Journal(error) => journal_exit(error),
-        ImportError::Runtime { .. } | ImportError::Spool { .. } | ImportError::Rejects(_) => {
-            Exit::NotPermitted
-        }
+        ImportError::Rejects(error) => match io_kind(error) {
+            Some(ErrorKind::PermissionDenied) => Exit::NotPermitted,
+            _ => Exit::Usage,
+        },
+        ImportError::Runtime { .. } | ImportError::Spool { .. } => Exit::NotPermitted,
         _ => Exit::FarSide,
     }
+}
+
+/// What the kernel said, where an error comes from it.
+fn io_kind(error: &dyn std::error::Error) -> Option<ErrorKind> {
+    let source = error.source()?.downcast_ref::<std::io::Error>();
+    source.map(std::io::Error::kind)
 }
 
 /// Where another `--journal` is the way out, it was the wrong one.

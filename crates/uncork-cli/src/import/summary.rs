@@ -36,7 +36,8 @@ impl<'a> Summary<'a> {
         let mails = counted(report.imported, "mail");
         match (report.imported, report.already_there) {
             (0, 0) => return format!("nothing was imported into {place}"),
-            (0, _) => return format!("nothing new for {place}"),
+            (0, _) if report.sources_read => return format!("nothing new for {place}"),
+            (0, _) => return format!("nothing was imported into {place} yet"),
             _ => {}
         }
         format!(
@@ -65,53 +66,47 @@ impl<'a> Summary<'a> {
     pub(super) fn sentences(&self) -> Vec<String> {
         let report = self.report;
         let mut sentences = Vec::new();
-        let mut say = |applies: bool, sentence: String| {
-            if applies {
-                sentences.push(sentence);
-            }
-        };
         let there = report.already_there;
-        let mails = counted(there, "mail");
-        say(
-            there > 0,
-            match report.dry_run {
+        if there > 0 {
+            let mails = counted(there, "mail");
+            sentences.push(match report.dry_run {
                 true => format!("{mails} {} there already", are(there)),
                 false => format!("{mails} {} there already, and not sent again", were(there)),
-            },
-        );
+            });
+        }
         if let Some(verified) = report.verified {
-            let mails = counted(verified, "mail");
-            let were = were(verified);
-            say(
-                true,
-                format!("{mails} {were} read back, and are what was sent"),
-            );
+            let (mails, were) = (counted(verified, "mail"), were(verified));
+            sentences.push(format!("{mails} {were} read back, and are what was sent"));
         }
         let dropped = report.flags_dropped;
-        say(
-            dropped > 0,
-            format!(
-                "{} that the server does not take {} left out; the mails are in",
-                counted(dropped, "flag"),
-                were(dropped)
-            ),
-        );
-        let left = report.not_sent_messages;
-        let mails = counted(left, "mail");
-        say(
-            left > 0,
-            format!("{mails} {} read and not sent", were(left)),
-        );
+        if dropped > 0 {
+            let (flags, were) = (counted(dropped, "flag"), were(dropped));
+            sentences.push(format!(
+                "{flags} that the server does not take {were} left out; the mails are in"
+            ));
+        }
+        let not_sent = report.not_sent_messages;
+        if not_sent > 0 {
+            let (mails, were) = (counted(not_sent, "mail"), were(not_sent));
+            sentences.push(format!("{mails} {were} read and not sent"));
+        }
+        if !report.sources_read && report.connections > 0 {
+            sentences.push("there is more mail in the sources, which was not read".to_owned());
+        }
         let waited = report.waited_seconds;
-        say(
-            waited >= 1.0,
-            format!("{waited:.0} s went by in waiting, as the server or a limit asked"),
-        );
-        let again = counted(report.reconnects, "time");
-        say(
-            report.reconnects > 0,
-            format!("a connection was made anew {again}"),
-        );
+        if waited >= 1.0 {
+            let summed = match report.connections {
+                0 | 1 => "",
+                _ => ", all connections together",
+            };
+            sentences.push(format!(
+                "{waited:.0} s went by in waiting, as the server or a limit asked{summed}"
+            ));
+        }
+        if report.reconnects > 0 {
+            let times = counted(report.reconnects, "time");
+            sentences.push(format!("a connection was made anew {times}"));
+        }
         sentences
     }
 

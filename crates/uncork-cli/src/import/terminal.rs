@@ -125,6 +125,7 @@ mod tests {
     fn one_folder_and_all_well() {
         let mut report = Report::default();
         report.imported = 1;
+        report.sources_read = true;
         report.bytes = 1_500_000;
         report.seconds = 0.5;
         report.messages_per_second = 2.0;
@@ -140,6 +141,7 @@ mod tests {
     fn nothing_new() {
         let mut report = Report::default();
         report.already_there = 12_345;
+        report.sources_read = true;
         report.verified = Some(12_345);
         insta::assert_snapshot!(printed(&report, None), @r#"
         nothing new for Old on mail.example.org
@@ -183,7 +185,8 @@ mod tests {
         1 mail was there already, and not sent again
         1 flag that the server does not take was left out; the mails are in
         7 mails were read and not sent
-        30 s went by in waiting, as the server or a limit asked
+        there is more mail in the sources, which was not read
+        30 s went by in waiting, as the server or a limit asked, all connections together
         a connection was made anew 2 times
         used: 4 connections
 

@@ -221,6 +221,21 @@ fn no_certificate_checked_is_said_aloud() {
 }
 
 #[test]
+fn files_that_are_missing_or_something_else() {
+    let (source, lab) = (mails(1), Lab::careful());
+    let missing = source.path().join("missing/x");
+    for option in ["--ca-file", "--html"] {
+        let mut command = import(source.path(), &lab.url(""));
+        let ended = run(command.arg(option).arg(&missing)).with(2);
+        ended.says(&[missing.to_str().unwrap(), "can't be"]);
+    }
+    let other = source.path().join("000.eml");
+    let mut command = import(source.path(), &lab.url(""));
+    let ended = run(command.arg("--rejects").arg(&other)).with(2);
+    ended.says(&[other.to_str().unwrap(), "can't be used"]);
+}
+
+#[test]
 fn a_journal_that_is_none() {
     let (source, lab) = (mails(1), Lab::careful());
     let other = source.path().join("000.eml");
