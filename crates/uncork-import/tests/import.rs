@@ -33,5 +33,7 @@ mod random_faults;
 mod random_mails;
 #[path = "import/refusals.rs"]
 mod refusals;
+#[path = "import/repairs.rs"]
+mod repairs;
 #[path = "import/support.rs"]
 mod support;
