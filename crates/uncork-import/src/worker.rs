@@ -114,15 +114,26 @@ impl<'p, 'r> Worker<'p, 'r> {
                     self.run.too_many_connections();
                     return Ok(false);
                 }
+                // It was an IMAP server before: one that is starting, or has too much to do,
+                // hangs up without a greeting.
+                Err(error @ ImportError::NotImap { .. }) => self.try_again(error).await?,
                 Err(error) => self.endure(error).await?,
             }
         }
     }
 
-    /// Waits before another attempt after an error that may pass; gives up on one that will not,
-    /// or after too many of them.
+    /// As [`try_again`](Self::try_again), but gives up on an error that will not pass.
     async fn endure(&mut self, error: ImportError) -> Result<(), ImportError> {
-        if !error.is_temporary() || self.run.is_over() {
+        if error.is_temporary() {
+            self.try_again(error).await
+        } else {
+            Err(error)
+        }
+    }
+
+    /// Waits before another attempt; gives up after too many of them.
+    async fn try_again(&mut self, error: ImportError) -> Result<(), ImportError> {
+        if self.run.is_over() {
             return Err(error);
         }
         let patience = &self.run.options.patience;
