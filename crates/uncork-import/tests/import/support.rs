@@ -68,7 +68,18 @@ impl Lab {
 
     /// Another server over the same folders, with another port, when this one has ended.
     pub(crate) fn again(self, personality: Personality, faults: Vec<Fault>) -> Self {
+        self.again_after(personality, faults, |_| ())
+    }
+
+    /// The same, with something done to the folders in between.
+    pub(crate) fn again_after(
+        self,
+        personality: Personality,
+        faults: Vec<Fault>,
+        change: impl FnOnce(&Path),
+    ) -> Self {
         drop(self.server);
+        change(self.root.path());
         Self::over(self.root, personality, faults)
     }
 
