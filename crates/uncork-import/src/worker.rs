@@ -114,17 +114,26 @@ impl<'p, 'r> Worker<'p, 'r> {
                     self.run.too_many_connections();
                     return Ok(false);
                 }
+                // It was an IMAP server before: one that is starting, or has too much to do,
+                // hangs up without a greeting.
+                Err(error @ ImportError::NotImap { .. }) => self.try_again(error).await?,
                 Err(error) => self.endure(error).await?,
             }
         }
     }
 
-    /// Waits before another attempt after an error that may pass; gives up on one that will not,
-    /// or after too many of them.
+    /// As [`try_again`](Self::try_again), but gives up on an error that will not pass.
     async fn endure(&mut self, error: ImportError) -> Result<(), ImportError> {
-        // A server that has been one before may be too busy to greet.
-        let may_pass = error.is_temporary() || matches!(error, ImportError::NotImap { .. });
-        if !may_pass || self.run.is_over() || !self.has_patience() {
+        if error.is_temporary() {
+            self.try_again(error).await
+        } else {
+            Err(error)
+        }
+    }
+
+    /// Waits before another attempt; gives up after too many of them.
+    async fn try_again(&mut self, error: ImportError) -> Result<(), ImportError> {
+        if self.run.is_over() || !self.has_patience() {
             return Err(error);
         }
         let mut wait = self.wait();

@@ -19,12 +19,16 @@ mod hang_ups;
 mod hostile;
 #[path = "import/imap_reader.rs"]
 mod imap_reader;
+#[path = "import/journal.rs"]
+mod journal;
 #[path = "import/link.rs"]
 mod link;
 #[path = "import/logins.rs"]
 mod logins;
 #[path = "import/long_mails.rs"]
 mod long_mails;
+#[path = "import/messy_mails.rs"]
+mod messy_mails;
 #[path = "import/odd_files.rs"]
 mod odd_files;
 #[path = "import/peer.rs"]
@@ -35,6 +39,8 @@ mod random_faults;
 mod random_mails;
 #[path = "import/refusals.rs"]
 mod refusals;
+#[path = "import/repairs.rs"]
+mod repairs;
 #[path = "import/support.rs"]
 mod support;
 #[path = "import/tls.rs"]

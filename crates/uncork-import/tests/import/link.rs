@@ -70,6 +70,10 @@ impl Drop for Link {
 }
 
 /// Passes bytes on in both directions until one side ends, or the server has said `cut` bytes.
+///
+/// At a cut the server hears of the end first, and the client when the server has done what it
+/// had been sent: else the server might store mails after it was asked for them, which nobody
+/// can guard against.
 fn join(client: TcpStream, server: TcpStream, cut: Option<u64>) {
     let (from_client, to_client) = (client.try_clone().unwrap(), client);
     let (to_server, from_server) = (server.try_clone().unwrap(), server);
@@ -83,7 +87,12 @@ fn pass(mut from: TcpStream, mut to: TcpStream, mut left: u64) {
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         let passed = read.min(usize::try_from(left).unwrap_or(usize::MAX));
         left -= passed as u64;
-        if to.write_all(&buffer[..passed]).is_err() || left == 0 {
+        if to.write_all(&buffer[..passed]).is_err() {
+            break;
+        }
+        if left == 0 {
+            let _ = from.shutdown(Shutdown::Write);
+            while let Ok(1..) = from.read(&mut buffer) {}
             break;
         }
     }

@@ -65,11 +65,6 @@ impl Stage {
         read
     }
 
-    /// Reads until the client hangs up, and counts.
-    pub(crate) fn read_to_end(&mut self) -> u64 {
-        std::io::copy(&mut self.0, &mut std::io::sink()).unwrap_or(0)
-    }
-
     /// Greets, takes any password and has an empty INBOX, up to the first APPEND, whose line
     /// is returned.
     pub(crate) fn until_append(&mut self, capabilities: &str) -> String {

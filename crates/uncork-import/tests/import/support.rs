@@ -68,7 +68,18 @@ impl Lab {
 
     /// Another server over the same folders, with another port, when this one has ended.
     pub(crate) fn again(self, personality: Personality, faults: Vec<Fault>) -> Self {
+        self.again_after(personality, faults, |_| ())
+    }
+
+    /// The same, with something done to the folders in between.
+    pub(crate) fn again_after(
+        self,
+        personality: Personality,
+        faults: Vec<Fault>,
+        change: impl FnOnce(&Path),
+    ) -> Self {
         drop(self.server);
+        change(self.root.path());
         Self::over(self.root, personality, faults)
     }
 
@@ -164,8 +175,11 @@ pub(crate) fn options() -> Options {
 }
 
 pub(crate) fn run(source: &Source, target: &Target) -> Outcome {
-    let options = options();
-    import(std::slice::from_ref(source), target, &options, &Progress::default())
+    import_with(source, target, &options())
+}
+
+pub(crate) fn import_with(source: &Source, target: &Target, options: &Options) -> Outcome {
+    import(std::slice::from_ref(source), target, options, &Progress::default())
 }
 
 /// A Maildir of generated mails, and what a server must have of it.
@@ -276,7 +290,8 @@ pub(crate) fn assert_whole(outcome: &Outcome, messages: u64) {
 pub(crate) fn assert_honest(outcome: &Outcome, messages: u64, stored: u64) {
     let report = &outcome.report;
     let (imported, unknown) = (report.imported, report.unknown_messages);
-    let accounted = imported + report.refused_messages + unknown;
+    let refused = report.refused_messages;
+    let accounted = imported + report.already_there + refused + unknown;
     assert!(imported <= stored, "{imported} imported, {stored} stored");
     assert!(
         stored <= imported + unknown,
