@@ -17,6 +17,8 @@ pub(crate) struct Chunk {
     pub(crate) range: Range<usize>,
     /// How often the connection broke while these mails alone were on their way.
     pub(crate) cuts: u32,
+    /// Its number among all that were handed out for the folder; 0 before it is.
+    pub(crate) turn: u64,
 }
 
 impl Chunk {
@@ -27,6 +29,7 @@ impl Chunk {
             mails: Rc::new(mails),
             range,
             cuts: 0,
+            turn: 0,
         }
     }
 

@@ -33,6 +33,47 @@ pub(crate) struct Folder {
     pub(crate) owner: Option<usize>,
     /// Tickets that are not closed, oldest first, with their floors.
     pub(crate) on_its_way: Vec<(BatchId, u64)>,
+    pub(crate) turns: Turns,
+    /// The connection that wants to ask what became of mails: nothing more is sent until it has,
+    /// so that no others come in meanwhile and are taken for them.
+    pub(crate) asked_by: Option<usize>,
+}
+
+/// In which order the commands of several connections end, so that the folder keeps its order.
+///
+/// A server gives UIDs when a MULTIAPPEND ends. So two connections may send mails of one folder
+/// at a time, and the server may take them in at a time, as long as each command's last CRLF
+/// waits until all commands before it are answered.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    last: u64,
+    /// Commands without an answer and the connections that they are on, in their order.
+    open: VecDeque<(u64, usize)>,
+}
+
+impl Turns {
+    /// The number of the next command, which connection `me` sends.
+    pub(crate) fn begin(&mut self, me: usize) -> u64 {
+        self.last += 1;
+        self.open.push_back((self.last, me));
+        self.last
+    }
+
+    /// Whether a command may end. A server does the commands of one connection in their order.
+    pub(crate) fn may_end(&self, turn: u64, me: usize) -> bool {
+        let mut before = self.open.iter().take_while(|(other, _)| *other < turn);
+        before.all(|(_, owner)| *owner == me)
+    }
+
+    /// The command is answered, or its connection has broken.
+    pub(crate) fn end(&mut self, turn: u64) {
+        self.open.retain(|(other, _)| *other != turn);
+    }
+
+    /// Whether other connections have commands on their way.
+    pub(crate) fn has_others(&self, me: usize) -> bool {
+        self.open.iter().any(|(_, owner)| *owner != me)
+    }
 }
 
 /// Mails of one batch, held until the server's texts are there.
@@ -84,6 +125,8 @@ impl Folder {
             state: FolderState::Unopened,
             owner: None,
             on_its_way: Vec::new(),
+            turns: Turns::default(),
+            asked_by: None,
         }
     }
 
@@ -101,7 +144,7 @@ impl Folder {
     /// Whether some connection has to find something out before any other can go on here.
     pub(crate) fn is_looked_at(&self) -> bool {
         let is_compared = self.doubtful.as_ref().is_some_and(|doubtful| doubtful.is_compared);
-        matches!(self.state, FolderState::Opening) || is_compared
+        matches!(self.state, FolderState::Opening) || is_compared || self.asked_by.is_some()
     }
 
     /// No mail that is on its way has a lower UID than this, and every other is accounted for.
@@ -229,6 +272,23 @@ mod tests {
         let dropped = permitted.filter(&mut flags);
         assert_eq!(flags, expected, "{code}");
         assert_eq!(dropped as usize, wanted.len() - expected.len());
+    }
+
+    #[test]
+    fn commands_of_two_connections_end_in_turn() {
+        let mut turns = Turns::default();
+        let (a, b) = (0, 1);
+        let [first, second, third] = [a, b, a].map(|me| turns.begin(me));
+        assert!(turns.may_end(first, a) && !turns.may_end(second, b));
+        assert!(!turns.may_end(third, a));
+        turns.end(first);
+        assert!(turns.may_end(second, b) && !turns.may_end(third, a));
+        assert!(turns.has_others(a) && turns.has_others(b));
+        turns.end(second);
+        assert!(turns.may_end(third, a));
+        let fourth = turns.begin(a);
+        assert!(turns.may_end(fourth, a), "one connection keeps its order by itself");
+        assert!(!turns.has_others(a));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
-use crate::capability::Capabilities;
+use crate::capability::{AppendSupport, Capabilities};
 use crate::folder_map::FolderMap;
 use crate::journal::Journal;
 use crate::mailbox::MailboxEncoding;
@@ -22,7 +22,7 @@ use crate::reader::{ARRIVALS_AHEAD, Arrival, BATCH_BYTES, BATCH_MESSAGES, Readin
 use crate::rejects::Rejects;
 use crate::report::List;
 use crate::response::Response;
-use crate::run::{Limits, Run};
+use crate::run::{Limits, Run, Sharing};
 use crate::session::Session;
 use crate::source::Unit;
 use crate::tuner::Tuner;
@@ -76,7 +76,9 @@ async fn run<'s, 'e>(
     let rejects = rejects.transpose()?.map(Arc::new);
     progress.say("connecting");
     let mut session = Session::open(target, options).await?;
+    let asked = Instant::now();
     let folders = list_folders(&mut session).await?;
+    let sharing = sharing(options.order, &session.capabilities, asked.elapsed());
     let map = FolderMap::new(target.folder.as_deref(), &options.map, folders)?;
 
     let started = Instant::now();
@@ -106,7 +108,8 @@ async fn run<'s, 'e>(
     };
     let pace = pace(options, &journal, now)?;
     let run = Run::new(
-        target, options, progress, journal, pace, limits, tuner, rejects, readers,
+        target, options, progress, journal, pace, limits, tuner, sharing, rejects,
+        readers,
     );
     run.report.borrow_mut().capabilities_used = session.capabilities_used();
     if let JournalPlace::File(path) = &options.journal {
@@ -178,9 +181,9 @@ where
             return spare;
         }
         let wanted = run.wish.get() as usize;
-        let can_help = match run.options.order {
-            Order::Kept => run.folders_waiting() > 0,
-            Order::Any => run.has_work(),
+        let can_help = match run.sharing {
+            Sharing::Never => run.folders_waiting() > 0,
+            Sharing::InTurn | Sharing::Free => run.has_work(),
         };
         if workers.len() < wanted.max(1) && can_help && !run.is_over() {
             let me = idle_numbers.pop_first().unwrap_or_else(|| {
@@ -268,6 +271,24 @@ async fn list_folders(session: &mut Session) -> Result<ServerFolders, ImportErro
             .await?;
     }
     Ok(folders)
+}
+
+/// Over a longer way one connection, which waits for nothing, is faster than several that wait
+/// for each other. (Several commands take no less than a round trip.)
+const TURN_TIME_MAX: Duration = Duration::from_millis(10);
+
+/// Whether several connections may put mail into one folder. In turn that works where a batch
+/// is one command that asks for nothing in between.
+fn sharing(order: Order, capabilities: &Capabilities, listing: Duration) -> Sharing {
+    match order {
+        Order::Any => Sharing::Free,
+        Order::Kept
+            if capabilities.append() == AppendSupport::Multi && listing <= TURN_TIME_MAX =>
+        {
+            Sharing::InTurn
+        }
+        Order::Kept => Sharing::Never,
+    }
 }
 
 fn limits(capabilities: &Capabilities) -> Limits {

@@ -23,7 +23,7 @@ use crate::response::{Status, strip_word};
 use crate::tuner::Tuner;
 use crate::uid_set::UidSet;
 use crate::window::Command;
-use crate::{Existing, ImportError, Options, Order, Target};
+use crate::{Existing, ImportError, Options, Target};
 
 /// What the connections of an import share.
 pub(crate) struct Run<'a> {
@@ -45,6 +45,10 @@ pub(crate) struct Run<'a> {
     pub(crate) tuner: RefCell<Tuner>,
     /// The number of connections that is best by now.
     pub(crate) wish: Cell<u32>,
+    pub(crate) sharing: Sharing,
+    /// Of all connections: they are asked about together, as mails that are alike may be among
+    /// those of two.
+    pub(crate) unresolved: RefCell<Vec<Unresolved>>,
     rejects: Option<Arc<Rejects>>,
 }
 
@@ -57,6 +61,16 @@ pub(crate) struct Limits {
     pub(crate) bytes: u64,
     /// Bytes of one mail (APPENDLIMIT).
     pub(crate) mail_bytes: u64,
+}
+
+/// Whether several connections put mail into one folder at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    Never,
+    /// Their commands end in turn, so that the order is kept.
+    InTurn,
+    /// In any order.
+    Free,
 }
 
 /// What a connection does next.
@@ -80,6 +94,19 @@ pub(crate) struct Ready {
     pub(crate) ticket: Option<Rc<Ticket>>,
 }
 
+/// A command of which nobody knows whether it was done. The server is asked before anything of
+/// it is sent again.
+#[derive(Debug)]
+pub(crate) struct Unresolved {
+    pub(crate) command: Command,
+    /// What the server said; `None` where the connection broke before it said anything.
+    pub(crate) refusal: Option<Status>,
+    /// Whether no other command was on its way when the connection broke.
+    pub(crate) was_alone: bool,
+    /// The connection that it was on.
+    pub(crate) by: usize,
+}
+
 impl<'a> Run<'a> {
     pub(crate) fn new(
         target: &'a Target,
@@ -89,6 +116,7 @@ impl<'a> Run<'a> {
         pace: Pace,
         limits: Limits,
         tuner: Tuner,
+        sharing: Sharing,
         rejects: Option<Arc<Rejects>>,
         sources: usize,
     ) -> Self {
@@ -108,6 +136,8 @@ impl<'a> Run<'a> {
             limits: Cell::new(limits),
             wish: Cell::new(tuner.connections()),
             tuner: RefCell::new(tuner),
+            sharing,
+            unresolved: RefCell::default(),
             rejects,
         }
     }
@@ -198,7 +228,7 @@ impl<'a> Run<'a> {
         while let Some(place) = self.pick(me) {
             let mut folders = self.folders.borrow_mut();
             let folder = &mut folders[place];
-            if self.options.order == Order::Kept {
+            if self.sharing == Sharing::Never {
                 folder.owner = Some(me);
             }
             match folder.state {
@@ -226,11 +256,11 @@ impl<'a> Run<'a> {
                 }
             }
             if let Some(ready) = folder.ready.pop_front() {
-                return self.take(folder, ready, messages_max);
+                return self.take(folder, ready, me, messages_max);
             }
         }
         // Of a folder that several may work on there may be more to do when somebody has looked.
-        let is_shared = self.options.order == Order::Any && self.has_work();
+        let is_shared = self.sharing != Sharing::Never && self.has_work();
         Ok(if self.sources_open.get() > 0 || is_shared {
             Next::Wait
         } else {
@@ -268,7 +298,10 @@ impl<'a> Run<'a> {
         let own = folders
             .iter()
             .position(|folder| folder.owner == Some(me) && is_free(folder));
-        own.or_else(|| folders.iter().position(is_free))
+        let undisturbed =
+            |folder: &Folder| is_free(folder) && !folder.turns.has_others(me);
+        own.or_else(|| folders.iter().position(undisturbed))
+            .or_else(|| folders.iter().position(is_free))
     }
 
     /// Writes into the journal that mails are about to be sent, and hands out as many as one
@@ -277,6 +310,7 @@ impl<'a> Run<'a> {
         &self,
         folder: &mut Folder,
         ready: Ready,
+        me: usize,
         messages_max: usize,
     ) -> Result<Next, ImportError> {
         let ticket = match ready.ticket {
@@ -285,7 +319,9 @@ impl<'a> Run<'a> {
         };
         let limits = self.limits.get();
         let messages_max = limits.messages.min(messages_max);
-        let (chunk, rest) = ready.chunk.split_off(messages_max, limits.bytes);
+        let (mut chunk, rest) = ready.chunk.split_off(messages_max, limits.bytes);
+        chunk.turn = folder.turns.begin(me);
+        self.progress.say(&folder.name);
         if let Some(rest) = rest {
             folder.ready.push_front(Ready {
                 chunk: rest,
@@ -501,6 +537,83 @@ impl<'a> Run<'a> {
         Ok(absent)
     }
 
+    /// Whether the command with these mails may end, on connection `me`: see
+    /// [`Turns`](crate::folder::Turns).
+    pub(crate) fn may_end(&self, chunk: &Chunk, me: usize) -> bool {
+        let turns = || self.folders.borrow()[chunk.folder].turns.may_end(chunk.turn, me);
+        self.sharing != Sharing::InTurn || turns()
+    }
+
+    /// Whether another connection waits for the command to end.
+    pub(crate) fn is_waited_for(&self, chunk: &Chunk, me: usize) -> bool {
+        self.sharing == Sharing::InTurn
+            && self.folders.borrow()[chunk.folder].turns.has_others(me)
+    }
+
+    /// The command with these mails is answered, or has gone with its connection.
+    pub(crate) fn end_turn(&self, chunk: &Chunk) {
+        self.folders.borrow_mut()[chunk.folder].turns.end(chunk.turn);
+        if self.sharing != Sharing::Never {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Holds a folder back, and waits until nothing of it is on its way on other connections and
+    /// nobody else holds it.
+    pub(crate) async fn quiet(&self, place: usize, me: usize) -> Quiet<'_, 'a> {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let mut folders = self.folders.borrow_mut();
+            let folder = &mut folders[place];
+            if folder.asked_by.is_none_or(|other| other == me) {
+                folder.asked_by = Some(me);
+                if !folder.turns.has_others(me) {
+                    return Quiet { run: self, place };
+                }
+            }
+            drop(folders);
+            changed.await;
+        }
+    }
+
+    pub(crate) fn add_unresolved(&self, commands: impl Iterator<Item = Unresolved>) {
+        let mut unresolved = self.unresolved.borrow_mut();
+        unresolved.extend(commands);
+        unresolved.sort_by_key(|unresolved| unresolved.command.chunk.turn);
+    }
+
+    /// Whether there are unresolved commands of connection `me`.
+    pub(crate) fn has_unresolved(&self, me: usize) -> bool {
+        let unresolved = self.unresolved.borrow();
+        unresolved.iter().any(|unresolved| unresolved.by == me)
+    }
+
+    /// A folder with unresolved commands.
+    pub(crate) fn unresolved_place(&self) -> Option<usize> {
+        let unresolved = self.unresolved.borrow();
+        Some(unresolved.first()?.command.chunk.folder)
+    }
+
+    /// The unresolved commands of a folder, in the order in which they were sent.
+    pub(crate) fn unresolved_commands(&self, place: usize) -> Vec<Command> {
+        let unresolved = self.unresolved.borrow();
+        let commands = unresolved.iter().map(|unresolved| &unresolved.command);
+        let here = commands.filter(|command| command.chunk.folder == place);
+        here.cloned().collect()
+    }
+
+    pub(crate) fn take_unresolved(&self, place: usize) -> Vec<Unresolved> {
+        let (here, others) = self
+            .unresolved
+            .take()
+            .into_iter()
+            .partition(|unresolved| unresolved.command.chunk.folder == place);
+        self.unresolved.replace(others);
+        here
+    }
+
     /// Chunks to be sent before anything else of their folders, in this order.
     pub(crate) fn give_back(&self, chunks: Vec<Ready>) {
         let mut folders = self.folders.borrow_mut();
@@ -677,6 +790,19 @@ impl<'a> Run<'a> {
         if is_open && folder.on_its_way.is_empty() && !folder.has_work() {
             folder.owner = None;
         }
+    }
+}
+
+/// A folder of which nothing is sent for as long as this lives.
+pub(crate) struct Quiet<'q, 'a> {
+    run: &'q Run<'a>,
+    place: usize,
+}
+
+impl Drop for Quiet<'_, '_> {
+    fn drop(&mut self) {
+        self.run.folders.borrow_mut()[self.place].asked_by = None;
+        self.run.changed.notify_waiters();
     }
 }
 

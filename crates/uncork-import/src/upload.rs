@@ -109,6 +109,9 @@ pub(crate) async fn stretch(
         never = read_answers(&mut session.responses, answers_in) => match never {},
     };
     let (unanswered, gathered) = pipeline.window.into_unanswered();
+    for command in unanswered.iter().chain(&gathered) {
+        run.end_turn(&command.chunk);
+    }
     let unsent = gathered.into_iter().map(|command| Ready {
         chunk: command.chunk,
         ticket: Some(command.ticket),
@@ -238,6 +241,7 @@ impl Pipeline<'_, '_> {
     async fn command(&mut self, chunk: Chunk, ticket: Rc<Ticket>) -> Result<(), ImportError> {
         if let Err(error) = self.make_room(&chunk).await {
             let ticket = Some(ticket);
+            self.run.end_turn(&chunk);
             self.run.give_back(vec![Ready { chunk, ticket }]);
             return Err(error);
         }
@@ -267,11 +271,34 @@ impl Pipeline<'_, '_> {
             }
             self.outgoing.literal(mail);
         }
+        self.wait_for_turn(&chunk).await?;
         self.outgoing.text("\r\n");
-        if self.outgoing.bytes() >= FLUSH_BYTES {
+        let is_waited_for = self.run.is_waited_for(&chunk, self.me);
+        if is_waited_for || self.outgoing.bytes() >= FLUSH_BYTES {
             self.flush().await?;
         }
         Ok(())
+    }
+
+    /// Waits until the command may end, while the server takes in what is there of it.
+    async fn wait_for_turn(&mut self, chunk: &Chunk) -> Result<(), ImportError> {
+        loop {
+            let changed = self.run.changed.notified();
+            tokio::pin!(changed);
+            // What changes from here on is not missed.
+            changed.as_mut().enable();
+            if self.run.may_end(chunk, self.me) {
+                return Ok(());
+            }
+            self.flush().await?;
+            tokio::select! {
+                biased;
+                read = self.answers.recv() => {
+                    self.answer(read.unwrap_or(Err(ResponseError::Closed)))?;
+                }
+                () = changed => {}
+            }
+        }
     }
 
     /// Waits until the mails may be sent.
@@ -422,6 +449,7 @@ impl Pipeline<'_, '_> {
             }
             Response::Tagged(tag, status) => {
                 if let Some(command) = self.window.answered(*tag) {
+                    self.run.end_turn(&command.chunk);
                     self.account(command, status)?;
                 }
             }

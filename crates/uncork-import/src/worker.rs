@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::chunk::Chunk;
 use crate::look::Access;
 use crate::reconcile::{Fate, Question};
-use crate::response::{Status, StatusKind};
-use crate::run::{Ready, Run};
+use crate::response::StatusKind;
+use crate::run::{Ready, Run, Unresolved};
 use crate::session::Session;
 use crate::throttle::Setback;
 use crate::upload::{Pause, Stretch, stretch};
@@ -21,26 +21,14 @@ const CUTS_MAX: u32 = 3;
 /// Waits are cut into pieces of this length, so that a stop is heard.
 const WAIT_STEP: Duration = Duration::from_millis(200);
 
-/// One connection, and what is unresolved of connections before it.
+/// One connection after the other, under one number.
 pub(crate) struct Worker<'p, 'r> {
     run: &'p Run<'r>,
     me: usize,
     session: Option<Session>,
-    /// Commands of which nobody knows whether they were done. The server is asked before
-    /// anything of them is sent again.
-    unresolved: Vec<Unresolved>,
     /// Connections that broke in a row without a mail stored in between.
     troubles: u32,
     stored_at_trouble: u64,
-}
-
-#[derive(Debug)]
-struct Unresolved {
-    command: Command,
-    /// What the server said; `None` where the connection broke before it said anything.
-    refusal: Option<Status>,
-    /// Whether no other command was on its way when the connection broke.
-    was_alone: bool,
 }
 
 /// What to do after a step.
@@ -55,7 +43,6 @@ impl<'p, 'r> Worker<'p, 'r> {
             run,
             me,
             session,
-            unresolved: Vec::new(),
             troubles: 0,
             stored_at_trouble: 0,
         }
@@ -67,10 +54,15 @@ impl<'p, 'r> Worker<'p, 'r> {
         if let Err(error) = self.work_on().await {
             self.run.fail(error);
         }
-        for unresolved in &self.unresolved {
-            self.run.lose(&unresolved.command, NO_ANSWER);
+        let run = self.run;
+        let own = |unresolved: &Unresolved| unresolved.by == self.me;
+        let all = run.unresolved.take().into_iter();
+        let (lost, others): (Vec<_>, Vec<_>) = all.partition(own);
+        run.unresolved.replace(others);
+        for unresolved in &lost {
+            run.lose(&unresolved.command, NO_ANSWER);
         }
-        if !self.unresolved.is_empty() {
+        if !lost.is_empty() {
             self.session = None;
         }
         self.session
@@ -110,7 +102,7 @@ impl<'p, 'r> Worker<'p, 'r> {
                     self.session = Some(session);
                     return Ok(true);
                 }
-                Err(_) if self.me > 0 && self.unresolved.is_empty() => {
+                Err(_) if self.me > 0 && !self.run.has_unresolved(self.me) => {
                     self.run.too_many_connections();
                     return Ok(false);
                 }
@@ -202,17 +194,18 @@ impl<'p, 'r> Worker<'p, 'r> {
             command,
             refusal: Some(status),
             was_alone: false,
+            by: self.me,
         });
         let unanswered = unanswered.into_iter().map(|command| Unresolved {
             command,
             refusal: None,
             was_alone,
+            by: self.me,
         });
-        self.unresolved.extend(refused.chain(unanswered));
-        self.unresolved.sort_by_key(|unresolved| unresolved.command.tag);
+        self.run.add_unresolved(refused.chain(unanswered));
         let pause = end?;
         match pause {
-            Pause::Done if self.unresolved.is_empty() => return Ok(Step::Done),
+            Pause::Done if !self.run.has_unresolved(self.me) => return Ok(Step::Done),
             Pause::Open(folder) => self.open(session, folder).await?,
             Pause::Compare(folder) => self.compare(session, folder).await?,
             Pause::Until(until) => {
@@ -239,22 +232,17 @@ impl<'p, 'r> Worker<'p, 'r> {
 
     /// Asks the server what became of all commands that it did not acknowledge.
     async fn resolve(&mut self, session: &mut Session) -> Result<(), ImportError> {
-        while let Some(first) = self.unresolved.first() {
-            let place = first.command.chunk.folder;
-            let is_here = |unresolved: &&Unresolved| unresolved.command.chunk.folder == place;
-            let commands: Vec<Command> = self
-                .unresolved
-                .iter()
-                .filter(is_here)
-                .map(|unresolved| unresolved.command.clone())
-                .collect();
+        while let Some(place) = self.run.unresolved_place() {
+            let run = self.run;
+            let quiet = run.quiet(place, self.me).await;
+            // Another connection may have asked by now.
+            let commands = run.unresolved_commands(place);
+            if commands.is_empty() {
+                continue;
+            }
             let fates = self.fates(session, place, &commands).await?;
             // From here on nothing waits, so that nothing can be left half done.
-            let (here, others) = std::mem::take(&mut self.unresolved)
-                .into_iter()
-                .partition(|unresolved| unresolved.command.chunk.folder == place);
-            self.unresolved = others;
-            let here: Vec<Unresolved> = here;
+            let here = run.take_unresolved(place);
             let mut fates = fates.as_slice();
             let mut again = Vec::new();
             for unresolved in here {
@@ -268,6 +256,7 @@ impl<'p, 'r> Worker<'p, 'r> {
                 ticket: None,
             });
             self.run.give_back(ready.collect());
+            drop(quiet);
         }
         self.sync(session).await
     }
