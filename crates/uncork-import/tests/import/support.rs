@@ -315,15 +315,3 @@ pub(crate) fn cases(cases: u32) -> ProptestConfig {
         ..ProptestConfig::default()
     }
 }
-
-/// What a server must have of it, made in the plainest way.
-pub(crate) fn crlf(text: &[u8]) -> Vec<u8> {
-    let mut crlf = Vec::new();
-    for &byte in text {
-        if byte == b'\n' && crlf.last() != Some(&b'\r') {
-            crlf.push(b'\r');
-        }
-        crlf.push(byte);
-    }
-    crlf
-}
