@@ -29,9 +29,9 @@ pub(crate) struct Worker<'p, 'r> {
     /// Commands of which nobody knows whether they were done. The server is asked before
     /// anything of them is sent again.
     unresolved: Vec<Unresolved>,
-    /// Connections that broke in a row without a mail stored in between.
+    /// Connections that broke in a row without a mail settled in between.
     troubles: u32,
-    stored_at_trouble: u64,
+    settled_at_trouble: u64,
 }
 
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl<'p, 'r> Worker<'p, 'r> {
             session,
             unresolved: Vec::new(),
             troubles: 0,
-            stored_at_trouble: 0,
+            settled_at_trouble: 0,
         }
     }
 
@@ -137,11 +137,11 @@ impl<'p, 'r> Worker<'p, 'r> {
             return Err(error);
         }
         let patience = &self.run.options.patience;
-        let stored = self.run.report.borrow().imported;
-        if stored > self.stored_at_trouble {
+        let settled = self.settled();
+        if settled > self.settled_at_trouble {
             self.troubles = 0;
         }
-        self.stored_at_trouble = stored;
+        self.settled_at_trouble = settled;
         self.troubles += 1;
         if self.troubles > patience.attempts {
             return Err(error);
@@ -222,8 +222,15 @@ impl<'p, 'r> Worker<'p, 'r> {
         Ok(Step::Again)
     }
 
+    /// Mails of which it is known what became of them. One that was given up on is a step
+    /// forward, too: there may be another like it.
+    fn settled(&self) -> u64 {
+        let report = self.run.report.borrow();
+        report.imported + report.refused_messages
+    }
+
     fn narrowness(&self) -> u32 {
-        if self.run.report.borrow().imported > self.stored_at_trouble {
+        if self.settled() > self.settled_at_trouble {
             0
         } else {
             self.troubles
