@@ -94,7 +94,11 @@ fn each_time() {
 fn on_some_mails_each_time() {
     let mails = (0..30).map(|n| {
         let line = "a line of a long mail, which is longer than all others\r\n";
-        let lines = if [7, 16, 17, 29].contains(&n) { 5000 } else { 1 };
+        let lines = if [7, 16, 17, 29].contains(&n) {
+            5000
+        } else {
+            1
+        };
         let text = format!("Message-ID: <{n}@x>\r\n\r\n{}", line.repeat(lines));
         (format!("{n:03}.eml"), text)
     });

@@ -129,7 +129,10 @@ impl Lab {
     pub(crate) fn path(&self, folder: &str) -> PathBuf {
         match folder {
             "" => self.root.path().to_owned(),
-            _ => self.root.path().join(format!(".{}", folder.replace('/', "."))),
+            _ => self
+                .root
+                .path()
+                .join(format!(".{}", folder.replace('/', "."))),
         }
     }
 
@@ -179,7 +182,12 @@ pub(crate) fn run(source: &Source, target: &Target) -> Outcome {
 }
 
 pub(crate) fn import_with(source: &Source, target: &Target, options: &Options) -> Outcome {
-    import(std::slice::from_ref(source), target, options, &Progress::default())
+    import(
+        std::slice::from_ref(source),
+        target,
+        options,
+        &Progress::default(),
+    )
 }
 
 /// A Maildir of generated mails, and what a server must have of it.
