@@ -26,9 +26,9 @@ pub(crate) struct Worker<'p, 'r> {
     run: &'p Run<'r>,
     me: usize,
     session: Option<Session>,
-    /// Connections that broke in a row without a mail stored in between.
+    /// Connections that broke in a row without a mail settled in between.
     troubles: u32,
-    stored_at_trouble: u64,
+    settled_at_trouble: u64,
 }
 
 /// What to do after a step.
@@ -44,7 +44,7 @@ impl<'p, 'r> Worker<'p, 'r> {
             me,
             session,
             troubles: 0,
-            stored_at_trouble: 0,
+            settled_at_trouble: 0,
         }
     }
 
@@ -146,13 +146,14 @@ impl<'p, 'r> Worker<'p, 'r> {
         Ok(())
     }
 
-    /// Counts one trouble more; whether that is not yet too many without a mail stored in between.
+    /// Counts one trouble more; whether that is not yet too many without a mail settled in
+    /// between.
     fn has_patience(&mut self) -> bool {
-        let stored = self.run.report.borrow().imported;
-        if stored > self.stored_at_trouble {
+        let settled = self.settled();
+        if settled > self.settled_at_trouble {
             self.troubles = 0;
         }
-        self.stored_at_trouble = stored;
+        self.settled_at_trouble = settled;
         self.troubles += 1;
         self.troubles <= self.run.options.patience.attempts
     }
@@ -222,8 +223,15 @@ impl<'p, 'r> Worker<'p, 'r> {
         Ok(Step::Again)
     }
 
+    /// Mails of which it is known what became of them. One that was given up on is a step
+    /// forward, too: there may be another like it.
+    fn settled(&self) -> u64 {
+        let report = self.run.report.borrow();
+        report.imported + report.refused_messages
+    }
+
     fn narrowness(&self) -> u32 {
-        if self.run.report.borrow().imported > self.stored_at_trouble {
+        if self.settled() > self.settled_at_trouble {
             0
         } else {
             self.troubles

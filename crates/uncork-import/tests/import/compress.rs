@@ -76,7 +76,7 @@ fn a_server_that_refuses_gets_it_uncompressed() {
             "{} NO [COMPRESSIONACTIVE] TLS does\r\n",
             tag(&line)
         ));
-        assert!(stage.line().contains(" STATUS "));
+        assert!(stage.line().contains(" LIST "));
     });
     let mut options = Options::with_password("lab");
     options.compress = Compress::Always;

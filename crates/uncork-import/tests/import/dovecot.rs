@@ -21,7 +21,12 @@ fn import_into(dovecot: &Dovecot, user: &str, source: &Source, folder: &str) -> 
     let mut target = Target::parse(&url).unwrap();
     target.folder = Some(folder.to_owned());
     let options = Options::with_password(dovecot.password());
-    import(std::slice::from_ref(source), &target, &options, &Progress::default())
+    import(
+        std::slice::from_ref(source),
+        &target,
+        &options,
+        &Progress::default(),
+    )
 }
 
 fn read(dovecot: &Dovecot, user: &str, wire: &str) -> Vec<StoredMail> {

@@ -115,12 +115,18 @@ fn a_tree_arrives_in_its_folders() {
 
 #[test]
 fn a_tree_over_one_connection() {
-    check_tree(|options| options.connections = std::num::NonZeroU32::new(1), true);
+    check_tree(
+        |options| options.connections = std::num::NonZeroU32::new(1),
+        true,
+    );
 }
 
 #[test]
 fn a_tree_over_many_connections() {
-    check_tree(|options| options.connections = std::num::NonZeroU32::new(3), true);
+    check_tree(
+        |options| options.connections = std::num::NonZeroU32::new(3),
+        true,
+    );
 }
 
 /// Several connections on one folder: all is there, in some order.

@@ -1,18 +1,24 @@
 //! Connections that end in the middle: the import connects again, asks, and each mail is in
 //! once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use uncork_import::{ImportError, Report};
 use uncork_lab::imap::Fault;
 
+use crate::imap_reader::append_all;
+use crate::link::Link;
 use crate::support::{
-    Lab, Offers, assert_whole, eml_folder, import_with, names, numbered, numbers, options,
+    Lab, Offers, assert_whole, eml_folder, import_with, names, numbered, numbered_mail, numbers,
+    options, run, target,
 };
 
 const MAILS: usize = 250;
 
 /// An import of [`MAILS`] numbered mails that breaks in between.
 #[track_caller]
-fn check(offers: Offers, fault: Fault) {
+fn check(offers: Offers, fault: &Fault) {
     let what = format!("{offers:?}, {fault:?}");
     let (_root, source) = numbered(MAILS);
     for has_uids in [true, false] {
@@ -33,7 +39,7 @@ fn after_any_number_of_bytes() {
     for offers in Offers::ALL {
         // From behind the login on: who can't get in at all is told so at once.
         for bytes in [150, 200, 400, 700, 3000, 10_001, 12_000] {
-            check(offers, Fault::HangUpOnceAfterBytes(bytes));
+            check(offers, &Fault::HangUpOnceAfterBytes(bytes));
         }
     }
 }
@@ -42,7 +48,7 @@ fn after_any_number_of_bytes() {
 fn between_storing_and_saying_so() {
     for offers in Offers::ALL {
         for message in [1, 7, 100, 101, 250] {
-            check(offers, Fault::HangUpBeforeTagged { message });
+            check(offers, &Fault::HangUpBeforeTagged { message });
         }
     }
 }
@@ -51,7 +57,7 @@ fn between_storing_and_saying_so() {
 fn after_saying_so() {
     for offers in Offers::ALL {
         for message in [1, 7, 101, 200] {
-            check(offers, Fault::HangUpAfterTagged { message });
+            check(offers, &Fault::HangUpAfterTagged { message });
         }
     }
 }
@@ -63,7 +69,7 @@ fn with_last_words() {
             after_messages: 20,
             text: "Shutting down for maintenance".to_owned(),
         };
-        check(offers, bye);
+        check(offers, &bye);
     }
 }
 
@@ -83,12 +89,16 @@ fn each_time() {
     }
 }
 
-/// A mail on which the server hangs up whenever it comes is refused; all others go in.
+/// Mails on which the server hangs up whenever they come are refused; all others go in.
 #[test]
-fn on_one_mail_each_time() {
+fn on_some_mails_each_time() {
     let mails = (0..30).map(|n| {
         let line = "a line of a long mail, which is longer than all others\r\n";
-        let lines = if n == 17 { 5000 } else { 1 };
+        let lines = if [7, 16, 17, 29].contains(&n) {
+            5000
+        } else {
+            1
+        };
         let text = format!("Message-ID: <{n}@x>\r\n\r\n{}", line.repeat(lines));
         (format!("{n:03}.eml"), text)
     });
@@ -98,9 +108,11 @@ fn on_one_mail_each_time() {
         let outcome = lab.import(&source);
         assert!(outcome.error.is_none(), "{:?}", outcome.error);
         let report = &outcome.report;
-        assert_eq!(names(&report.refused), ["017.eml"]);
-        assert!(report.refused[0].reason.contains("hung up"));
-        assert_eq!((report.imported, lab.stored()), (29, 29), "{offers:?}");
+        let refused = ["007.eml", "016.eml", "017.eml", "029.eml"];
+        assert_eq!(names(&report.refused), refused, "{offers:?}");
+        let mut reasons = report.refused.iter().map(|mail| &mail.reason);
+        assert!(reasons.all(|reason| reason.contains("hung up")));
+        assert_eq!((report.imported, lab.stored()), (26, 26), "{offers:?}");
     }
 }
 
@@ -119,4 +131,35 @@ fn with_the_greeting() {
     }
     assert_eq!(outcome.report, Report::default());
     assert_eq!(lab.stored(), 0);
+}
+
+/// What came in meanwhile is told from what was sent and never acknowledged.
+#[test]
+fn while_another_client_delivers() {
+    let (_root, source) = numbered(MAILS);
+    for offers in Offers::ALL {
+        for has_uids in [true, false] {
+            let personality = offers.personality().uid_plus(has_uids);
+            let lab = Lab::start(personality, Vec::new());
+            let link = Link::start(lab.server.addr(), &[1200, 2000, 900, 4000]);
+            let is_done = AtomicBool::new(false);
+            let others = thread::scope(|scope| {
+                let other = scope.spawn(|| {
+                    let mut delivered = 0;
+                    while !is_done.load(Ordering::Relaxed) {
+                        let mail = numbered_mail(MAILS + delivered);
+                        append_all(lab.server.addr(), "INBOX", &[mail.as_bytes()]);
+                        delivered += 1;
+                    }
+                    delivered
+                });
+                let outcome = run(&source, &target(link.port, "INBOX"));
+                is_done.store(true, Ordering::Relaxed);
+                assert_whole(&outcome, MAILS as u64);
+                other.join().unwrap()
+            });
+            let mails: Vec<_> = (0..MAILS + others).collect();
+            assert_eq!(lab.numbers_on_disk(), mails, "{offers:?}");
+        }
+    }
 }

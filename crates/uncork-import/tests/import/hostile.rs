@@ -116,7 +116,10 @@ fn a_literal_without_end() {
     for (announced, why) in [
         ("4294967296", "literal of 4294967296 bytes"),
         ("65537", "response of more than"),
-        ("18446744073709551615", "literal of 18446744073709551615 bytes"),
+        (
+            "18446744073709551615",
+            "literal of 18446744073709551615 bytes",
+        ),
     ] {
         let outcome = play(move |stage| {
             stage.until_append(PLUS);
@@ -317,7 +320,10 @@ fn a_folder_that_is_made_and_not_there() {
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     assert_eq!(outcome.report.refused_messages, 10);
     let notes = &outcome.report.notes;
-    assert!(notes.len() == 1 && notes[0].ends_with("INBOX: hidden"), "{notes:?}");
+    assert!(
+        notes.len() == 1 && notes[0].ends_with("INBOX: hidden"),
+        "{notes:?}"
+    );
 }
 
 /// Everything that was sent and not answered is named.

@@ -15,7 +15,7 @@ use uncork_lab::imap::Fault;
 use crate::imap_reader::append_all;
 use crate::link::Link;
 use crate::support::{
-    Lab, Offers, assert_whole, import_with, names, numbered, numbered_mail, options,
+    Lab, Offers, assert_whole, eml_folder, import_with, names, numbered, numbered_mail, options,
 };
 
 /// A server behind an address that stays, and a journal.
@@ -42,14 +42,17 @@ impl Account {
     }
 
     fn import(&self, source: &Source) -> Outcome {
-        let mut target = Target::parse(&format!("imap://lab@127.0.0.1:{}", self.link.port)).unwrap();
+        let mut target =
+            Target::parse(&format!("imap://lab@127.0.0.1:{}", self.link.port)).unwrap();
         target.folder = Some("Old".to_owned());
         import_with(source, &target, &self.options)
     }
 
     /// Does something to the folders on disk while no server runs.
     fn between(self, offers: Offers, change: impl FnOnce(&Path)) -> Self {
-        let lab = self.lab.again_after(offers.personality(), Vec::new(), |root| change(root));
+        let lab = self
+            .lab
+            .again_after(offers.personality(), Vec::new(), |root| change(root));
         self.link.lead_to(lab.server.addr());
         Self { lab, ..self }
     }
@@ -155,7 +158,10 @@ fn mails_deleted_between_two_runs() {
     assert_whole(&outcome, 0);
     assert_eq!(outcome.report.already_there, 30);
     let notes = &outcome.report.notes;
-    assert!(notes.len() == 1 && notes[0].contains("deleted"), "{notes:?}");
+    assert!(
+        notes.len() == 1 && notes[0].contains("deleted"),
+        "{notes:?}"
+    );
     assert_eq!(account.numbers().len(), 29);
 }
 
@@ -188,7 +194,12 @@ fn a_folder_deleted_or_replaced_between_two_runs() {
         let outcome = account.import(&source);
         assert_whole(&outcome, 230 - there as u64);
         assert_eq!(outcome.report.already_there, there as u64);
-        assert_eq!(outcome.report.notes.len(), notes, "{:?}", outcome.report.notes);
+        assert_eq!(
+            outcome.report.notes.len(),
+            notes,
+            "{:?}",
+            outcome.report.notes
+        );
         assert_eq!(account.numbers(), all(230));
     }
 }
@@ -231,10 +242,26 @@ fn a_run_that_is_stopped() {
         let error = outcome.error.unwrap();
         assert!(matches!(error, ImportError::Stopped), "{error:?}");
         let imported = outcome.report.imported;
-        assert_eq!((imported, outcome.report.unknown_messages), (account.lab.stored(), 0));
+        assert_eq!(
+            (imported, outcome.report.unknown_messages),
+            (account.lab.stored(), 0)
+        );
         account.options.stop = uncork_import::Stop::default();
         let outcome = account.import(&source);
         assert_whole(&outcome, 300 - imported);
         assert_eq!(account.numbers(), all(300), "{offers:?}");
     }
+}
+
+/// Two mails with the same Message-ID, dates and size, of which the folder has the second.
+#[test]
+#[ignore = "known loss: without a journal the first is taken for the second, which goes in twice"]
+fn alike_mails_of_which_one_is_there() {
+    let alike = |text: &str| format!("Message-ID: <1@x>\r\n\r\n{text}\r\n");
+    let (first, second) = (alike("one"), alike("two"));
+    let (_root, source) = eml_folder([("0.eml", &first), ("1.eml", &second)]);
+    let lab = Lab::offering(Offers::MultiAppend, Vec::new());
+    append_all(lab.server.addr(), "INBOX", &[second.as_bytes()]);
+    assert_whole(&lab.import(&source), 1);
+    assert_eq!(lab.texts(""), [first.as_bytes(), second.as_bytes()]);
 }

@@ -63,7 +63,7 @@ fn by_authenticate_plain() {
 }
 
 /// What a peer says at first, up to the login; it then takes whatever comes. Returns what the
-/// client sent before its first STATUS, and how the import ended.
+/// client sent before its first LIST, and how the import ended.
 fn first_words(
     greeting: &'static str,
     capabilities: &'static str,
@@ -75,7 +75,7 @@ fn first_words(
         stage.say(format!("{greeting}\r\n"));
         loop {
             let line = stage.line();
-            if line.is_empty() || line.contains(" STATUS ") {
+            if line.is_empty() || line.contains(" LIST ") {
                 break;
             }
             let words: Vec<&str> = line.splitn(3, ' ').collect();
@@ -238,7 +238,7 @@ fn refuse(stage: &mut Stage, tag: &str, answer: &str) {
 /// Whoever is in goes on to the folder.
 fn let_in(stage: &mut Stage, line: &str) {
     stage.say(format!("{} OK [CAPABILITY IMAP4rev1] in\r\n", tag(line)));
-    assert!(stage.line().contains(" STATUS "));
+    assert!(stage.line().contains(" LIST "));
 }
 
 #[test]

@@ -6,8 +6,6 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 
-use uncork_import::Source;
-
 use crate::support::{
     FILE_DATE, Lab, Offers, assert_honest, assert_whole, eml_folder, maildir, names, numbered,
     numbers,
@@ -89,6 +87,8 @@ fn what_can_not_be_read_is_refused_here() {
         let lab = Lab::offering(offers, Vec::new());
         let outcome = lab.import(&source);
         assert!(outcome.error.is_none(), "{:?}", outcome.error);
+        // What is gone is not there for anybody.
+        assert_honest(&outcome, 11, lab.stored());
         let refused = &outcome.report.refused;
         let mut expected = vec![
             ("001.eml", "empty: there is no text in it"),
@@ -141,5 +141,7 @@ fn a_maildir_in_use() {
     assert_whole(&lab.import(&source), 30);
     let all = lab.read("INBOX");
     let pairs = all.iter().zip(&expected);
-    assert!(pairs.map(|(stored, mail)| stored.bytes == mail.bytes).all(|same| same));
+    for (stored, mail) in pairs {
+        assert!(stored.bytes == mail.bytes);
+    }
 }

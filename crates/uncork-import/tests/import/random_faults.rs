@@ -199,7 +199,10 @@ fn assert_counts(outcome: &Outcome, mails: u64, stored: u64) {
          {} not sent, of {mails}; {:?}",
         report.already_there, report.refused_messages, report.not_sent_messages, outcome.error,
     );
-    assert!(imported <= stored && stored <= imported + unknown, "{counts}");
+    assert!(
+        imported <= stored && stored <= imported + unknown,
+        "{counts}"
+    );
     assert!(counted <= mails, "{counts}");
     if outcome.error.is_none() {
         assert_eq!((counted, unknown), (mails, 0), "{counts}");

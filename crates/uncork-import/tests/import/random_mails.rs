@@ -88,7 +88,9 @@ fn forms(kinds: &[Kind]) -> Vec<Form> {
 
 impl Form {
     pub(crate) fn text(self) -> Vec<u8> {
-        let id = self.id.map(|id| format!("Message-ID: <{id:06}@lab.example>\r\n"));
+        let id = self
+            .id
+            .map(|id| format!("Message-ID: <{id:06}@lab.example>\r\n"));
         let number = self.number;
         let mut text = format!(
             "{}Date: Thu, 1 Jan 2004 00:00:00 +0000\r\n\r\nMail {number:06}.\r\n",
@@ -100,8 +102,10 @@ impl Form {
             Length::Long => 14_000,
         };
         for line in 0..lines {
-            text.push_str(&format!("{line:08} of a text with lines to count, {number:06} \
-                                    and all of the same length\r\n"));
+            text.push_str(&format!(
+                "{line:08} of a text with lines to count, {number:06} \
+                                    and all of the same length\r\n"
+            ));
         }
         text.into_bytes()
     }

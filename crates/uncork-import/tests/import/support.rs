@@ -129,7 +129,10 @@ impl Lab {
     pub(crate) fn path(&self, folder: &str) -> PathBuf {
         match folder {
             "" => self.root.path().to_owned(),
-            _ => self.root.path().join(format!(".{}", folder.replace('/', "."))),
+            _ => self
+                .root
+                .path()
+                .join(format!(".{}", folder.replace('/', "."))),
         }
     }
 
@@ -179,7 +182,12 @@ pub(crate) fn run(source: &Source, target: &Target) -> Outcome {
 }
 
 pub(crate) fn import_with(source: &Source, target: &Target, options: &Options) -> Outcome {
-    import(std::slice::from_ref(source), target, options, &Progress::default())
+    import(
+        std::slice::from_ref(source),
+        target,
+        options,
+        &Progress::default(),
+    )
 }
 
 /// A Maildir of generated mails, and what a server must have of it.
@@ -314,16 +322,4 @@ pub(crate) fn cases(cases: u32) -> ProptestConfig {
         failure_persistence: None,
         ..ProptestConfig::default()
     }
-}
-
-/// What a server must have of it, made in the plainest way.
-pub(crate) fn crlf(text: &[u8]) -> Vec<u8> {
-    let mut crlf = Vec::new();
-    for &byte in text {
-        if byte == b'\n' && crlf.last() != Some(&b'\r') {
-            crlf.push(b'\r');
-        }
-        crlf.push(byte);
-    }
-    crlf
 }
