@@ -9,6 +9,8 @@
 mod arrival;
 #[path = "import/compress.rs"]
 mod compress;
+#[path = "import/crashes.rs"]
+mod crashes;
 #[path = "import/dovecot.rs"]
 mod dovecot;
 #[path = "import/folders.rs"]
