@@ -154,7 +154,9 @@ impl Ticket {
         let mut runs: Vec<(Range<usize>, MailState)> = Vec::new();
         for (at, state) in self.states.borrow().iter().enumerate() {
             match runs.last_mut() {
-                Some((range, known)) if known == state && !matches!(state, MailState::Refused(_)) => {
+                Some((range, known))
+                    if known == state && !matches!(state, MailState::Refused(_)) =>
+                {
                     range.end = at + 1;
                 }
                 _ => runs.push((at..at + 1, state.clone())),

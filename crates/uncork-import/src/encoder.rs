@@ -37,7 +37,12 @@ impl Encoder {
 
     /// What stands before a mail's literal: `U1 APPEND "INBOX" (\Seen) "date" {5+}`, or from
     /// ` (\Seen)` on for the next mail of the same command.
-    pub(crate) fn announce(&self, outgoing: &mut Outgoing, place: Place<'_>, mail: &Mail) -> Announced {
+    pub(crate) fn announce(
+        &self,
+        outgoing: &mut Outgoing,
+        place: Place<'_>,
+        mail: &Mail,
+    ) -> Announced {
         let mut text = match place {
             Place::First { tag, mailbox } => format!("{} APPEND {mailbox}", tag_text(tag)),
             Place::Next => String::new(),

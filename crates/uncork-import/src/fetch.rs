@@ -219,8 +219,14 @@ mod tests {
         )
         .unwrap();
         assert_eq!((fetched.uid, fetched.size), (6, None));
-        assert_eq!(fetched.text.unwrap().digest, *blake3::hash(b"hello").as_bytes());
-        let fetched = parse("1 FETCH (UID 9 BODY[HEADER.FIELDS (X)] \"a\\\"b\" BODY[] NIL)", &[]);
+        assert_eq!(
+            fetched.text.unwrap().digest,
+            *blake3::hash(b"hello").as_bytes()
+        );
+        let fetched = parse(
+            "1 FETCH (UID 9 BODY[HEADER.FIELDS (X)] \"a\\\"b\" BODY[] NIL)",
+            &[],
+        );
         let fetched = fetched.unwrap();
         assert_eq!(fetched.header.as_deref(), Some(&b"a\"b"[..]));
         assert_eq!(fetched.text.unwrap().len, 0);

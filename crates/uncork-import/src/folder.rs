@@ -143,7 +143,10 @@ impl Folder {
 
     /// Whether some connection has to find something out before any other can go on here.
     pub(crate) fn is_looked_at(&self) -> bool {
-        let is_compared = self.doubtful.as_ref().is_some_and(|doubtful| doubtful.is_compared);
+        let is_compared = self
+            .doubtful
+            .as_ref()
+            .is_some_and(|doubtful| doubtful.is_compared);
         matches!(self.state, FolderState::Opening) || is_compared || self.asked_by.is_some()
     }
 
@@ -238,7 +241,10 @@ impl PermittedFlags {
     pub(crate) fn parse(code: &str) -> Option<Self> {
         let list = crate::response::strip_word(code, "PERMANENTFLAGS")?.trim();
         let list = list.strip_prefix('(')?.strip_suffix(')')?;
-        let mut flags: Vec<String> = list.split_whitespace().map(str::to_ascii_lowercase).collect();
+        let mut flags: Vec<String> = list
+            .split_whitespace()
+            .map(str::to_ascii_lowercase)
+            .collect();
         let listed = flags.len();
         flags.retain(|flag| flag != "\\*");
         Some(Self::Listed {
@@ -287,15 +293,26 @@ mod tests {
         turns.end(second);
         assert!(turns.may_end(third, a));
         let fourth = turns.begin(a);
-        assert!(turns.may_end(fourth, a), "one connection keeps its order by itself");
+        assert!(
+            turns.may_end(fourth, a),
+            "one connection keeps its order by itself"
+        );
         assert!(!turns.has_others(a));
     }
 
     #[test]
     fn permitted_flags() {
         let wanted = ["\\Seen", "\\Flagged", "$Forwarded", "Work"];
-        check("PERMANENTFLAGS (\\seen \\*)", &wanted, &["\\Seen", "$Forwarded", "Work"]);
-        check("permanentflags (\\Seen $forwarded)", &wanted, &["\\Seen", "$Forwarded"]);
+        check(
+            "PERMANENTFLAGS (\\seen \\*)",
+            &wanted,
+            &["\\Seen", "$Forwarded", "Work"],
+        );
+        check(
+            "permanentflags (\\Seen $forwarded)",
+            &wanted,
+            &["\\Seen", "$Forwarded"],
+        );
         check("PERMANENTFLAGS ()", &wanted, &[]);
         assert_eq!(PermittedFlags::parse("UIDNEXT 5"), None);
         let mut flags = vec![Flag::from("Work")];

@@ -18,11 +18,11 @@ use crate::mailbox::MailboxEncoding;
 use crate::namespace::{ServerFolders, listing_commands};
 use crate::pace::{Pace, until_midnight};
 use crate::prepare::PrepareOptions;
-use crate::reader::{ARRIVALS_AHEAD, Arrival, BATCH_BYTES, BATCH_MESSAGES, Reading};
+use crate::reader::{ARRIVALS_AHEAD, Arrival, BATCH_BYTES, BATCH_MESSAGES, ReadBatch, Reading};
 use crate::rejects::Rejects;
 use crate::report::List;
 use crate::response::Response;
-use crate::run::{Limits, Run, Sharing};
+use crate::run::{Limits, Run, Sharing, Terms};
 use crate::session::Session;
 use crate::source::Unit;
 use crate::tuner::Tuner;
@@ -107,10 +107,14 @@ async fn run<'s, 'e>(
         Tuner::new(connections_max)
     };
     let pace = pace(options, &journal, now)?;
-    let run = Run::new(
-        target, options, progress, journal, pace, limits, tuner, sharing, rejects,
-        readers,
-    );
+    let terms = Terms {
+        pace,
+        limits,
+        tuner,
+        sharing,
+        rejects,
+    };
+    let run = Run::new(target, options, progress, journal, terms, readers);
     run.report.borrow_mut().capabilities_used = session.capabilities_used();
     if let JournalPlace::File(path) = &options.journal {
         run.report.borrow_mut().journal = Some(path.clone());
@@ -203,18 +207,7 @@ async fn forward(run: &Run<'_>, mut arrivals: mpsc::Receiver<Arrival>) {
     while let Some(arrival) = arrivals.recv().await {
         match arrival {
             Arrival::Mails(batch) => {
-                let mut report = run.report.borrow_mut();
-                for (repair, count) in batch.repairs {
-                    *report.repaired.entry(repair.name()).or_default() += count;
-                }
-                for (position, repairs) in batch.repaired {
-                    report.repair(
-                        &position.to_string(),
-                        &batch.folder.name,
-                        &repairs.to_string(),
-                    );
-                }
-                drop(report);
+                tell_repairs(run, &batch);
                 let folder = run.folder(&batch.folder);
                 run.queue(folder, batch.mails).await;
             }
@@ -234,6 +227,17 @@ async fn forward(run: &Run<'_>, mut arrivals: mpsc::Receiver<Arrival>) {
         }
     }
     run.source_ended();
+}
+
+fn tell_repairs(run: &Run<'_>, batch: &ReadBatch) {
+    let mut report = run.report.borrow_mut();
+    for (repair, count) in &batch.repairs {
+        *report.repaired.entry(repair.name()).or_default() += count;
+    }
+    for (position, repairs) in &batch.repaired {
+        let source = position.to_string();
+        report.repair(&source, &batch.folder.name, &repairs.to_string());
+    }
 }
 
 /// The units of the sources, those of one folder together.
@@ -263,8 +267,11 @@ async fn list_folders(session: &mut Session) -> Result<ServerFolders, ImportErro
         session
             .exchange(command, |response| {
                 if let Response::Data(data) = response {
-                    let literals: Vec<_> =
-                        data.literals.into_iter().map(|literal| literal.head).collect();
+                    let literals: Vec<_> = data
+                        .literals
+                        .into_iter()
+                        .map(|literal| literal.head)
+                        .collect();
                     folders.absorb(&data.text, &literals);
                 }
             })
@@ -292,7 +299,10 @@ fn sharing(order: Order, capabilities: &Capabilities, listing: Duration) -> Shar
 }
 
 fn limits(capabilities: &Capabilities) -> Limits {
-    let messages = [capabilities.number("MESSAGELIMIT"), capabilities.number("SAVELIMIT")];
+    let messages = [
+        capabilities.number("MESSAGELIMIT"),
+        capabilities.number("SAVELIMIT"),
+    ];
     let messages = messages.into_iter().flatten().min();
     let messages = messages.and_then(|limit| usize::try_from(limit).ok());
     let mail_bytes = capabilities.number("APPENDLIMIT").unwrap_or(u64::MAX);
@@ -307,7 +317,12 @@ fn limits(capabilities: &Capabilities) -> Limits {
 fn pace(options: &Options, journal: &Journal, now: Timestamp) -> Result<Pace, ImportError> {
     let bytes_today = journal.bytes_on(now.to_zoned(TimeZone::UTC).date())?;
     let start = Instant::now();
-    Ok(Pace::new(options, start, bytes_today, start + until_midnight(now)))
+    Ok(Pace::new(
+        options,
+        start,
+        bytes_today,
+        start + until_midnight(now),
+    ))
 }
 
 impl Outcome {

@@ -5,13 +5,13 @@
 
 use std::collections::HashMap;
 
+use crate::ImportError;
 use crate::fetch::Fetched;
 use crate::folder::PermittedFlags;
 use crate::mail::{Digest, Identity, OnServer};
 use crate::response::{Response, Status, StatusKind, strip_word};
 use crate::session::Session;
 use crate::uid_set::UidSet;
-use crate::ImportError;
 
 /// UIDs that one command names: a line of less than 8 KiB, which all servers take.
 const UIDS_MAX: usize = 500;
@@ -170,7 +170,8 @@ impl Told {
             Response::Untagged(Status {
                 code: Some(code), ..
             }) => {
-                let number = |word| strip_word(&code, word).and_then(|rest| rest.trim().parse().ok());
+                let number =
+                    |word| strip_word(&code, word).and_then(|rest| rest.trim().parse().ok());
                 self.uid_validity = number("UIDVALIDITY").or(self.uid_validity);
                 self.uid_next = number("UIDNEXT").or(self.uid_next);
                 if let Some(permitted) = PermittedFlags::parse(&code) {

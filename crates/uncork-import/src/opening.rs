@@ -38,7 +38,10 @@ impl Run<'_> {
         let name = &folders[place].name;
         let id = journal.folder(name)?;
         let record = journal.record(id);
-        if record.uid_validity.is_some_and(|known| known != selected.uid_validity) {
+        if record
+            .uid_validity
+            .is_some_and(|known| known != selected.uid_validity)
+        {
             if record.stored > 0 {
                 self.report.borrow_mut().note(format!(
                     "{name} is another folder than at the last run (UIDVALIDITY changed): of the \
@@ -104,13 +107,18 @@ impl Run<'_> {
                 }
                 start = end;
             }
-            let altered = own.iter().filter(|fate| matches!(fate, Fate::Altered { .. }));
+            let altered = own
+                .iter()
+                .filter(|fate| matches!(fate, Fate::Altered { .. }));
             for fate in altered {
                 if let Fate::Altered { uid } = fate {
                     let reason = format!("the server has it as UID {uid}, not as it was sent");
-                    self.report
-                        .borrow_mut()
-                        .list(List::Altered, "an earlier run", &folder.name, &reason);
+                    self.report.borrow_mut().list(
+                        List::Altered,
+                        "an earlier run",
+                        &folder.name,
+                        &reason,
+                    );
                 }
             }
         }
@@ -170,11 +178,7 @@ impl Run<'_> {
     }
 
     /// The server says where a folder stands, with nothing on its way.
-    pub(crate) fn sync(
-        &self,
-        place: usize,
-        selected: &Selected,
-    ) -> Result<(), ImportError> {
+    pub(crate) fn sync(&self, place: usize, selected: &Selected) -> Result<(), ImportError> {
         let mut folders = self.folders.borrow_mut();
         let folder = &mut folders[place];
         let is_idle = folder.on_its_way.is_empty();

@@ -158,7 +158,10 @@ impl Batcher<'_> {
                 });
             }
         };
-        let known = self.open.iter().position(|open| open.folder.wire == folder.wire);
+        let known = self
+            .open
+            .iter()
+            .position(|open| open.folder.wire == folder.wire);
         let at = known.unwrap_or_else(|| {
             self.open.push(ReadBatch {
                 folder,
@@ -190,10 +193,7 @@ impl Batcher<'_> {
         ControlFlow::Continue(())
     }
 
-    fn resolve(
-        &mut self,
-        path: &FolderPath,
-    ) -> ControlFlow<(), Result<Arc<ServerFolder>, String>> {
+    fn resolve(&mut self, path: &FolderPath) -> ControlFlow<(), Result<Arc<ServerFolder>, String>> {
         if let Some(known) = self.resolved.get(path) {
             return ControlFlow::Continue(known.clone());
         }

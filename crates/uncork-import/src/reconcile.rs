@@ -58,7 +58,11 @@ impl Question {
             let group = digests.get(&(mail.identity.key, mail.len));
             group.is_some_and(Option::is_none)
         };
-        self.found.iter().filter(is_needed).map(|mail| mail.uid).collect()
+        self.found
+            .iter()
+            .filter(is_needed)
+            .map(|mail| mail.uid)
+            .collect()
     }
 
     /// What became of them, given the digests of [`texts_needed`](Self::texts_needed).
@@ -175,7 +179,10 @@ mod tests {
         };
         let asked: Vec<_> = texts.iter().map(|(uid, _)| *uid).collect();
         assert_eq!(question.texts_needed(), asked, "texts");
-        let texts = texts.iter().map(|(uid, text)| (*uid, [*text; 32])).collect();
+        let texts = texts
+            .iter()
+            .map(|(uid, text)| (*uid, [*text; 32]))
+            .collect();
         assert_eq!(question.answer(&texts).fates, expected);
     }
 

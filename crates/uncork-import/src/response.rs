@@ -366,7 +366,10 @@ mod tests {
         assert_eq!(list.text, "LIST () \"/\" {5}");
         assert_eq!(list.literals.len(), 1);
         assert_eq!(list.literals[0].head, b"a\r\nb}");
-        assert_eq!(list.literals[0].digest, *blake3::hash(b"a\r\nb}").as_bytes());
+        assert_eq!(
+            list.literals[0].digest,
+            *blake3::hash(b"a\r\nb}").as_bytes()
+        );
         assert!(matches!(&all[5], Response::Data(data) if data.text == "3 EXISTS"));
         let expected = status(StatusKind::Ok, Some("APPENDUID 1 5:9"), "done");
         assert_eq!(all[6], Response::Tagged(7, expected));
@@ -402,7 +405,11 @@ mod tests {
                 panic!("{all:?}");
             };
             assert_eq!(list.text, "LIST {6} {2}");
-            let heads: Vec<_> = list.literals.iter().map(|literal| &literal.head[..]).collect();
+            let heads: Vec<_> = list
+                .literals
+                .iter()
+                .map(|literal| &literal.head[..])
+                .collect();
             assert_eq!(heads, [&b"a\r\nb}\r"[..], b"\r\n"]);
         });
     }

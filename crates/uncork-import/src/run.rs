@@ -107,19 +107,31 @@ pub(crate) struct Unresolved {
     pub(crate) by: usize,
 }
 
+/// What server and user let an import do.
+pub(crate) struct Terms {
+    pub(crate) pace: Pace,
+    pub(crate) limits: Limits,
+    pub(crate) tuner: Tuner,
+    pub(crate) sharing: Sharing,
+    pub(crate) rejects: Option<Arc<Rejects>>,
+}
+
 impl<'a> Run<'a> {
     pub(crate) fn new(
         target: &'a Target,
         options: &'a Options,
         progress: &'a Progress,
         journal: Journal,
-        pace: Pace,
-        limits: Limits,
-        tuner: Tuner,
-        sharing: Sharing,
-        rejects: Option<Arc<Rejects>>,
+        terms: Terms,
         sources: usize,
     ) -> Self {
+        let Terms {
+            pace,
+            limits,
+            tuner,
+            sharing,
+            rejects,
+        } = terms;
         Self {
             target,
             options,
@@ -155,22 +167,30 @@ impl<'a> Run<'a> {
     }
 
     /// Queues mails of a source; waits while the folder's queue is full.
-    pub(crate) async fn queue(&self, folder: usize, mails: Vec<Mail>) {
+    pub(crate) async fn queue(&self, folder: usize, mut mails: Vec<Mail>) {
         loop {
+            // What changes from here on is not missed.
             let changed = self.changed.notified();
             if self.is_over() {
                 self.report.borrow_mut().not_sent_messages += mails.len() as u64;
                 return;
             }
-            let mut folders = self.folders.borrow_mut();
-            if folders[folder].queue.len() < QUEUE_BATCHES {
-                folders[folder].queue.push_back(mails);
-                self.changed.notify_waiters();
-                return;
+            match self.try_queue(folder, mails) {
+                Ok(()) => return,
+                Err(back) => mails = back,
             }
-            drop(folders);
             changed.await;
         }
+    }
+
+    fn try_queue(&self, folder: usize, mails: Vec<Mail>) -> Result<(), Vec<Mail>> {
+        let mut folders = self.folders.borrow_mut();
+        if folders[folder].queue.len() >= QUEUE_BATCHES {
+            return Err(mails);
+        }
+        folders[folder].queue.push_back(mails);
+        self.changed.notify_waiters();
+        Ok(())
     }
 
     pub(crate) fn source_ended(&self) {
@@ -192,7 +212,8 @@ impl<'a> Run<'a> {
     pub(crate) fn pause(&self, wait: Duration) {
         let until = Instant::now() + wait;
         let known = self.pause_until.get();
-        self.pause_until.set(Some(known.map_or(until, |known| known.max(until))));
+        self.pause_until
+            .set(Some(known.map_or(until, |known| known.max(until))));
     }
 
     /// The report and the error, with what was not sent counted.
@@ -203,7 +224,11 @@ impl<'a> Run<'a> {
         }
         for folder in self.folders.into_inner() {
             let queued = folder.queue.iter().map(Vec::len).sum::<usize>();
-            let ready = folder.ready.iter().map(|ready| ready.chunk.len()).sum::<usize>();
+            let ready = folder
+                .ready
+                .iter()
+                .map(|ready| ready.chunk.len())
+                .sum::<usize>();
             let doubtful = folder.doubtful.map_or(0, |doubtful| doubtful.mails.len());
             report.not_sent_messages += (queued + ready + doubtful) as u64;
         }
@@ -293,13 +318,14 @@ impl<'a> Run<'a> {
     fn pick(&self, me: usize) -> Option<usize> {
         let folders = self.folders.borrow();
         let is_free = |folder: &Folder| {
-            folder.has_work() && !folder.is_looked_at() && folder.owner.is_none_or(|owner| owner == me)
+            folder.has_work()
+                && !folder.is_looked_at()
+                && folder.owner.is_none_or(|owner| owner == me)
         };
         let own = folders
             .iter()
             .position(|folder| folder.owner == Some(me) && is_free(folder));
-        let undisturbed =
-            |folder: &Folder| is_free(folder) && !folder.turns.has_others(me);
+        let undisturbed = |folder: &Folder| is_free(folder) && !folder.turns.has_others(me);
         own.or_else(|| folders.iter().position(undisturbed))
             .or_else(|| folders.iter().position(is_free))
     }
@@ -338,7 +364,10 @@ impl<'a> Run<'a> {
         };
         let uid_floor = opened.uid_floor();
         let items = chunk.mails().iter().map(Mail::item);
-        let entry = self.journal.borrow_mut().begin(opened.id, items, uid_floor)?;
+        let entry = self
+            .journal
+            .borrow_mut()
+            .begin(opened.id, items, uid_floor)?;
         folder.on_its_way.push((entry, uid_floor));
         Ok(Rc::new(Ticket::new(entry, chunk, uid_floor)))
     }
@@ -540,19 +569,24 @@ impl<'a> Run<'a> {
     /// Whether the command with these mails may end, on connection `me`: see
     /// [`Turns`](crate::folder::Turns).
     pub(crate) fn may_end(&self, chunk: &Chunk, me: usize) -> bool {
-        let turns = || self.folders.borrow()[chunk.folder].turns.may_end(chunk.turn, me);
+        let turns = || {
+            self.folders.borrow()[chunk.folder]
+                .turns
+                .may_end(chunk.turn, me)
+        };
         self.sharing != Sharing::InTurn || turns()
     }
 
     /// Whether another connection waits for the command to end.
     pub(crate) fn is_waited_for(&self, chunk: &Chunk, me: usize) -> bool {
-        self.sharing == Sharing::InTurn
-            && self.folders.borrow()[chunk.folder].turns.has_others(me)
+        self.sharing == Sharing::InTurn && self.folders.borrow()[chunk.folder].turns.has_others(me)
     }
 
     /// The command with these mails is answered, or has gone with its connection.
     pub(crate) fn end_turn(&self, chunk: &Chunk) {
-        self.folders.borrow_mut()[chunk.folder].turns.end(chunk.turn);
+        self.folders.borrow_mut()[chunk.folder]
+            .turns
+            .end(chunk.turn);
         if self.sharing != Sharing::Never {
             self.changed.notify_waiters();
         }
@@ -563,19 +597,20 @@ impl<'a> Run<'a> {
     pub(crate) async fn quiet(&self, place: usize, me: usize) -> Quiet<'_, 'a> {
         loop {
             let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            let mut folders = self.folders.borrow_mut();
-            let folder = &mut folders[place];
-            if folder.asked_by.is_none_or(|other| other == me) {
-                folder.asked_by = Some(me);
-                if !folder.turns.has_others(me) {
-                    return Quiet { run: self, place };
-                }
+            if self.is_quiet(place, me) {
+                return Quiet { run: self, place };
             }
-            drop(folders);
             changed.await;
         }
+    }
+
+    fn is_quiet(&self, place: usize, me: usize) -> bool {
+        let folder = &mut self.folders.borrow_mut()[place];
+        if folder.asked_by.is_some_and(|other| other != me) {
+            return false;
+        }
+        folder.asked_by = Some(me);
+        !folder.turns.has_others(me)
     }
 
     pub(crate) fn add_unresolved(&self, commands: impl Iterator<Item = Unresolved>) {
@@ -651,7 +686,8 @@ impl<'a> Run<'a> {
         let mut report = self.report.borrow_mut();
         let queued = folder.queue.drain(..).flatten();
         let doubtful = folder.doubtful.take().into_iter();
-        let doubtful = doubtful.flat_map(|doubtful| doubtful.mails.into_iter().map(|(mail, _)| mail));
+        let doubtful =
+            doubtful.flat_map(|doubtful| doubtful.mails.into_iter().map(|(mail, _)| mail));
         for mail in queued.chain(doubtful) {
             self.list_refused(&mut report, &folder.name, &mail, reason);
         }
@@ -683,7 +719,9 @@ impl<'a> Run<'a> {
         if !ticket.is_closed() {
             return Ok(());
         }
-        folder.on_its_way.retain(|(entry, _)| *entry != ticket.entry);
+        folder
+            .on_its_way
+            .retain(|(entry, _)| *entry != ticket.entry);
         let mut journal = self.journal.borrow_mut();
         let runs = ticket.runs();
         let uids = ticket.uids();

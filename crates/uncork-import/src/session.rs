@@ -276,7 +276,9 @@ impl Session {
                 Response::Untagged(status) if status.kind == StatusKind::Bye => {
                     pending.said = Some(status.reason());
                 }
-                Response::Data(line) if pending.data.len() < DATA_MAX => pending.data.push(line.text),
+                Response::Data(line) if pending.data.len() < DATA_MAX => {
+                    pending.data.push(line.text);
+                }
                 _ => {}
             }
         }

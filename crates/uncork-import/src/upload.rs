@@ -436,8 +436,8 @@ impl Pipeline<'_, '_> {
 
     /// Accounts for one answer.
     fn answer(&mut self, read: Read) -> Result<Response, ImportError> {
-        let response = read
-            .map_err(|error| ImportError::from_response(self.address, error, self.said()))?;
+        let response =
+            read.map_err(|error| ImportError::from_response(self.address, error, self.said()))?;
         match &response {
             Response::Tagged(tag, status)
                 if self.literal_due == Some(*tag) && status.kind == StatusKind::Ok =>

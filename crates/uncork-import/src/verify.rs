@@ -55,5 +55,8 @@ async fn verify_folders(run: &Run<'_>, session: &mut Session) -> Result<(), Impo
 }
 
 fn hex(digest: &[u8]) -> String {
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

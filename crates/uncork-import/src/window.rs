@@ -92,8 +92,8 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{BatchId, Journal};
     use crate::JournalPlace;
+    use crate::journal::{BatchId, Journal};
     use crate::mail::Mail;
 
     fn an_entry(chunk: &Chunk) -> BatchId {
@@ -162,7 +162,10 @@ mod tests {
         }
         let (sent, gathered) = window.into_unanswered();
         let mails = |commands: Vec<Command>| -> Vec<_> {
-            commands.into_iter().map(|command| command.chunk.range).collect()
+            commands
+                .into_iter()
+                .map(|command| command.chunk.range)
+                .collect()
         };
         assert_eq!(mails(sent), [0..1, 1..2]);
         assert_eq!(mails(gathered), [2..3]);

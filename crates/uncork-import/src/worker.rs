@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::ImportError;
 use crate::chunk::Chunk;
 use crate::look::Access;
 use crate::reconcile::{Fate, Question};
@@ -12,7 +13,6 @@ use crate::session::Session;
 use crate::throttle::Setback;
 use crate::upload::{Pause, Stretch, stretch};
 use crate::window::Command;
-use crate::ImportError;
 
 /// How often a server may hang up on one mail that is alone on its way before the mail is
 /// refused.
@@ -294,7 +294,8 @@ impl<'p, 'r> Worker<'p, 'r> {
                 fewer_connections,
             } => {
                 if self.has_patience() {
-                    self.run.pause(self.wait().max(at_least.unwrap_or_default()));
+                    self.run
+                        .pause(self.wait().max(at_least.unwrap_or_default()));
                 } else if fewer_connections {
                     self.run.fail(ImportError::Unavailable {
                         address: self.run.target.address(),
@@ -340,12 +341,9 @@ impl<'p, 'r> Worker<'p, 'r> {
         let mails: usize = commands.iter().map(|command| command.chunk.len()).sum();
         let all_absent = vec![Fate::Absent; mails];
         let wire = self.run.folders.borrow()[place].wire.clone();
-        let now = match session.select(&wire, Access::Read).await? {
-            Ok(now) => now,
-            Err(_) => {
-                self.run.vanished(place);
-                return Ok(all_absent);
-            }
+        let Ok(now) = session.select(&wire, Access::Read).await? else {
+            self.run.vanished(place);
+            return Ok(all_absent);
         };
         let fates = self.fates_in(session, place, commands, &now).await?;
         session.deselect(&wire).await?;
@@ -381,7 +379,10 @@ impl<'p, 'r> Worker<'p, 'r> {
         };
         let mails = commands.iter().flat_map(|command| command.chunk.mails());
         question.pending = mails.map(crate::mail::Mail::item).collect();
-        let floor = commands.iter().map(|command| command.ticket.uid_floor).min();
+        let floor = commands
+            .iter()
+            .map(|command| command.ticket.uid_floor)
+            .min();
         session
             .mails_from(floor.unwrap_or(1), |mail| {
                 if !uids.contains(mail.uid) {
@@ -442,7 +443,9 @@ impl<'p, 'r> Worker<'p, 'r> {
             let created = session.exchange(&format!("CREATE {wire}"), |_| {}).await?;
             if created.kind == StatusKind::Ok {
                 // Where this fails the folder is there all the same, only not subscribed.
-                session.exchange(&format!("SUBSCRIBE {wire}"), |_| {}).await?;
+                session
+                    .exchange(&format!("SUBSCRIBE {wire}"), |_| {})
+                    .await?;
             }
             selected = session.select(&wire, access).await?;
             if let Err(refusal) = &selected {

@@ -21,10 +21,7 @@ pub(crate) struct SinceWatermark {
 
 impl Journal {
     /// The mails that a look at the server from the watermark on will find, and that are ours.
-    pub(crate) fn since_watermark(
-        &self,
-        folder: FolderId,
-    ) -> Result<SinceWatermark, JournalError> {
+    pub(crate) fn since_watermark(&self, folder: FolderId) -> Result<SinceWatermark, JournalError> {
         let known = &self.folders[folder.0];
         let (id, watermark) = (known.id, known.record.watermark);
         self.store.read(|db| {
@@ -35,22 +32,19 @@ impl Journal {
             let mut since = SinceWatermark::default();
             let mut rows = batches.query(params![id, STORED, BATCHES_MAX])?;
             while let Some(row) = rows.next()? {
-                let (first, end, floor): (u32, u32, i64) =
-                    (row.get(0)?, row.get(1)?, row.get(2)?);
+                let (first, end, floor): (u32, u32, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
                 let uids: Option<String> = row.get(3)?;
                 match uids.as_deref().and_then(UidSet::parse) {
                     Some(uids) if uids.highest().map(u64::from) >= Some(watermark) => {
                         since.uids.extend(&uids);
                     }
-                    Some(_) => {}
                     None if floor >= number(watermark) => {
                         since.settled.extend(message::items(db, &(first..end))?);
                     }
-                    None => {}
+                    Some(_) | None => {}
                 }
             }
             Ok(since)
         })
     }
 }
-

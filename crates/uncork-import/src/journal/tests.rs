@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use super::folder::FolderRecord;
 use super::read_back::Missing;
-use crate::mail::{Digest, Identity, OnServer};
 use super::*;
+use crate::mail::{Digest, Identity, OnServer};
 
 mod crash;
 mod files;

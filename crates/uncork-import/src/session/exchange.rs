@@ -16,7 +16,10 @@ impl Session {
     ) -> Result<Status, ImportError> {
         let mut pending = self.begin(line).await?;
         loop {
-            match self.response(pending.deadline, pending.said.clone()).await? {
+            match self
+                .response(pending.deadline, pending.said.clone())
+                .await?
+            {
                 Response::Tagged(answered, status) if answered == pending.tag => {
                     return Ok(status);
                 }
@@ -55,4 +58,3 @@ impl Session {
         (new_calls, new_segments)
     }
 }
-

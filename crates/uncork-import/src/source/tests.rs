@@ -284,7 +284,7 @@ fn trees_of_mboxes() {
         &[("x/All.mbox", &labelled)],
         Format::Mbox,
         "a tree of 1 mbox file",
-        &[": A: box\nX-Gmail-Labels: Inbox"],
+        &["INBOX: A: box\nX-Gmail-Labels: Inbox \\Seen"],
     );
 }
 

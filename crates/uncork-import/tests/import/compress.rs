@@ -23,7 +23,12 @@ fn sent_bytes(url: &str, mut options: Options, compress: Compress) -> (u64, u64)
     }));
     options.compress = compress;
     let target = uncork_import::Target::parse(url).unwrap();
-    let outcome = import(std::slice::from_ref(&source), &target, &options, &Progress::default());
+    let outcome = import(
+        std::slice::from_ref(&source),
+        &target,
+        &options,
+        &Progress::default(),
+    );
     assert_whole(&outcome, 150);
     let used = &outcome.report.capabilities_used;
     let is_used = used.contains(&"COMPRESS=DEFLATE".to_owned());

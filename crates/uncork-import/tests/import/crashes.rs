@@ -28,5 +28,8 @@ fn each_mail_arrives_once_whatever_is_killed() {
         tally += crash::run(seed, &Scale::SMALL, &Host::Lab, &command).unwrap();
     }
     assert!(tally.failures.is_empty(), "{}", tally.failures.join("\n"));
-    assert!(tally.kills > 0 && tally.cuts > 0 && tally.resumes() > 0, "{tally:?}");
+    assert!(
+        tally.kills > 0 && tally.cuts > 0 && tally.resumes() > 0,
+        "{tally:?}"
+    );
 }

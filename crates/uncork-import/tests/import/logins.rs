@@ -210,7 +210,12 @@ fn with_tokens(
     let mut options = Options::default();
     options.credentials = Credentials::Token(Arc::clone(tokens) as Arc<dyn TokenSource>);
     let target = target(peer.port, "INBOX");
-    let outcome = import(std::slice::from_ref(&source), &target, &options, &Progress::default());
+    let outcome = import(
+        std::slice::from_ref(&source),
+        &target,
+        &options,
+        &Progress::default(),
+    );
     peer.end();
     let error = outcome.error.unwrap();
     assert!(
@@ -340,7 +345,12 @@ fn answered(answer: impl FnOnce(&str) -> String + Send + 'static) -> ImportError
     });
     let options = Options::with_password("open sesame");
     let target = target(peer.port, "INBOX");
-    let outcome = import(std::slice::from_ref(&source), &target, &options, &Progress::default());
+    let outcome = import(
+        std::slice::from_ref(&source),
+        &target,
+        &options,
+        &Progress::default(),
+    );
     peer.end();
     outcome.error.unwrap()
 }
@@ -424,7 +434,12 @@ fn by_login_with_literals() {
     });
     let target = target(peer.port, "INBOX");
     let options = Options::with_password("geheimß");
-    import(std::slice::from_ref(&source), &target, &options, &Progress::default());
+    import(
+        std::slice::from_ref(&source),
+        &target,
+        &options,
+        &Progress::default(),
+    );
     peer.end();
 }
 
@@ -444,7 +459,12 @@ fn by_plain_where_scram_is_refused_and_nobody_listens() {
     });
     let target = target(peer.port, "INBOX");
     let options = Options::with_password("secret");
-    import(std::slice::from_ref(&source), &target, &options, &Progress::default());
+    import(
+        std::slice::from_ref(&source),
+        &target,
+        &options,
+        &Progress::default(),
+    );
     peer.end();
 }
 
@@ -474,7 +494,12 @@ fn scram_with_impostors() {
         });
         let target = target(peer.port, "INBOX");
         let options = Options::with_password("secret");
-        let outcome = import(std::slice::from_ref(&source), &target, &options, &Progress::default());
+        let outcome = import(
+            std::slice::from_ref(&source),
+            &target,
+            &options,
+            &Progress::default(),
+        );
         peer.end();
         let error = outcome.error.unwrap();
         assert!(matches!(error, ImportError::Login { .. }), "{error:?}");
@@ -499,7 +524,12 @@ fn no_plain_after_scram_where_others_may_listen() {
     target.host = ip.to_string();
     let mut options = Options::with_password("secret");
     options.allow_plaintext = true;
-    let outcome = import(std::slice::from_ref(&source), &target, &options, &Progress::default());
+    let outcome = import(
+        std::slice::from_ref(&source),
+        &target,
+        &options,
+        &Progress::default(),
+    );
     peer.end();
     assert!(matches!(outcome.error, Some(ImportError::Login { .. })));
 }
@@ -517,7 +547,12 @@ fn one_that_drips() {
     let mut options = Options::with_password("secret");
     options.patience.answer = std::time::Duration::from_millis(300);
     let target = target(peer.port, "INBOX");
-    let outcome = import(std::slice::from_ref(&source), &target, &options, &Progress::default());
+    let outcome = import(
+        std::slice::from_ref(&source),
+        &target,
+        &options,
+        &Progress::default(),
+    );
     peer.end();
     assert!(matches!(outcome.error, Some(ImportError::Silent { .. })));
 }

@@ -16,7 +16,8 @@ use uncork_lab::dovecot::{Dovecot, DovecotConfig, Fsync, Logins, Storage, Tls};
 use uncork_lab::requirement;
 
 use crate::peer::{Peer, Stage, tag};
-use crate::support::{assert_whole, crlf, eml_folder, maildir, numbered, target};
+use crate::repairs::repaired;
+use crate::support::{assert_whole, eml_folder, maildir, numbered, target};
 
 pub(crate) fn dovecot(change: impl FnOnce(&mut DovecotConfig)) -> Option<Dovecot> {
     let program = requirement::program("dovecot")?;
@@ -48,7 +49,7 @@ pub(crate) fn read_maildir(dovecot: &Dovecot, user: &str) -> Vec<Vec<u8>> {
     let mut mails: Vec<Vec<u8>> = ["cur", "new"]
         .iter()
         .flat_map(|name| fs::read_dir(folder.join(name)).unwrap())
-        .map(|file| crlf(&fs::read(file.unwrap().path()).unwrap()))
+        .map(|file| repaired(&fs::read(file.unwrap().path()).unwrap()).unwrap())
         .collect();
     mails.sort();
     mails
@@ -56,7 +57,12 @@ pub(crate) fn read_maildir(dovecot: &Dovecot, user: &str) -> Vec<Vec<u8>> {
 
 fn import_to(url: &str, source: &uncork_import::Source, options: &Options) -> Outcome {
     let target = Target::parse(url).unwrap();
-    import(std::slice::from_ref(source), &target, options, &Progress::default())
+    import(
+        std::slice::from_ref(source),
+        &target,
+        options,
+        &Progress::default(),
+    )
 }
 
 /// By each way to TLS and to log in, byte for byte.
@@ -331,9 +337,14 @@ fn capabilities_are_asked_anew_within_tls() {
     let (_root, source) = numbered(1);
     let target = target(peer.port, "INBOX");
     let options = certificate.options();
-    let error = import(std::slice::from_ref(&source), &target, &options, &Progress::default())
-        .error
-        .unwrap();
+    let error = import(
+        std::slice::from_ref(&source),
+        &target,
+        &options,
+        &Progress::default(),
+    )
+    .error
+    .unwrap();
     assert!(matches!(error, ImportError::HungUp { .. }), "{error:?}");
     peer.end();
 }
@@ -366,7 +377,12 @@ fn far_words(greeting: &'static str, options: &Options) -> Option<(String, Outco
     let (_root, source) = numbered(1);
     let mut target = target(peer.port, "INBOX");
     target.host = ip.to_string();
-    let outcome = import(std::slice::from_ref(&source), &target, options, &Progress::default());
+    let outcome = import(
+        std::slice::from_ref(&source),
+        &target,
+        options,
+        &Progress::default(),
+    );
     peer.end();
     Some((line.recv().unwrap(), outcome))
 }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::journal::read_back::Missing;
 use super::*;
+use crate::journal::read_back::Missing;
 
 /// Few mails, so that most are there several times.
 const MAILS: u8 = 5;
