@@ -19,7 +19,7 @@ use super::tally::Tally;
 const LOOK: Duration = Duration::from_millis(1);
 
 /// An importer that runs longer hangs.
-const HANG: Duration = Duration::from_secs(60);
+const HANG: Duration = Duration::from_secs(30);
 
 /// How long an answer may take where the server or the link may fall silent, and where nothing
 /// of that kind is to come.
@@ -79,7 +79,9 @@ impl Stage<'_> {
                 return Ok(Ok(()));
             }
         }
-        Ok(Err(format!("undisturbed it does not come to its end: {last:?}")))
+        Ok(Err(format!(
+            "undisturbed it does not come to its end: {last:?}"
+        )))
     }
 
     /// Runs the importer against a server at `addr` until it ends or `is_due` says that it is to
@@ -92,7 +94,9 @@ impl Stage<'_> {
     ) -> Played<Exit> {
         let folder = self.folder.join("child");
         let before = self.mailbox.stored();
-        let mut child = self.job(addr, retry_refused).start(&folder, (self.command)()?)?;
+        let mut child = self
+            .job(addr, retry_refused)
+            .start(&folder, (self.command)()?)?;
         self.tally.starts += 1;
         let started = Instant::now();
         let status = loop {
@@ -113,10 +117,15 @@ impl Stage<'_> {
         };
         let Some(ended) = Ended::read(&folder)? else {
             let said = fs::read_to_string(folder.join("stderr"))?;
-            return Ok(Err(format!("it ended by itself, with {status}: {}", said.trim())));
+            return Ok(Err(format!(
+                "it ended by itself, with {status}: {}",
+                said.trim()
+            )));
         };
         if ended.altered > 0 {
-            return Ok(Err(format!("it says that the server altered mails: {ended:?}")));
+            return Ok(Err(format!(
+                "it says that the server altered mails: {ended:?}"
+            )));
         }
         Ok(Ok(Exit::Ended(ended)))
     }

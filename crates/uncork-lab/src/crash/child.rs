@@ -165,7 +165,10 @@ impl Ended {
 
     fn text(&self) -> String {
         let error = self.error.as_deref().unwrap_or_default().replace('\n', " ");
-        format!("{}\n{}\n{}\n{error}\n", self.refused, self.unknown, self.altered)
+        format!(
+            "{}\n{}\n{}\n{error}\n",
+            self.refused, self.unknown, self.altered
+        )
     }
 
     fn parse(text: &str) -> Option<Self> {

@@ -138,7 +138,9 @@ impl Reader {
     fn read_folder(&mut self, name: &str, folders: &mut Folders) -> io::Result<()> {
         let mut is_empty = true;
         self.command(&format!("EXAMINE \"{name}\""), |line, _| {
-            is_empty &= line.strip_suffix(" EXISTS").is_none_or(|line| line == "* 0");
+            is_empty &= line
+                .strip_suffix(" EXISTS")
+                .is_none_or(|line| line == "* 0");
         })?;
         if is_empty {
             return Ok(());
@@ -152,11 +154,7 @@ impl Reader {
 
     /// Runs a command that must end with OK. `each` gets every other line, and the literal that
     /// it ends with.
-    fn command(
-        &mut self,
-        command: &str,
-        mut each: impl FnMut(&str, Vec<u8>),
-    ) -> io::Result<()> {
+    fn command(&mut self, command: &str, mut each: impl FnMut(&str, Vec<u8>)) -> io::Result<()> {
         let text = format!("r {command}\r\n");
         self.0.get_mut().write_all(text.as_bytes())?;
         loop {
@@ -168,7 +166,9 @@ impl Reader {
                     Err(io::Error::other(format!("{command}: {status}")))
                 };
             }
-            let announced = line.strip_suffix('}').and_then(|line| line.rsplit_once('{'));
+            let announced = line
+                .strip_suffix('}')
+                .and_then(|line| line.rsplit_once('{'));
             let length = announced.and_then(|(_, length)| length.parse().ok());
             let mut literal = Vec::new();
             if let Some(length) = length {
@@ -180,7 +180,9 @@ impl Reader {
 
     fn line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();
-        (&mut self.0).take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
+        (&mut self.0)
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line)?;
         if !line.ends_with(b"\r\n") {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -67,7 +67,9 @@ impl Plan {
         let (personality, manners) = personality(&mut dice);
         let faults = if has_faults {
             let count = dice.random_range(0..=4);
-            (0..count).map(|_| fault(&mut dice, mails, source.bytes)).collect()
+            (0..count)
+                .map(|_| fault(&mut dice, mails, source.bytes))
+                .collect()
         } else {
             Vec::new()
         };
@@ -82,7 +84,9 @@ impl Plan {
             loses_journal: nth > 0 && dice.random_ratio(1, 16),
             retry_refused: dice.random_ratio(1, 2),
             cuts: cuts(&mut dice, mails, source.bytes),
-            kill: dice.random_ratio(4, 5).then(|| kill(&mut dice, mails, source.bytes)),
+            kill: dice
+                .random_ratio(4, 5)
+                .then(|| kill(&mut dice, mails, source.bytes)),
         });
         Self {
             personality,

@@ -114,7 +114,10 @@ fn twin(mail: &[u8]) -> Vec<u8> {
     let mut twin = mail.to_vec();
     let body = memchr::memmem::find(mail, b"\n\n").unwrap_or(0);
     let letters = twin[body..].iter_mut().rev();
-    if let Some(letter) = letters.into_iter().find(|byte| byte.is_ascii_alphanumeric()) {
+    if let Some(letter) = letters
+        .into_iter()
+        .find(|byte| byte.is_ascii_alphanumeric())
+    {
         *letter = if *letter == b'x' { b'y' } else { b'x' };
     }
     twin
@@ -210,7 +213,10 @@ mod tests {
     fn separators_within_an_mbox_are_quoted() {
         let text = mbox(&[b"A: b\n\nFrom c\n>From d\n"]);
         let text = String::from_utf8_lossy(&text).into_owned();
-        assert!(text.ends_with("2017\nA: b\n\n>From c\n>>From d\n\n"), "{text}");
+        assert!(
+            text.ends_with("2017\nA: b\n\n>From c\n>>From d\n\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -50,7 +50,8 @@ impl Tally {
     }
 
     pub(super) fn failed(mut self, seed: u64, plan: &Plan, complaint: &str) -> Self {
-        self.failures.push(format!("seed {seed}: {complaint}\n{plan}"));
+        self.failures
+            .push(format!("seed {seed}: {complaint}\n{plan}"));
         self
     }
 
