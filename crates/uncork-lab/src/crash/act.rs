@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use super::tally::Tally;
 const LOOK: Duration = Duration::from_millis(1);
 
 /// An importer that runs longer hangs.
-const HANG: Duration = Duration::from_secs(60);
+const HANG: Duration = Duration::from_secs(30);
 
 /// How long an answer may take where the server or the link may fall silent, and where nothing
 /// of that kind is to come.
@@ -93,6 +93,7 @@ impl Stage<'_> {
         is_due: impl Fn(Duration, Option<u64>) -> bool,
     ) -> Played<Exit> {
         let folder = self.folder.join("child");
+        fs::create_dir_all(self.journal_folder())?;
         let before = self.mailbox.stored();
         let mut child = self
             .job(addr, retry_refused)
@@ -138,7 +139,7 @@ impl Stage<'_> {
             password: password.to_owned(),
             base: self.source.base.map(str::to_owned),
             source: self.source.path.clone(),
-            journal: self.folder.join("journal"),
+            journal: self.journal_folder().join("import"),
             connections: self.plan.connections,
             order: self.plan.order,
             retry_refused,
@@ -150,16 +151,17 @@ impl Stage<'_> {
         }
     }
 
-    /// Deletes the journal, with what SQLite keeps beside it.
+    /// Deletes the journal, with all that is kept beside it.
     fn lose_journal(&mut self) -> io::Result<()> {
-        for entry in fs::read_dir(self.folder)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with("journal") {
-                fs::remove_file(entry.path())?;
-            }
+        match fs::remove_dir_all(self.journal_folder()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => self.tally.journals_lost += 1,
         }
-        self.tally.journals_lost += 1;
         Ok(())
+    }
+
+    fn journal_folder(&self) -> PathBuf {
+        self.folder.join("journal")
     }
 }
 
