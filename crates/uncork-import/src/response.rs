@@ -239,8 +239,7 @@ where
 /// The length of the literal that a line announces at its end.
 fn literal_len(line: &[u8]) -> Option<u64> {
     let open = memchr::memrchr(b'{', line.strip_suffix(b"}")?)?;
-    let digits = std::str::from_utf8(&line[open + 1..line.len() - 1]).ok()?;
-    digits.parse().ok()
+    number(std::str::from_utf8(&line[open + 1..line.len() - 1]).ok()?)
 }
 
 fn parse(line: &[u8], literals: &mut Vec<Literal>) -> Result<Response, ResponseError> {
@@ -296,7 +295,13 @@ pub(crate) fn tag_text(tag: u32) -> String {
 }
 
 fn parse_tag(text: &str) -> Option<u32> {
-    text.strip_prefix('U')?.parse().ok()
+    number(text.strip_prefix('U')?)
+}
+
+/// A number as IMAP has it: digits and no sign, which Rust would take.
+pub(crate) fn number<N: std::str::FromStr>(digits: &str) -> Option<N> {
+    let is_unsigned = digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_unsigned.then(|| digits.parse().ok()).flatten()
 }
 
 /// A server's text reaches terminals and reports: no control characters in it.
@@ -429,10 +434,13 @@ mod tests {
         assert!(error(b"* OK cut").contains("closed"));
         assert!(error(b"220 smtp.example.org\r\n").contains("220 smtp.example.org"));
         assert!(error(b"SSH-2.0-OpenSSH\r\n").contains("SSH-2.0"));
+        assert!(error(b"U+7 OK done\r\n").contains("U+7 OK"));
         assert!(error(b"* X {99999999999}\r\n").contains("99999999999"));
         assert!(error(&b"* X {0}\r\n".repeat(20)).contains("more than 16 literals"));
         assert!(error(b"* X {5}\r\nab").contains("closed"));
         assert!(error(&[b'x'; RESPONSE_BYTES_MAX + 1]).contains("response of more than"));
+        let (all, _) = responses(b"* X {+5}\r\nU7 OK done\r\n");
+        assert_eq!(all.len(), 2, "a length has no sign");
         let (all, _) = responses(b"* NO \x1b[31mred\r\n");
         assert_eq!(
             all,

@@ -305,8 +305,8 @@ impl Splitter {
         // The start of a `From ` may be at the very end.
         self.searched = self.searched.max(stop.saturating_sub(b"From".len()));
         if !is_end {
-            let tail_at = self.end.saturating_sub(TAIL_BYTES).min(stop);
-            return Search::Text(tail_at.max(self.start));
+            // Not up to the end by an unchecked length either: that may be in a `From ` line.
+            return Search::Text(stop.saturating_sub(TAIL_BYTES).max(self.start));
         }
         if let Promise::Kept(_, separator_bytes, follows) = self.promise {
             return Search::End(stop, separator_bytes, follows);

@@ -245,6 +245,31 @@ fn a_length_that_leads_to_the_end() {
     }
 }
 
+/// While it can't be known whether a length is right, nothing is handed out that may turn out to
+/// begin a mail.
+#[test]
+fn a_length_that_leads_into_an_envelope() {
+    let style = Style {
+        lengths: style::Lengths::Checked,
+        ..Style::default()
+    };
+    for length in 0..20 {
+        let header = format!("Content-Length: {length}\n\n");
+        let far = "x".repeat(2 * JUDGED_BYTES);
+        let input = format!("{ENVELOPE}\n{header}abc\n\n{ENVELOPE}\n{far}\n");
+        // Only this length takes the empty line for text, and is right.
+        let body = if length == 5 { "abc\n\n" } else { "abc\n" };
+        for size in [1, 100, usize::MAX] {
+            let texts: Vec<_> = split(input.as_bytes(), style, &[size])
+                .into_iter()
+                .map(|(_, text)| text)
+                .collect();
+            let expected = [format!("{header}{body}"), format!("{far}\n")];
+            assert_eq!(texts, expected, "{length} in pieces of {size}");
+        }
+    }
+}
+
 /// A sender who writes a Content-Length into a mail gains nothing where the others have none.
 #[test]
 fn lengths_count_only_where_they_are_right() {
