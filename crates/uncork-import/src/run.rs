@@ -25,6 +25,9 @@ use crate::uid_set::UidSet;
 use crate::window::Command;
 use crate::{Existing, ImportError, Options, Target};
 
+/// A command has at most this part of a day's bytes, so that nearly all of them can be used.
+const DAY_PARTS: u64 = 32;
+
 /// What the connections of an import share.
 pub(crate) struct Run<'a> {
     pub(crate) target: &'a Target,
@@ -345,7 +348,9 @@ impl<'a> Run<'a> {
         };
         let limits = self.limits.get();
         let messages_max = limits.messages.min(messages_max);
-        let (mut chunk, rest) = ready.chunk.split_off(messages_max, limits.bytes);
+        let day_bytes = self.options.bytes_per_day_max.unwrap_or(u64::MAX);
+        let bytes_max = limits.bytes.min(day_bytes / DAY_PARTS);
+        let (mut chunk, rest) = ready.chunk.split_off(messages_max, bytes_max);
         chunk.turn = folder.turns.begin(me);
         self.progress.say(&folder.name);
         if let Some(rest) = rest {

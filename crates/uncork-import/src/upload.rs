@@ -262,6 +262,9 @@ impl Pipeline<'_, '_> {
                 },
                 _ => Place::Next,
             };
+            if mail.has_nul {
+                self.run.use_capability("BINARY");
+            }
             let announced = self.encoder.announce(&mut self.outgoing, place, mail);
             if announced == Announced::WaitsForContinuation {
                 self.flush().await?;
