@@ -41,6 +41,9 @@ mod error;
 mod fetch;
 mod folder;
 mod folder_map;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod head;
 mod identity;
 mod import;

@@ -23,6 +23,8 @@ use status::Status;
 use style::{SAMPLE_BYTES, Style};
 
 mod envelope;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod header;
 mod moment;
 mod splitter;

@@ -9,6 +9,8 @@ mod entry;
 mod files;
 mod folder_name;
 mod format;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod maildir;
 mod names;
 mod packing;

@@ -56,7 +56,7 @@ impl Keywords {
 
     /// Lines of a number, a space and a name. A name that no IMAP server would take is no
     /// keyword.
-    fn parse(text: &[u8]) -> Self {
+    pub(super) fn parse(text: &[u8]) -> Self {
         let mut keywords = vec![None; 26];
         for line in text.split(|&byte| byte == b'\n') {
             let Some((number, name)) = std::str::from_utf8(line)
