@@ -15,7 +15,7 @@ use uncork_lab::imap::Fault;
 use crate::imap_reader::append_all;
 use crate::link::Link;
 use crate::support::{
-    Lab, Offers, assert_whole, eml_folder, import_with, names, numbered, numbered_mail, options,
+    Lab, Offers, assert_whole, import_with, names, numbered, numbered_mail, options,
 };
 
 /// A server behind an address that stays, and a journal.

@@ -87,12 +87,15 @@ fn mail_parser() -> PathBuf {
 }
 
 fn cpython() -> Option<PathBuf> {
-    let folder = PathBuf::from("/usr/lib/python3.11/test/test_email/data");
-    if folder.is_dir() {
-        return Some(folder);
+    let versions = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let folder = versions
+        .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"python3"))
+        .map(|entry| entry.path().join("test/test_email/data"))
+        .find(|folder| folder.is_dir());
+    if folder.is_none() {
+        requirement::skip("no mails of CPython here: they are in libpython3.11-testsuite");
     }
-    requirement::skip("no mails of CPython here: they are in libpython3.11-testsuite");
-    None
+    folder
 }
 
 /// A corpus as a folder of .eml files.
