@@ -306,15 +306,22 @@ impl<'a> Run<'a> {
 
     /// Frees the folders of a connection that ends, where nothing of them is on its way.
     fn may_retire(&self, me: usize) -> bool {
-        let mut folders = self.folders.borrow_mut();
+        let folders = self.folders.borrow_mut();
         let own = || folders.iter().filter(|folder| folder.owner == Some(me));
         if !own().all(|folder| folder.on_its_way.is_empty()) {
             return false;
         }
+        drop(folders);
+        self.leave(me);
+        true
+    }
+
+    /// Frees the folders of a connection that ends: what is left of them is for the others.
+    pub(crate) fn leave(&self, me: usize) {
+        let mut folders = self.folders.borrow_mut();
         let own = folders.iter_mut().filter(|folder| folder.owner == Some(me));
         own.for_each(|folder| folder.owner = None);
         self.changed.notify_waiters();
-        true
     }
 
     /// A folder with work for connection `me`; one that is its own first.

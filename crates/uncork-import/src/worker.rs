@@ -65,6 +65,8 @@ impl<'p, 'r> Worker<'p, 'r> {
         if !lost.is_empty() {
             self.session = None;
         }
+        // One that could not connect again may still have some.
+        self.run.leave(self.me);
         self.session
     }
 
