@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         [] => &known[..],
         some => some,
     };
-    let host = output(&mut Command::new(rustc()).args(["--print", "host-tuple"]))?;
+    let host = output(Command::new(rustc()).args(["--print", "host-tuple"]))?;
     build(&host, wanted)?;
     let programs = target_folder().join(&host).join("release");
     let artifacts = root().join("fuzz/artifacts");
