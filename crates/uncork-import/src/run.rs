@@ -28,6 +28,9 @@ use crate::{Existing, ImportError, Options, Target};
 /// A command has at most this part of a day's bytes, so that nearly all of them can be used.
 const DAY_PARTS: u64 = 32;
 
+/// The longest answer that is reckoned with.
+const SETTLE_SLOWEST_MAX: Duration = Duration::from_secs(60);
+
 /// What the connections of an import share.
 pub(crate) struct Run<'a> {
     pub(crate) target: &'a Target,
@@ -49,6 +52,8 @@ pub(crate) struct Run<'a> {
     /// The number of connections that is best by now.
     pub(crate) wish: Cell<u32>,
     pub(crate) sharing: Sharing,
+    /// The longest time that a command waited for its answer.
+    slowest_answer: Cell<Duration>,
     /// Of all connections: they are asked about together, as mails that are alike may be among
     /// those of two.
     pub(crate) unresolved: RefCell<Vec<Unresolved>>,
@@ -152,6 +157,7 @@ impl<'a> Run<'a> {
             wish: Cell::new(tuner.connections()),
             tuner: RefCell::new(tuner),
             sharing,
+            slowest_answer: Cell::default(),
             unresolved: RefCell::default(),
             rejects,
         }
@@ -625,6 +631,18 @@ impl<'a> Run<'a> {
         !folder.turns.has_others(me)
     }
 
+    pub(crate) fn answered_after(&self, time: Duration) {
+        self.slowest_answer.set(self.slowest_answer.get().max(time));
+    }
+
+    /// For how long a folder must have stayed as it is before what broke off counts as absent. A
+    /// server does what it has received though the connection is gone, and that may take as long
+    /// as it took before.
+    pub(crate) fn settle_time(&self) -> Duration {
+        let settle = self.options.patience.settle;
+        settle.max(2 * self.slowest_answer.get().min(SETTLE_SLOWEST_MAX))
+    }
+
     pub(crate) fn add_unresolved(&self, commands: impl Iterator<Item = Unresolved>) {
         let mut unresolved = self.unresolved.borrow_mut();
         unresolved.extend(commands);
@@ -649,6 +667,15 @@ impl<'a> Run<'a> {
         let commands = unresolved.iter().map(|unresolved| &unresolved.command);
         let here = commands.filter(|command| command.chunk.folder == place);
         here.cloned().collect()
+    }
+
+    /// Whether a connection broke on some of them: the others were refused, and are done with.
+    pub(crate) fn is_broken_off(&self, place: usize) -> bool {
+        let unresolved = self.unresolved.borrow();
+        let mut here = unresolved
+            .iter()
+            .filter(|unresolved| unresolved.command.chunk.folder == place);
+        here.any(|unresolved| unresolved.refusal.is_none())
     }
 
     pub(crate) fn take_unresolved(&self, place: usize) -> Vec<Unresolved> {

@@ -253,6 +253,7 @@ impl Pipeline<'_, '_> {
             tag,
             chunk: chunk.clone(),
             ticket,
+            since: std::time::Instant::now(),
         });
         for (at, mail) in chunk.mails().iter().enumerate() {
             let place = match at {
@@ -453,6 +454,7 @@ impl Pipeline<'_, '_> {
             Response::Tagged(tag, status) => {
                 if let Some(command) = self.window.answered(*tag) {
                     self.run.end_turn(&command.chunk);
+                    self.run.answered_after(command.since.elapsed());
                     self.account(command, status)?;
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Instant;
 
 use crate::chunk::{Chunk, Ticket};
 
@@ -17,6 +18,8 @@ pub(crate) struct Command {
     pub(crate) tag: u32,
     pub(crate) chunk: Chunk,
     pub(crate) ticket: Rc<Ticket>,
+    /// When it was encoded.
+    pub(crate) since: Instant,
 }
 
 /// The commands that wait for their answer, oldest first.
@@ -127,6 +130,7 @@ mod tests {
                 tag,
                 chunk: self.ticket.chunk.part(mails),
                 ticket: Rc::clone(&self.ticket),
+                since: Instant::now(),
             }
         }
     }

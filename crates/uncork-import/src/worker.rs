@@ -334,6 +334,9 @@ impl<'p, 'r> Worker<'p, 'r> {
     }
 
     /// What became of the mails of some commands for one folder, in their order.
+    ///
+    /// A server does what it has received, though the connection is gone. So mails of a
+    /// connection that broke are absent only when nothing has come into the folder for a while.
     async fn fates(
         &mut self,
         session: &mut Session,
@@ -343,13 +346,29 @@ impl<'p, 'r> Worker<'p, 'r> {
         let mails: usize = commands.iter().map(|command| command.chunk.len()).sum();
         let all_absent = vec![Fate::Absent; mails];
         let wire = self.run.folders.borrow()[place].wire.clone();
-        let Ok(now) = session.select(&wire, Access::Read).await? else {
-            self.run.vanished(place);
-            return Ok(all_absent);
-        };
-        let fates = self.fates_in(session, place, commands, &now).await?;
-        session.deselect(&wire).await?;
-        Ok(fates.unwrap_or(all_absent))
+        let may_come_yet = self.run.is_broken_off(place);
+        let mut uid_next_before = None;
+        loop {
+            let Ok(now) = session.select(&wire, Access::Read).await? else {
+                self.run.vanished(place);
+                return Ok(all_absent);
+            };
+            let fates = self.fates_in(session, place, commands, &now).await?;
+            session.deselect(&wire).await?;
+            let fates = fates.unwrap_or_else(|| all_absent.clone());
+            let is_settled = uid_next_before == Some(now.uid_next);
+            if !may_come_yet || is_settled || !fates.contains(&Fate::Absent) {
+                return Ok(fates);
+            }
+            uid_next_before = Some(now.uid_next);
+            self.settle().await;
+        }
+    }
+
+    async fn settle(&self) {
+        let busy = "waiting until the server has done what it had received";
+        self.run.progress.say(busy);
+        tokio::time::sleep(self.run.settle_time()).await;
     }
 
     /// As [`fates`](Self::fates), in the selected folder; `None` where it has none of them.
@@ -460,10 +479,24 @@ impl<'p, 'r> Worker<'p, 'r> {
                 return Ok(());
             }
         }
-        let Ok(selected) = selected else {
+        let Ok(mut selected) = selected else {
             return Ok(());
         };
-        let recorded = run.recorded(place, &selected)?;
+        let mut recorded = run.recorded(place, &selected)?;
+        // An earlier run may have ended just now, and the server not yet with what it sent.
+        while !recorded.pending.is_empty() {
+            self.settle().await;
+            let Ok(now) = session.select(&wire, access).await? else {
+                run.vanished(place);
+                return Ok(());
+            };
+            let is_settled = now.uid_next == selected.uid_next;
+            selected = now;
+            recorded = run.recorded(place, &selected)?;
+            if is_settled {
+                break;
+            }
+        }
         let items = recorded.pending.iter().flat_map(|batch| &batch.items);
         let mut question = Question {
             settled: recorded.settled.clone(),

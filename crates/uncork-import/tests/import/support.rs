@@ -174,6 +174,8 @@ pub(crate) fn options() -> Options {
     let mut options = Options::with_password("lab");
     options.patience.wait = Duration::from_millis(1);
     options.patience.wait_max = Duration::from_millis(20);
+    // The lab's links and faults end a connection when the server is done with it.
+    options.patience.settle = Duration::from_millis(1);
     options
 }
 

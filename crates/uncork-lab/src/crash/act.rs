@@ -8,7 +8,7 @@ use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::child::{Ended, Job};
+use super::child::{Ended, Job, SETTLE};
 use super::host::Mailbox;
 use super::plan::{Act, Kill, Plan};
 use super::relay::Relay;
@@ -153,6 +153,9 @@ impl Stage<'_> {
 
     /// Deletes the journal, with all that is kept beside it.
     fn lose_journal(&mut self) -> io::Result<()> {
+        // Who has no journal does not know that anything may still be coming, and so does not
+        // wait for it. People are slower than that anyway.
+        sleep(SETTLE);
         match fs::remove_dir_all(self.journal_folder()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => self.tally.journals_lost += 1,

@@ -16,6 +16,9 @@ const JOB_FOLDER: &str = "UNCORK_CRASH_JOB";
 const WAIT: Duration = Duration::from_millis(2);
 const WAIT_MAX: Duration = Duration::from_millis(50);
 
+/// How long a server is given to do what it had received: more than any of these needs.
+pub(super) const SETTLE: Duration = Duration::from_millis(800);
+
 /// What one child process is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Job {
@@ -104,6 +107,7 @@ impl Job {
         options.patience.wait = WAIT;
         options.patience.wait_max = WAIT_MAX;
         options.patience.answer = self.answer;
+        options.patience.settle = SETTLE;
         let outcome = import(&[source], &target, &options, &Progress::default());
         Ok(Ended {
             error: outcome.error.map(|error| error.to_string()),
