@@ -18,6 +18,9 @@ use crate::window::Command;
 /// refused.
 const CUTS_MAX: u32 = 3;
 
+/// How often it is waited for a folder to stay as it is.
+const SETTLE_ROUNDS: u32 = 5;
+
 /// Waits are cut into pieces of this length, so that a stop is heard.
 const WAIT_STEP: Duration = Duration::from_millis(200);
 
@@ -336,7 +339,7 @@ impl<'p, 'r> Worker<'p, 'r> {
     /// What became of the mails of some commands for one folder, in their order.
     ///
     /// A server does what it has received, though the connection is gone. So mails of a
-    /// connection that broke are absent only when nothing has come into the folder for a while.
+    /// connection that broke are absent only when none of them has come in for a while.
     async fn fates(
         &mut self,
         session: &mut Session,
@@ -347,7 +350,7 @@ impl<'p, 'r> Worker<'p, 'r> {
         let all_absent = vec![Fate::Absent; mails];
         let wire = self.run.folders.borrow()[place].wire.clone();
         let may_come_yet = self.run.is_broken_off(place);
-        let mut uid_next_before = None;
+        let mut before = None;
         loop {
             let Ok(now) = session.select(&wire, Access::Read).await? else {
                 self.run.vanished(place);
@@ -356,11 +359,11 @@ impl<'p, 'r> Worker<'p, 'r> {
             let fates = self.fates_in(session, place, commands, &now).await?;
             session.deselect(&wire).await?;
             let fates = fates.unwrap_or_else(|| all_absent.clone());
-            let is_settled = uid_next_before == Some(now.uid_next);
+            let is_settled = before.as_ref() == Some(&fates);
             if !may_come_yet || is_settled || !fates.contains(&Fate::Absent) {
                 return Ok(fates);
             }
-            uid_next_before = Some(now.uid_next);
+            before = Some(fates);
             self.settle().await;
         }
     }
@@ -484,7 +487,11 @@ impl<'p, 'r> Worker<'p, 'r> {
         };
         let mut recorded = run.recorded(place, &selected)?;
         // An earlier run may have ended just now, and the server not yet with what it sent.
-        while !recorded.pending.is_empty() {
+        // Where others deliver all the time, that is no reason to wait for ever.
+        for _ in 0..SETTLE_ROUNDS {
+            if recorded.pending.is_empty() {
+                break;
+            }
             self.settle().await;
             let Ok(now) = session.select(&wire, access).await? else {
                 run.vanished(place);

@@ -173,8 +173,10 @@ const fn count(field: &'static str, heading: &'static str) -> Measure {
     }
 }
 
-/// The columns, and where their numbers come from.
-const MEASURES: [(Measure, fn(&Tally) -> u64); 11] = [
+/// A column, and where its numbers come from.
+type Column = (Measure, fn(&Tally) -> u64);
+
+const MEASURES: [Column; 11] = [
     (count("imports", "imports"), |tally| tally.runs),
     (count("mails", "mails"), |tally| tally.mails),
     (count("kills", "kills"), |tally| tally.kills),
