@@ -3,6 +3,7 @@
 //! A bench compares its peers side by side in one run, interleaved, and writes
 //! `bench/results/NAME.json` and `.md` with the spread and the machine.
 
+mod crash;
 mod import;
 mod result;
 mod segments;
@@ -15,6 +16,8 @@ use crate::command::{cargo, step};
 /// What can be measured. A new bench is a module, a variant here, and an arm in [`run`].
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
+    /// Kill and cut off imports, resume them, and count what is lost or there twice.
+    Crash(crash::Arguments),
     /// Import a Maildir into a real Dovecot: uncork and other importers.
     Import(import::Arguments),
     /// Send a header and a file in five manners: segments, system calls, CPU.
@@ -30,6 +33,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         return step(again.args(arguments));
     }
     match bench {
+        Bench::Crash(arguments) => crash::run(arguments),
         Bench::Import(arguments) => import::run(arguments),
         Bench::Segments(arguments) => segments::run(arguments),
     }

@@ -4,11 +4,13 @@
     clippy::print_stderr,
     reason = "a developer's task talks to the terminal"
 )]
-//! What developers of uncork run: `cargo xtask test`, `cargo xtask ci`, `cargo xtask bench`.
+//! What developers of uncork run: `cargo xtask test`, `cargo xtask ci`, `cargo xtask fuzz`,
+//! `cargo xtask bench`.
 
 mod bench;
 mod check;
 mod command;
+mod fuzz;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -31,6 +33,8 @@ enum Task {
     },
     /// Run all checks: formatting, lints, docs, licences, tests.
     Ci,
+    /// Try the parsers with inputs that a fuzzer makes up (see fuzz/README.md).
+    Fuzz(fuzz::Arguments),
     /// Measure something and write bench/results/.
     Bench {
         #[command(subcommand)]
@@ -42,6 +46,7 @@ fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Test { arguments } => check::test(&arguments),
         Task::Ci => check::ci(),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Bench { bench } => bench::run(&bench),
     }
 }

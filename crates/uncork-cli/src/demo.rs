@@ -1,16 +1,15 @@
 //! `uncork demo`.
 
-use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use comfy_table::{CellAlignment, Table, TableComponent, presets};
+use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use uncork_lab::demo::{self, DemoError, DemoReport, MESSAGES_DEFAULT, MailRow, Network, WebRow};
 
 use crate::exit::{Exit, Failure};
-use crate::output;
+use crate::output::{self, Page};
 
 /// Show what small writes cost on this machine, and what whole messages do about it
 #[derive(Debug, Args)]
@@ -40,25 +39,10 @@ pub(crate) struct DemoArgs {
 
 /// Runs the demo and prints what was seen.
 pub(crate) fn run(arguments: &DemoArgs) -> Result<Exit, Failure> {
-    // A page that can't be written is better known now than at the end. What is there stays
-    // until there is something to put in its place.
-    let page = arguments.html.as_ref().map(|path| {
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path);
-        file.map(|file| (path, file))
-            .map_err(|error| cannot_write(path, error))
-    });
-    let page = page.transpose()?;
+    let page = arguments.html.as_deref().map(Page::open).transpose()?;
     let report = run_with_progress(arguments).map_err(demo_failure)?;
-    if let Some((path, mut file)) = page {
-        let page = demo::page(&report);
-        replace(&mut file, page.as_bytes()).map_err(|error| cannot_write(path, error))?;
-        if !arguments.quiet {
-            output::note(&format!("the page is in {}", path.display()));
-        }
+    if let Some(page) = page {
+        page.write(&demo::page(&report), arguments.quiet)?;
     }
     if arguments.json {
         output::json(&report)?;
@@ -66,20 +50,6 @@ pub(crate) fn run(arguments: &DemoArgs) -> Result<Exit, Failure> {
         print_tables(&report).map_err(output::failure)?;
     }
     Ok(Exit::Done)
-}
-
-/// Puts `bytes` in the place of what a file holds; a pipe or a device has nothing to empty.
-fn replace(file: &mut File, bytes: &[u8]) -> std::io::Result<()> {
-    if file.metadata()?.is_file() {
-        file.set_len(0)?;
-    }
-    file.write_all(bytes)
-}
-
-fn cannot_write(path: &std::path::Path, error: std::io::Error) -> Failure {
-    let kind = error.kind();
-    let error = anyhow::Error::new(error).context(format!("{} can't be written", path.display()));
-    Failure::io(Exit::Usage, kind, error)
 }
 
 fn demo_failure(error: DemoError) -> Failure {
@@ -145,26 +115,8 @@ fn print_tables(report: &DemoReport) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    for line in [
-        TableComponent::HorizontalLines,
-        TableComponent::MiddleIntersections,
-        TableComponent::LeftBorderIntersections,
-        TableComponent::RightBorderIntersections,
-    ] {
-        table.remove_style(line);
-    }
-    table.set_header(header);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
 fn mail_table(report: &DemoReport, is_shown: impl Fn(&MailRow) -> bool) -> Table {
-    let mut table = table(&[
+    let mut table = output::table(&[
         "",
         "mails",
         "mails/s",
@@ -194,7 +146,7 @@ fn mail_table(report: &DemoReport, is_shown: impl Fn(&MailRow) -> bool) -> Table
 }
 
 fn web_table(rows: &[WebRow]) -> Table {
-    let mut table = table(&[
+    let mut table = output::table(&[
         "file, bytes",
         "sent as",
         "segments",
@@ -229,20 +181,4 @@ fn web_table(rows: &[WebRow]) -> Table {
         ]);
     }
     table
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_page_replaces() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "an older and longer page").unwrap();
-        let open = |path: &std::path::Path| File::options().write(true).open(path).unwrap();
-        replace(&mut open(file.path()), b"new").unwrap();
-        assert_eq!(std::fs::read(file.path()).unwrap(), b"new");
-        // A device can't be emptied, and needs not be.
-        replace(&mut open("/dev/null".as_ref()), b"new").unwrap();
-    }
 }

@@ -13,7 +13,7 @@ pub(crate) enum Exit {
     Usage,
     /// The far side can't be reached, or refuses.
     FarSide,
-    /// Not permitted here.
+    /// Not permitted, or not possible, on this machine.
     NotPermitted,
 }
 
@@ -34,6 +34,8 @@ impl Exit {
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
     pub(crate) error: anyhow::Error,
+    /// What to do next, where the error itself can't say it.
+    advice: Option<String>,
 }
 
 impl Failure {
@@ -41,7 +43,13 @@ impl Failure {
         Self {
             exit,
             error: error.into(),
+            advice: None,
         }
+    }
+
+    /// The same, perhaps with a line that says what to do next.
+    pub(crate) fn advised(self, advice: Option<String>) -> Self {
+        Self { advice, ..self }
     }
 
     /// An I/O failure: a refused permission has a code of its own.
@@ -58,11 +66,14 @@ impl Failure {
     }
 }
 
-/// Prints a failure with all its causes on one line, and gives the code.
+/// Prints a failure with all its causes on one line, its advice on the next, and gives the code.
 #[expect(clippy::print_stderr, reason = "errors go to stderr")]
 pub(crate) fn code(done: Result<Exit, Failure>) -> ExitCode {
     let exit = done.unwrap_or_else(|failure| {
         eprintln!("uncork: {:#}", failure.error);
+        if let Some(advice) = failure.advice {
+            eprintln!("{advice}");
+        }
         failure.exit
     });
     ExitCode::from(exit.number())

@@ -19,7 +19,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Demo(demo::DemoArgs),
-    Import(import::ImportArgs),
+    Import(Box<import::ImportArgs>),
 }
 
 fn main() -> std::process::ExitCode {

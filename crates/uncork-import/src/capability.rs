@@ -50,6 +50,25 @@ impl Capabilities {
         self.0.iter().any(|known| known == word)
     }
 
+    /// The number in a capability such as `APPENDLIMIT=35651584`.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        let mut numbers = self.0.iter().filter_map(|word| {
+            let (known, number) = word.split_once('=')?;
+            (known == name).then(|| number.parse().ok()).flatten()
+        });
+        numbers.next()
+    }
+
+    /// Whether this SASL mechanism is offered.
+    pub(crate) fn has_auth(&self, mechanism: &str) -> bool {
+        self.auths().any(|known| known == mechanism)
+    }
+
+    /// The SASL mechanisms that are offered.
+    pub(crate) fn auths(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|word| word.strip_prefix("AUTH="))
+    }
+
     pub(crate) fn literal(&self) -> LiteralSupport {
         if self.has("LITERAL+") {
             LiteralSupport::Plus

@@ -1,8 +1,8 @@
 //! The APPEND encoder: mails become commands.
 
-use crate::batch::Mail;
 use crate::capability::LiteralSupport;
 use crate::date::internal_date;
+use crate::mail::Mail;
 use crate::outgoing::Outgoing;
 use crate::response::tag_text;
 
@@ -15,29 +15,36 @@ pub(crate) enum Announced {
 
 /// Where in a command a mail stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    First { tag: u32 },
+pub(crate) enum Place<'m> {
+    First {
+        tag: u32,
+        /// As an astring.
+        mailbox: &'m str,
+    },
     Next,
 }
 
-/// Writes APPEND commands for one folder.
+/// Writes APPEND commands.
 #[derive(Debug)]
 pub(crate) struct Encoder {
-    /// As an astring.
-    mailbox: String,
     literal: LiteralSupport,
 }
 
 impl Encoder {
-    pub(crate) fn new(mailbox: String, literal: LiteralSupport) -> Self {
-        Self { mailbox, literal }
+    pub(crate) fn new(literal: LiteralSupport) -> Self {
+        Self { literal }
     }
 
     /// What stands before a mail's literal: `U1 APPEND "INBOX" (\Seen) "date" {5+}`, or from
     /// ` (\Seen)` on for the next mail of the same command.
-    pub(crate) fn announce(&self, outgoing: &mut Outgoing, place: Place, mail: &Mail) -> Announced {
+    pub(crate) fn announce(
+        &self,
+        outgoing: &mut Outgoing,
+        place: Place<'_>,
+        mail: &Mail,
+    ) -> Announced {
         let mut text = match place {
-            Place::First { tag } => format!("{} APPEND {}", tag_text(tag), self.mailbox),
+            Place::First { tag, mailbox } => format!("{} APPEND {mailbox}", tag_text(tag)),
             Place::Next => String::new(),
         };
         if !mail.flags.is_empty() {
@@ -51,7 +58,8 @@ impl Encoder {
         }
         let waits = self.literal.waits(mail.len);
         let plus = if waits { "" } else { "+" };
-        text.push_str(&format!(" {{{}{plus}}}\r\n", mail.len));
+        let literal8 = if mail.has_nul { "~" } else { "" };
+        text.push_str(&format!(" {literal8}{{{}{plus}}}\r\n", mail.len));
         outgoing.text(&text);
         if waits {
             Announced::WaitsForContinuation
@@ -63,71 +71,64 @@ impl Encoder {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use super::*;
-    use crate::batch::{Batch, Content};
+    use crate::wire::Piece;
 
+    /// Writes one command with all mails, and cuts it where something has to be waited for.
     #[track_caller]
-    fn check(literal: LiteralSupport, mails: &[&str], expected: &[&str]) {
-        let root = tempfile::tempdir().unwrap();
-        for folder in ["cur", "new"] {
-            std::fs::create_dir(root.path().join(folder)).unwrap();
-        }
-        for (n, mail) in mails.iter().enumerate() {
-            let path = root.path().join(format!("cur/{n}.host:2,FS"));
-            std::fs::write(&path, mail).unwrap();
-            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
-            let file = std::fs::File::options().write(true).open(&path).unwrap();
-            file.set_modified(time).unwrap();
-        }
-        let source = crate::Source::open(root.path()).unwrap();
-        let mut departures = Vec::new();
-        crate::batch::fill_batches(&source, |batch| {
-            departures = encode(literal, &Rc::new(batch));
-            true
-        });
-        assert_eq!(departures, expected);
-    }
-
-    /// One command with all mails, cut where something has to be waited for.
-    fn encode(literal: LiteralSupport, batch: &Rc<Batch>) -> Vec<String> {
-        let encoder = Encoder::new("\"INBOX\"".into(), literal);
+    fn check(literal: LiteralSupport, mails: &[Mail], expected: &[&str]) {
+        let encoder = Encoder::new(literal);
         let (mut outgoing, mut departures) = (Outgoing::default(), Vec::new());
         let flush = |outgoing: &mut Outgoing, departures: &mut Vec<String>| {
-            let bytes = outgoing.contents().flat_map(|(content, _)| match content {
-                Content::Memory(bytes) => bytes.to_vec(),
-                _ => panic!("small mails are in memory"),
+            let bytes = outgoing.pieces().into_iter().flat_map(|piece| match piece {
+                Piece::Bytes(bytes) => bytes.to_vec(),
+                Piece::File(..) => panic!("small mails are in memory"),
             });
             departures.push(String::from_utf8(bytes.collect()).unwrap());
             assert_eq!(outgoing.bytes(), departures.last().unwrap().len() as u64);
             outgoing.clear();
         };
-        for (at, mail) in batch.mails.iter().enumerate() {
+        for (at, mail) in mails.iter().enumerate() {
             let place = match at {
-                0 => Place::First { tag: 1 },
+                0 => Place::First {
+                    tag: 1,
+                    mailbox: "\"INBOX\"",
+                },
                 _ => Place::Next,
             };
             if encoder.announce(&mut outgoing, place, mail) == Announced::WaitsForContinuation {
                 flush(&mut outgoing, &mut departures);
             }
-            outgoing.literal(batch, at);
+            outgoing.literal(mail);
         }
         outgoing.text("\r\n");
         flush(&mut outgoing, &mut departures);
-        departures
+        assert_eq!(departures, expected);
+    }
+
+    fn dated(text: &str) -> Mail {
+        Mail {
+            flags: vec!["\\Flagged".into(), "\\Seen".into()],
+            internal_date: jiff::Timestamp::from_second(1_000_000_000).ok(),
+            ..Mail::sample(text)
+        }
     }
 
     #[test]
     fn a_batch_with_literal_plus_is_one_departure() {
+        let nul = Mail {
+            has_nul: true,
+            ..Mail::sample("\0")
+        };
         check(
             LiteralSupport::Plus,
-            &["A: b\n\nc\n", "D: e\r\n"],
+            &[dated("A: b\r\n\r\nc\r\n"), Mail::sample("D: e\r\n"), nul],
             &[concat!(
                 "U1 APPEND \"INBOX\" (\\Flagged \\Seen) \"09-Sep-2001 01:46:40 +0000\" {11+}\r\n",
                 "A: b\r\n\r\nc\r\n",
-                " (\\Flagged \\Seen) \"09-Sep-2001 01:46:40 +0000\" {6+}\r\n",
-                "D: e\r\n\r\n",
+                " {6+}\r\n",
+                "D: e\r\n",
+                " ~{1+}\r\n\0\r\n",
             )],
         );
     }
@@ -136,22 +137,21 @@ mod tests {
     fn a_literal_that_waits_cuts_the_command() {
         check(
             LiteralSupport::Sync,
-            &["A\n", "B\n"],
-            &[
-                "U1 APPEND \"INBOX\" (\\Flagged \\Seen) \"09-Sep-2001 01:46:40 +0000\" {3}\r\n",
-                "A\r\n (\\Flagged \\Seen) \"09-Sep-2001 01:46:40 +0000\" {3}\r\n",
-                "B\r\n\r\n",
-            ],
+            &[Mail::sample("A\r\n"), Mail::sample("B\r\n")],
+            &["U1 APPEND \"INBOX\" {3}\r\n", "A\r\n {3}\r\n", "B\r\n\r\n"],
         );
     }
 
     #[test]
     fn literal_minus_waits_past_4096_bytes() {
         let long = "x".repeat(5000);
-        let departures: &[&str] = &[
-            "U1 APPEND \"INBOX\" (\\Flagged \\Seen) \"09-Sep-2001 01:46:40 +0000\" {3+}\r\nA\r\n (\\Flagged \\Seen) \"09-Sep-2001 01:46:40 +0000\" {5000}\r\n",
-            &format!("{long}\r\n"),
-        ];
-        check(LiteralSupport::Minus, &["A\n", &long], departures);
+        check(
+            LiteralSupport::Minus,
+            &[Mail::sample("A\r\n"), Mail::sample(&long)],
+            &[
+                "U1 APPEND \"INBOX\" {3+}\r\nA\r\n {5000}\r\n",
+                &format!("{long}\r\n"),
+            ],
+        );
     }
 }

@@ -5,7 +5,7 @@
 //! over, so that no server's extension can confuse it.
 
 use crate::mail::Digest;
-use crate::response::{Data, Literal};
+use crate::response::{Data, Literal, number, strip_word};
 
 /// What a FETCH response tells of one mail.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,9 +32,9 @@ impl Fetched {
     /// Reads `7 FETCH (UID 5 RFC822.SIZE 123 BODY[] {123})`; `None` where it is something else, or
     /// has no UID.
     pub(crate) fn parse(data: Data) -> Option<Self> {
-        let (number, rest) = data.text.split_once(' ')?;
-        number.parse::<u32>().ok()?;
-        let rest = crate::response::strip_word(rest, "FETCH")?.trim_start();
+        let (sequence, rest) = data.text.split_once(' ')?;
+        let _: u32 = number(sequence)?;
+        let rest = strip_word(rest, "FETCH")?.trim_start();
         let mut items = Items {
             text: rest.strip_prefix('(')?,
             literals: data.literals.into_iter(),
@@ -44,8 +44,8 @@ impl Fetched {
             let value = items.value()?;
             let name = name.to_ascii_uppercase();
             match (name.as_str(), value) {
-                ("UID", Value::Atom(number)) => fetched.uid = number.parse().ok()?,
-                ("RFC822.SIZE", Value::Atom(number)) => fetched.size = number.parse().ok(),
+                ("UID", Value::Atom(uid)) => fetched.uid = number(&uid)?,
+                ("RFC822.SIZE", Value::Atom(size)) => fetched.size = number(&size),
                 ("BODY[]", value) => fetched.text = Some(value.into_text()),
                 (name, value) if name.starts_with("BODY[HEADER") => {
                     fetched.header = Some(value.into_text().head);
@@ -219,8 +219,14 @@ mod tests {
         )
         .unwrap();
         assert_eq!((fetched.uid, fetched.size), (6, None));
-        assert_eq!(fetched.text.unwrap().digest, *blake3::hash(b"hello").as_bytes());
-        let fetched = parse("1 FETCH (UID 9 BODY[HEADER.FIELDS (X)] \"a\\\"b\" BODY[] NIL)", &[]);
+        assert_eq!(
+            fetched.text.unwrap().digest,
+            *blake3::hash(b"hello").as_bytes()
+        );
+        let fetched = parse(
+            "1 FETCH (UID 9 BODY[HEADER.FIELDS (X)] \"a\\\"b\" BODY[] NIL)",
+            &[],
+        );
         let fetched = fetched.unwrap();
         assert_eq!(fetched.header.as_deref(), Some(&b"a\"b"[..]));
         assert_eq!(fetched.text.unwrap().len, 0);
@@ -233,6 +239,7 @@ mod tests {
             "FETCH (UID 5)",
             "7 FETCH (FLAGS ())",
             "7 FETCH (UID 0)",
+            "7 FETCH (UID +5)",
             "7 FETCH (UID 99999999999)",
             "7 FETCH (UID 5 BODY[] {5})",
             "7 FETCH (UID 5 X \"open)",

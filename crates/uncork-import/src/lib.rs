@@ -12,7 +12,7 @@
 //!
 //! let source = Source::open("Maildir")?;
 //! let target = Target::parse("imap://ada@localhost/Old")?;
-//! let outcome = import(&source, &target, &Options::with_password("secret"), &Progress::default());
+//! let outcome = import(&[source], &target, &Options::with_password("secret"), &Progress::default());
 //! println!("{} mails are in", outcome.report.imported);
 //! if let Some(error) = outcome.error {
 //!     println!("then: {error}");
@@ -27,57 +27,75 @@
 //! counted as unknown and not sent again.
 //!
 //! # Limits
-//! One connection, no TLS, Maildir and .eml folders only, and no journal: a second run imports
+//! One connection, Maildir and .eml folders only, and no journal: a second run imports
 //! everything again.
 
-use std::thread;
-
-use tokio::sync::mpsc;
-
-mod batch;
 mod capability;
+mod chunk;
+mod composed;
 mod date;
+#[allow(dead_code)]
+mod draft;
 mod encoder;
 mod error;
-#[allow(dead_code)]
 mod fetch;
+mod folder;
+mod folder_map;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod head;
+mod identity;
+mod import;
+mod journal;
+mod level;
 mod lines;
-#[expect(
-    dead_code,
-    reason = "the parts that make and take these come one by one"
-)]
+mod listing;
+mod look;
 mod mail;
 mod mailbox;
+mod mbox;
+mod namespace;
+mod normalise;
+mod opening;
 mod options;
 mod outgoing;
-#[allow(dead_code)]
+mod pace;
+mod prepare;
+mod reader;
 mod reconcile;
+mod rejects;
+mod repair;
 mod report;
 mod response;
+mod run;
+mod sasl;
 mod session;
 mod source;
+mod special_use;
+mod spool;
+mod takeout;
 mod target;
-#[allow(dead_code)]
+mod throttle;
+mod tuner;
 mod uid_set;
 mod upload;
+mod verify;
 mod window;
+mod wire;
+mod worker;
 
 pub use error::ImportError;
+pub use import::import;
+pub use journal::{JournalError, default_path as default_journal};
 pub use options::{
     Compress, Credentials, DateFrom, Existing, JournalPlace, Labels, OnConnect, Options, Order,
     Patience, Stop, Strictness, TlsOptions, TokenSource,
 };
-pub use report::{Progress, REFUSED_LISTED_MAX, Refused, Report};
-pub use source::{Source, SourceError, SourceKind};
-pub use target::{Target, TargetError};
-
-use crate::batch::Batch;
-use crate::session::Session;
-use crate::upload::Upload;
-
-/// Batches that have been read and not yet sent: bounds what is in memory to about 16 MiB
-/// beside the window.
-const BATCHES_AHEAD: usize = 4;
+pub use repair::Repair;
+pub use report::{FolderReport, Progress, REFUSED_LISTED_MAX, Refused, Report};
+pub use source::{Format, Source, SourceError, UnknownFormat};
+pub use target::{Security, Target, TargetError};
 
 /// How an import ended.
 #[derive(Debug)]
@@ -87,58 +105,4 @@ pub struct Outcome {
     pub report: Report,
     /// Why it ended before the last mail.
     pub error: Option<ImportError>,
-}
-
-/// Imports all mails of a source. Blocks until the last answer, or the error that ends it.
-pub fn import(source: &Source, target: &Target, options: &Options, progress: &Progress) -> Outcome {
-    let mut report = Report::default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(source) => {
-            return Outcome {
-                report,
-                error: Some(ImportError::Runtime { source }),
-            };
-        }
-    };
-    // Disks block: reading has a thread of its own. It ends when nobody takes its batches any
-    // more, so the receiver must be gone before the scope waits for it.
-    let (batches_in, batches) = mpsc::channel(BATCHES_AHEAD);
-    let result = thread::scope(|scope| {
-        scope.spawn(move || {
-            batch::fill_batches(source, |batch| batches_in.blocking_send(batch).is_ok());
-        });
-        runtime.block_on(upload(target, options, progress, batches, &mut report))
-    });
-    let found = source.messages() as u64;
-    let told = report.imported + report.refused_messages + report.unknown_messages;
-    report.not_sent_messages = found.saturating_sub(told);
-    report.subfolders_left_out = source.subfolders() as u64;
-    Outcome {
-        report,
-        error: result.err(),
-    }
-}
-
-async fn upload(
-    target: &Target,
-    options: &Options,
-    progress: &Progress,
-    mut batches: mpsc::Receiver<Batch>,
-    report: &mut Report,
-) -> Result<(), ImportError> {
-    let mut session = Session::open(target, options).await?;
-    let before = session.prepare_folder(&target.folder).await?;
-    report.connections = 1;
-    report.capabilities_used = session.capabilities.used();
-    let mut upload = Upload {
-        folder: &target.folder,
-        report,
-        progress,
-        before,
-    };
-    upload.run(session, &mut batches).await
 }

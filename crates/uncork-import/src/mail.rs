@@ -110,3 +110,51 @@ pub(crate) struct Identity {
     /// Without one, the key says too little, and the text has to be compared.
     pub(crate) has_message_id: bool,
 }
+
+/// What is known of a mail that was sent, without its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(crate) digest: Digest,
+    pub(crate) identity: Identity,
+    /// In bytes, as sent.
+    pub(crate) len: u64,
+}
+
+/// A mail that a server has, by what it tells without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OnServer {
+    pub(crate) uid: u32,
+    pub(crate) identity: Identity,
+    pub(crate) len: u64,
+}
+
+impl Mail {
+    pub(crate) fn item(&self) -> Item {
+        Item {
+            digest: self.digest,
+            identity: self.identity,
+            len: self.len,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Mail {
+    /// A mail with this text, and nothing else known of it.
+    pub(crate) fn sample(text: &str) -> Self {
+        Self {
+            position: Position {
+                file: Arc::from(Path::new("sample.eml")),
+                entry: None,
+                offset: None,
+            },
+            flags: Vec::new(),
+            internal_date: None,
+            len: text.len() as u64,
+            text: Text::Memory(Bytes::from(text.to_owned())),
+            digest: *blake3::hash(text.as_bytes()).as_bytes(),
+            identity: Identity::of_header(text.as_bytes()),
+            has_nul: false,
+        }
+    }
+}

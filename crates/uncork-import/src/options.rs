@@ -30,6 +30,8 @@ pub struct Options {
     pub journal: JournalPlace,
     /// What happens to mails that the folder has already.
     pub existing: Existing,
+    /// Whether mails that an earlier run could not put in, by the journal's word, are tried again.
+    pub retry_refused: bool,
     /// What happens to mails that IMAP can't carry as they are.
     pub strictness: Strictness,
     /// Where INTERNALDATE is taken from.
@@ -211,6 +213,9 @@ pub struct Patience {
     pub wait_max: std::time::Duration,
     /// How long an answer may take.
     pub answer: std::time::Duration,
+    /// For how long a folder must have stayed as it is before a mail whose connection broke
+    /// counts as absent: the server may still be busy with what it had received by then.
+    pub settle: std::time::Duration,
 }
 
 impl Default for Patience {
@@ -221,6 +226,7 @@ impl Default for Patience {
             wait_max: std::time::Duration::from_secs(60),
             // A slow disk under a large transaction needs minutes.
             answer: std::time::Duration::from_secs(300),
+            settle: std::time::Duration::from_secs(3),
         }
     }
 }

@@ -6,24 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::mail::{Digest, Identity};
-
-/// What is known of a mail that was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Item {
-    pub(crate) digest: Digest,
-    pub(crate) identity: Identity,
-    /// In bytes, as sent.
-    pub(crate) len: u64,
-}
-
-/// A mail that came into the folder since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OnServer {
-    pub(crate) uid: u32,
-    pub(crate) identity: Identity,
-    pub(crate) len: u64,
-}
+use crate::mail::{Digest, Item, OnServer};
 
 /// What became of a mail that was sent and not acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +19,15 @@ pub(crate) enum Fate {
         uid: u32,
     },
     Absent,
+}
+
+/// What a [`Question`] comes to.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Of `pending`, in their order.
+    pub(crate) fates: Vec<Fate>,
+    /// What is in the folder and not ours.
+    pub(crate) others: Vec<OnServer>,
 }
 
 /// Mails that were sent, and what has come into the folder since.
@@ -66,14 +58,18 @@ impl Question {
             let group = digests.get(&(mail.identity.key, mail.len));
             group.is_some_and(Option::is_none)
         };
-        self.found.iter().filter(is_needed).map(|mail| mail.uid).collect()
+        self.found
+            .iter()
+            .filter(is_needed)
+            .map(|mail| mail.uid)
+            .collect()
     }
 
-    /// The fates of `pending`, given the digests of [`texts_needed`](Self::texts_needed).
+    /// What became of them, given the digests of [`texts_needed`](Self::texts_needed).
     ///
     /// The settled claim theirs first. What fits exactly is claimed before what was altered, and
     /// a mail without a Message-ID is never taken for another one's alteration.
-    pub(crate) fn fates(&self, texts: &HashMap<u32, Digest>) -> Vec<Fate> {
+    pub(crate) fn answer(&self, texts: &HashMap<u32, Digest>) -> Answer {
         let mut claims = Claims {
             found: &self.found,
             is_claimed: vec![false; self.found.len()],
@@ -95,7 +91,12 @@ impl Question {
                 }
             }
         }
-        fates
+        let others = self.found.iter().zip(claims.is_claimed);
+        let others = others.filter_map(|(mail, is_claimed)| (!is_claimed).then_some(*mail));
+        Answer {
+            fates,
+            others: others.collect(),
+        }
     }
 }
 
@@ -137,6 +138,7 @@ impl Claims<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::Identity;
 
     fn item(text: u8, key: u64, len: u64) -> Item {
         Item {
@@ -177,8 +179,11 @@ mod tests {
         };
         let asked: Vec<_> = texts.iter().map(|(uid, _)| *uid).collect();
         assert_eq!(question.texts_needed(), asked, "texts");
-        let texts = texts.iter().map(|(uid, text)| (*uid, [*text; 32])).collect();
-        assert_eq!(question.fates(&texts), expected);
+        let texts = texts
+            .iter()
+            .map(|(uid, text)| (*uid, [*text; 32]))
+            .collect();
+        assert_eq!(question.answer(&texts).fates, expected);
     }
 
     #[test]

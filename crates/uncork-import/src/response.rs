@@ -17,7 +17,7 @@ const LITERALS_MAX: usize = 16;
 const LITERAL_BYTES_MAX: u64 = u32::MAX as u64;
 
 /// What is kept of a literal; of the rest there is only the digest.
-const LITERAL_HEAD_BYTES: usize = 64 * 1024;
+const LITERAL_HEAD_BYTES: usize = crate::head::HEAD_BYTES_MAX;
 
 /// One response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,16 @@ pub(crate) enum StatusKind {
 }
 
 impl Status {
+    /// A BYE that said this, as [`reason`](Self::reason) tells it.
+    pub(crate) fn bye(reason: &str) -> Self {
+        let (code, text) = split_code(reason);
+        Self {
+            kind: StatusKind::Bye,
+            code,
+            text: text.trim().to_owned(),
+        }
+    }
+
     /// The reason for a person: the text, with its code where there is one.
     pub(crate) fn reason(&self) -> String {
         match &self.code {
@@ -229,8 +239,7 @@ where
 /// The length of the literal that a line announces at its end.
 fn literal_len(line: &[u8]) -> Option<u64> {
     let open = memchr::memrchr(b'{', line.strip_suffix(b"}")?)?;
-    let digits = std::str::from_utf8(&line[open + 1..line.len() - 1]).ok()?;
-    digits.parse().ok()
+    number(std::str::from_utf8(&line[open + 1..line.len() - 1]).ok()?)
 }
 
 fn parse(line: &[u8], literals: &mut Vec<Literal>) -> Result<Response, ResponseError> {
@@ -264,16 +273,20 @@ fn parse_status(text: &str) -> Option<Status> {
         "PREAUTH" => StatusKind::PreAuth,
         _ => return None,
     };
-    let coded = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-    let (code, text) = match coded {
-        Some((code, text)) => (Some(code.to_owned()), text),
-        None => (None, rest),
-    };
+    let (code, text) = split_code(rest);
     Some(Status {
         kind,
         code,
         text: text.trim().to_owned(),
     })
+}
+
+fn split_code(text: &str) -> (Option<String>, &str) {
+    let coded = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    match coded {
+        Some((code, text)) => (Some(code.to_owned()), text),
+        None => (None, text),
+    }
 }
 
 /// Tags are `U` and a number.
@@ -282,7 +295,13 @@ pub(crate) fn tag_text(tag: u32) -> String {
 }
 
 fn parse_tag(text: &str) -> Option<u32> {
-    text.strip_prefix('U')?.parse().ok()
+    number(text.strip_prefix('U')?)
+}
+
+/// A number as IMAP has it: digits and no sign, which Rust would take.
+pub(crate) fn number<N: std::str::FromStr>(digits: &str) -> Option<N> {
+    let is_unsigned = digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_unsigned.then(|| digits.parse().ok()).flatten()
 }
 
 /// A server's text reaches terminals and reports: no control characters in it.
@@ -352,7 +371,10 @@ mod tests {
         assert_eq!(list.text, "LIST () \"/\" {5}");
         assert_eq!(list.literals.len(), 1);
         assert_eq!(list.literals[0].head, b"a\r\nb}");
-        assert_eq!(list.literals[0].digest, *blake3::hash(b"a\r\nb}").as_bytes());
+        assert_eq!(
+            list.literals[0].digest,
+            *blake3::hash(b"a\r\nb}").as_bytes()
+        );
         assert!(matches!(&all[5], Response::Data(data) if data.text == "3 EXISTS"));
         let expected = status(StatusKind::Ok, Some("APPENDUID 1 5:9"), "done");
         assert_eq!(all[6], Response::Tagged(7, expected));
@@ -388,7 +410,11 @@ mod tests {
                 panic!("{all:?}");
             };
             assert_eq!(list.text, "LIST {6} {2}");
-            let heads: Vec<_> = list.literals.iter().map(|literal| &literal.head[..]).collect();
+            let heads: Vec<_> = list
+                .literals
+                .iter()
+                .map(|literal| &literal.head[..])
+                .collect();
             assert_eq!(heads, [&b"a\r\nb}\r"[..], b"\r\n"]);
         });
     }
@@ -408,10 +434,13 @@ mod tests {
         assert!(error(b"* OK cut").contains("closed"));
         assert!(error(b"220 smtp.example.org\r\n").contains("220 smtp.example.org"));
         assert!(error(b"SSH-2.0-OpenSSH\r\n").contains("SSH-2.0"));
+        assert!(error(b"U+7 OK done\r\n").contains("U+7 OK"));
         assert!(error(b"* X {99999999999}\r\n").contains("99999999999"));
         assert!(error(&b"* X {0}\r\n".repeat(20)).contains("more than 16 literals"));
         assert!(error(b"* X {5}\r\nab").contains("closed"));
         assert!(error(&[b'x'; RESPONSE_BYTES_MAX + 1]).contains("response of more than"));
+        let (all, _) = responses(b"* X {+5}\r\nU7 OK done\r\n");
+        assert_eq!(all.len(), 2, "a length has no sign");
         let (all, _) = responses(b"* NO \x1b[31mred\r\n");
         assert_eq!(
             all,

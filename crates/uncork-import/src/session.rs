@@ -1,104 +1,126 @@
-//! One connection to a server, from its greeting to the folder that takes the mail.
+//! One connection to a server, from its greeting to its end. Commands are answered one by one
+//! here; pipelining is the upload's.
 
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use socket2::SockRef;
-use tokio::io::BufReader;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, timeout, timeout_at};
-use uncork::tokio::Sender;
 
 use crate::capability::Capabilities;
-use crate::mailbox::{quoted, quoted_mailbox};
 use crate::response::{
     Response, ResponseError, Responses, Status, StatusKind, strip_word, tag_text,
 };
-use crate::{Credentials, ImportError, Options, Target};
+use crate::target::Security;
+#[cfg(target_os = "linux")]
+use crate::wire::link::LinkWatch;
+use crate::wire::{self, NotSent, Piece, Reader, Writer};
+use crate::{Compress, ImportError, Options, Target};
 
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+mod connect;
+mod encryption;
+mod exchange;
+mod login;
+mod secrets;
+mod way;
+
+use connect::{Connected, Reach};
+use encryption::{Beginning, Next};
 
 /// How long a server may take to greet: one that waits for the client to speak is none of IMAP.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a server may take to answer. A slow disk under a large transaction needs minutes.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long the answer to a goodbye is waited for.
+const LOG_OUT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Untagged responses that are kept of one command.
 const DATA_MAX: usize = 100;
 
-/// A connection. Commands are answered one by one here; pipelining is the upload's.
+/// A connection.
 pub(crate) struct Session {
     pub(crate) address: String,
-    pub(crate) sender: Sender<OwnedWriteHalf>,
-    pub(crate) responses: Responses<BufReader<OwnedReadHalf>>,
+    pub(crate) writer: Writer,
+    pub(crate) responses: Responses<Reader>,
     pub(crate) capabilities: Capabilities,
     pub(crate) next_tag: u32,
+    /// How long an answer may take.
+    pub(crate) answer_timeout: Duration,
+    reach: Reach,
+    is_encrypted: bool,
+    is_compressed: bool,
+    has_utf8: bool,
+    /// System calls and segments that have been counted.
+    counted: (u64, Option<u64>),
 }
 
-/// What a folder held when it was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FolderState {
-    /// Another one means another folder of the same name: no UID of the one is in the other.
-    pub(crate) uid_validity: u64,
-    /// The UID that the next mail gets.
-    pub(crate) uid_next: u64,
+/// A command that is not answered to its end.
+struct Pending {
+    tag: u32,
+    /// For the whole command: a server that says a line now and then gets no longer for it.
+    deadline: Instant,
+    data: Vec<String>,
+    /// The server's last words.
+    said: Option<String>,
+}
+
+/// What a server said to a command that may go on.
+enum Turn {
+    /// `+`, and what stood behind it.
+    Continue(String),
+    Done(Status),
 }
 
 impl Session {
-    /// Connects, logs in, and learns what the server offers.
+    /// Connects, encrypts where that is needed, logs in, and learns what the server offers.
     pub(crate) async fn open(target: &Target, options: &Options) -> Result<Self, ImportError> {
-        let (address, stream) = connect(target, options).await?;
-        let (reader, writer) = stream.into_split();
-        let sender = Sender::new(writer).map_err(|source| ImportError::Connect {
+        let Connected { stream, reach } = connect::connect(target, options).await?;
+        let address = target.address();
+        let (writer, reader) = wire::split(stream).map_err(|source| ImportError::Connect {
             address: address.clone(),
             source,
         })?;
         let mut session = Self {
             address,
-            sender,
-            responses: Responses::new(BufReader::new(reader)),
+            writer,
+            responses: Responses::new(reader),
             capabilities: Capabilities::default(),
             next_tag: 1,
+            answer_timeout: options.patience.answer,
+            reach,
+            is_encrypted: false,
+            is_compressed: false,
+            has_utf8: false,
+            counted: (0, None),
         };
+        if target.security == Security::Tls {
+            session.encrypt(&target.host, &options.tls).await?;
+        }
         let greeting = session.greeting().await?;
-        match greeting.capabilities() {
-            Some(words) => session.capabilities = Capabilities::parse(words),
-            None => session.ask_capabilities().await?,
+        session.learn_capabilities(&greeting).await?;
+        let beginning = Beginning {
+            is_encrypted: session.is_encrypted,
+            reach,
+            is_logged_in: greeting.kind == StatusKind::PreAuth,
+            offers_start_tls: session.capabilities.has("STARTTLS"),
+            login_disabled: session.capabilities.has("LOGINDISABLED"),
+            allow_plaintext: options.allow_plaintext,
+        };
+        match beginning.next() {
+            Next::StartTls => session.start_tls(target, options).await?,
+            Next::GoOn => {}
+            Next::Refuse => {
+                let address = session.address;
+                return Err(ImportError::Plaintext { address });
+            }
         }
         if greeting.kind != StatusKind::PreAuth {
-            let Credentials::Password(password) = &options.credentials else {
-                return Err(ImportError::Login {
-                    user: target.user.clone(),
-                    reason: "tokens are not in this version".to_owned(),
-                });
-            };
-            session.log_in(&target.user, password).await?;
+            session.log_in(target, options).await?;
         }
+        session.enable_utf8().await?;
+        if options.compress == Compress::Always {
+            session.compress().await?;
+        }
+        session.take_counts();
         Ok(session)
-    }
-
-    /// Data segments sent on this connection so far; `None` where the system does not tell.
-    pub(crate) fn segments_sent(&self) -> Option<u64> {
-        #[cfg(target_os = "linux")]
-        {
-            let info = uncork::TcpInfo::of(self.sender.get_ref().as_ref()).ok()?;
-            info.data_segments_out.map(u64::from)
-        }
-        #[cfg(not(target_os = "linux"))]
-        None
-    }
-
-    pub(crate) fn tag(&mut self) -> u32 {
-        let tag = self.next_tag;
-        self.next_tag = self.next_tag.wrapping_add(1);
-        tag
     }
 
     /// Sends one command line and waits for its end; returns what came in between.
@@ -106,66 +128,60 @@ impl Session {
         &mut self,
         line: &str,
     ) -> Result<(Vec<String>, Status), ImportError> {
-        let tag = self.tag();
-        let head = tag_text(tag);
-        let line = [head.as_bytes(), b" ", line.as_bytes(), b"\r\n"];
-        let sent = self.sender.send(line).await;
-        sent.map_err(|error| ImportError::from_send(&self.address, error))?;
-        let deadline = Instant::now() + ANSWER_TIMEOUT;
-        let mut data = Vec::new();
-        let mut said = None;
+        let mut pending = self.begin(line).await?;
         loop {
-            match self.response(deadline, said.clone()).await? {
-                Response::Tagged(answered, status) if answered == tag => return Ok((data, status)),
-                Response::Untagged(status) if status.kind == StatusKind::Bye => {
-                    said = Some(status.reason());
-                }
-                Response::Data(line) if data.len() < DATA_MAX => data.push(line.text),
-                _ => {}
+            if let Turn::Done(status) = self.turn(&mut pending).await? {
+                return Ok((pending.data, status));
             }
         }
     }
 
-    /// Makes sure that the folder is there, making it where it is not.
-    pub(crate) async fn prepare_folder(
-        &mut self,
-        folder: &str,
-    ) -> Result<FolderState, ImportError> {
-        if let Ok(state) = self.folder_state(folder).await? {
-            return Ok(state);
+    /// Compresses what is sent and read from here on (RFC 4978), between two commands; `false`
+    /// where the server does not offer it, or refuses.
+    pub(crate) async fn compress(&mut self) -> Result<bool, ImportError> {
+        if self.is_compressed || !self.capabilities.has("COMPRESS=DEFLATE") {
+            return Ok(self.is_compressed);
         }
-        let mailbox = quoted_mailbox(folder);
-        let (_, created) = self.command(&format!("CREATE {mailbox}")).await?;
-        if created.kind == StatusKind::Ok {
-            // Where this fails the folder is there all the same, only not subscribed.
-            self.command(&format!("SUBSCRIBE {mailbox}")).await?;
+        let (_, status) = self.command("COMPRESS DEFLATE").await?;
+        if status.kind == StatusKind::Ok {
+            self.writer.start_deflate();
+            self.is_compressed = true;
         }
-        let state = self.folder_state(folder).await?;
-        state.map_err(|status| match created.kind {
-            StatusKind::Ok => ImportError::folder(folder, &status),
-            // The answer to CREATE says why, that to STATUS only that it is not there.
-            _ => ImportError::folder(folder, &created),
-        })
+        Ok(self.is_compressed)
     }
 
-    /// What the folder holds now, or why the server does not say.
-    pub(crate) async fn folder_state(
-        &mut self,
-        folder: &str,
-    ) -> Result<Result<FolderState, Status>, ImportError> {
-        let mailbox = quoted_mailbox(folder);
-        let line = format!("STATUS {mailbox} (UIDVALIDITY UIDNEXT)");
-        let (data, status) = self.command(&line).await?;
-        let state = data.iter().find_map(|text| parse_folder_state(text));
-        Ok(match (status.kind, state) {
-            (StatusKind::Ok, Some(state)) => Ok(state),
-            _ => Err(status),
-        })
+    /// What the server offers and the import uses, for the report.
+    pub(crate) fn capabilities_used(&self) -> Vec<String> {
+        let mut used = self.capabilities.used();
+        if self.is_compressed {
+            used.push("COMPRESS=DEFLATE".to_owned());
+        }
+        used
+    }
+
+    /// Watches the link where compressing could help: `None` where the server is on this machine,
+    /// does not offer it, or compresses already.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn watch_link(&self) -> Option<LinkWatch> {
+        let may_help = self.reach == Reach::Network
+            && !self.is_compressed
+            && self.capabilities.has("COMPRESS=DEFLATE");
+        may_help.then(|| LinkWatch::start(&self.writer)).flatten()
+    }
+
+    /// Whether folder names are spelled in UTF-8.
+    pub(crate) fn has_utf8(&self) -> bool {
+        self.has_utf8
+    }
+
+    /// Data segments sent on this connection so far; `None` where the system does not tell.
+    pub(crate) fn segments_sent(&self) -> Option<u64> {
+        self.writer.segments_sent()
     }
 
     /// Says goodbye; how the server takes it does not matter any more.
     pub(crate) async fn log_out(mut self) {
-        let _ = timeout(Duration::from_secs(2), self.command("LOGOUT")).await;
+        let _ = timeout(LOG_OUT_TIMEOUT, self.command("LOGOUT")).await;
     }
 
     async fn greeting(&mut self) -> Result<Status, ImportError> {
@@ -186,83 +202,24 @@ impl Session {
             Ok(_) => Err(not_imap(&address, "its first line is no greeting")),
             Err(ImportError::Silent { .. }) => Err(not_imap(
                 &address,
-                "it says nothing (a port for TLS, or for another protocol?)",
+                "it says nothing (a port for imaps://, or for another protocol?)",
             )),
             Err(ImportError::HungUp { .. }) => Err(not_imap(
                 &address,
-                "it hung up without a greeting (a port for TLS, or too many connections?)",
+                "it hung up without a greeting (a port for imaps://, or too many connections?)",
             )),
             Err(error) => Err(error),
         }
     }
 
-    async fn log_in(&mut self, user: &str, password: &str) -> Result<(), ImportError> {
-        let refused = |reason: &str| ImportError::Login {
-            user: user.to_owned(),
-            reason: reason.to_owned(),
-        };
-        let status = if self.capabilities.has("AUTH=PLAIN") {
-            self.authenticate_plain(user, password).await?
-        } else if self.capabilities.has("LOGINDISABLED") {
-            return Err(refused(
-                "it takes passwords only over TLS, which is not in this version",
-            ));
-        } else if [user, password]
-            .iter()
-            .any(|text| !text.is_ascii() || text.contains(char::is_control))
-        {
-            return Err(refused(
-                "it offers LOGIN only, which takes no characters beyond ASCII",
-            ));
-        } else {
-            let line = format!("LOGIN {} {}", quoted(user), quoted(password));
-            self.command(&line).await?.1
-        };
-        if status.kind != StatusKind::Ok {
-            return Err(refused(&status.reason()));
-        }
+    /// The capabilities that come with a status, or those that the server names when asked.
+    async fn learn_capabilities(&mut self, status: &Status) -> Result<(), ImportError> {
         match status.capabilities() {
-            Some(words) => self.capabilities = Capabilities::parse(words),
-            None => self.ask_capabilities().await?,
-        }
-        Ok(())
-    }
-
-    /// AUTHENTICATE PLAIN (RFC 4616): takes any user and password, and needs no quoting.
-    async fn authenticate_plain(
-        &mut self,
-        user: &str,
-        password: &str,
-    ) -> Result<Status, ImportError> {
-        let response = STANDARD.encode(format!("\0{user}\0{password}"));
-        if self.capabilities.has("SASL-IR") {
-            let line = format!("AUTHENTICATE PLAIN {response}");
-            return Ok(self.command(&line).await?.1);
-        }
-        let tag = self.tag();
-        let head = tag_text(tag);
-        let address = self.address.clone();
-        let failed = |error| ImportError::from_send(&address, error);
-        let line = [head.as_bytes(), b" AUTHENTICATE PLAIN\r\n"];
-        self.sender.send(line).await.map_err(failed)?;
-        let deadline = Instant::now() + ANSWER_TIMEOUT;
-        let mut is_said = false;
-        loop {
-            match self.response(deadline, None).await? {
-                Response::Continue(_) if is_said => {
-                    return Err(ImportError::Login {
-                        user: user.to_owned(),
-                        reason: "it asks for more than PLAIN has to say".to_owned(),
-                    });
-                }
-                Response::Continue(_) => {
-                    let line = [response.as_bytes(), b"\r\n"];
-                    self.sender.send(line).await.map_err(failed)?;
-                    is_said = true;
-                }
-                Response::Tagged(answered, status) if answered == tag => return Ok(status),
-                _ => {}
+            Some(words) => {
+                self.capabilities = Capabilities::parse(words);
+                Ok(())
             }
+            None => self.ask_capabilities().await,
         }
     }
 
@@ -273,121 +230,84 @@ impl Session {
         Ok(())
     }
 
+    /// Sends the first line of a command.
+    async fn begin(&mut self, line: &str) -> Result<Pending, ImportError> {
+        let tag = self.next_tag;
+        self.next_tag = tag.wrapping_add(1);
+        let pending = Pending {
+            tag,
+            deadline: Instant::now() + self.answer_timeout,
+            data: Vec::new(),
+            said: None,
+        };
+        let tag = tag_text(tag);
+        self.send(&pending, &[tag.as_bytes(), b" ", line.as_bytes(), b"\r\n"])
+            .await?;
+        Ok(pending)
+    }
+
+    /// Sends a part of a command.
+    async fn send(&mut self, pending: &Pending, parts: &[&[u8]]) -> Result<(), ImportError> {
+        let pieces: Vec<Piece<'_>> = parts.iter().map(|part| Piece::Bytes(part)).collect();
+        match timeout_at(pending.deadline, self.writer.send(&pieces)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(NotSent::Socket(source) | NotSent::Source(source))) => {
+                Err(ImportError::HungUp {
+                    address: self.address.clone(),
+                    said: pending.said.clone(),
+                    source,
+                })
+            }
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    /// Reads until the server wants more of a command, or ends it.
+    async fn turn(&mut self, pending: &mut Pending) -> Result<Turn, ImportError> {
+        loop {
+            match self
+                .response(pending.deadline, pending.said.clone())
+                .await?
+            {
+                Response::Tagged(answered, status) if answered == pending.tag => {
+                    return Ok(Turn::Done(status));
+                }
+                Response::Continue(text) => return Ok(Turn::Continue(text)),
+                Response::Untagged(status) if status.kind == StatusKind::Bye => {
+                    pending.said = Some(status.reason());
+                }
+                Response::Data(line) if pending.data.len() < DATA_MAX => {
+                    pending.data.push(line.text);
+                }
+                _ => {}
+            }
+        }
+    }
+
     async fn response(
         &mut self,
         deadline: Instant,
         said: Option<String>,
     ) -> Result<Response, ImportError> {
         // A server that writes its answer in pieces, with Nagle on, waits for this ACK.
-        let _ = uncork::quickack(self.sender.get_ref().as_ref());
+        self.writer.acknowledge_at_once();
         match timeout_at(deadline, self.responses.next()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(ImportError::from_response(&self.address, error, said)),
-            Err(_) => Err(ImportError::Silent {
-                address: self.address.clone(),
-                after: ANSWER_TIMEOUT,
-            }),
+            Err(_) => Err(self.silent()),
         }
     }
-}
 
-/// Tries the addresses of the host one after the other.
-async fn connect(target: &Target, options: &Options) -> Result<(String, TcpStream), ImportError> {
-    let address = format!("{}:{}", target.host, target.port);
-    let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
-    let found: Vec<SocketAddr> = found
-        .map_err(|source| ImportError::Resolve {
-            host: target.host.clone(),
-            source,
-        })?
-        .collect();
-    let mut last_error = io::Error::from(io::ErrorKind::NotFound);
-    for addr in found {
-        if !addr.ip().is_loopback() && !options.allow_plaintext {
-            return Err(ImportError::Plaintext { address });
-        }
-        match timeout(CONNECT_TIMEOUT, dial(addr, options.segment_bytes_max)).await {
-            Ok(Ok(stream)) => {
-                if let Some(on_connect) = &options.on_connect {
-                    on_connect(stream.as_fd());
-                }
-                return Ok((address, stream));
-            }
-            Ok(Err(error)) => last_error = error,
-            Err(_) => last_error = io::ErrorKind::TimedOut.into(),
+    fn silent(&self) -> ImportError {
+        ImportError::Silent {
+            address: self.address.clone(),
+            after: self.answer_timeout,
         }
     }
-    Err(ImportError::Connect {
-        address,
-        source: last_error,
-    })
-}
-
-async fn dial(addr: SocketAddr, segment_bytes_max: Option<u32>) -> io::Result<TcpStream> {
-    let socket = if addr.is_ipv4() {
-        tokio::net::TcpSocket::new_v4()?
-    } else {
-        tokio::net::TcpSocket::new_v6()?
-    };
-    if let Some(bytes) = segment_bytes_max {
-        SockRef::from(&socket).set_tcp_mss(bytes)?;
-    }
-    let stream = socket.connect(addr).await?;
-    // A peer that takes nothing for this long is gone: sends have no timeout of their own.
-    #[cfg(target_os = "linux")]
-    SockRef::from(&stream).set_tcp_user_timeout(Some(ANSWER_TIMEOUT))?;
-    Ok(stream)
-}
-
-/// Reads `STATUS "x" (UIDVALIDITY 3 UIDNEXT 4)`.
-fn parse_folder_state(text: &str) -> Option<FolderState> {
-    // Some servers say more behind the list, if only a space.
-    let list = strip_word(text, "STATUS")?.rsplit_once('(')?.1;
-    let words: Vec<&str> = list.split(')').next()?.split_whitespace().collect();
-    let number = |name: &str| {
-        let mut pairs = words.chunks_exact(2);
-        pairs.find_map(|pair| {
-            let is_named = pair[0].eq_ignore_ascii_case(name);
-            is_named.then(|| pair[1].parse().ok()).flatten()
-        })
-    };
-    Some(FolderState {
-        uid_validity: number("UIDVALIDITY")?,
-        uid_next: number("UIDNEXT")?,
-    })
 }
 
 impl From<ResponseError> for io::Error {
     fn from(error: ResponseError) -> Self {
         io::Error::other(error)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folder_states() {
-        let state = |uid_validity, uid_next| {
-            Some(FolderState {
-                uid_validity,
-                uid_next,
-            })
-        };
-        for (text, expected) in [
-            ("STATUS INBOX (UIDVALIDITY 3 UIDNEXT 4)", state(3, 4)),
-            (
-                "status \"a (b)\" (uidnext 9 X 1 uidvalidity 0)",
-                state(0, 9),
-            ),
-            ("STATUS INBOX (UIDVALIDITY 3 UIDNEXT 4) ", state(3, 4)),
-            ("STATUS INBOX (UIDVALIDITY 3)", None),
-            ("STATUS INBOX (UIDVALIDITY x UIDNEXT 4)", None),
-            ("LIST INBOX (UIDVALIDITY 3 UIDNEXT 4)", None),
-            ("STATUS", None),
-        ] {
-            assert_eq!(parse_folder_state(text), expected, "{text}");
-        }
     }
 }

@@ -1,39 +1,46 @@
-//! Where mail comes from: a Maildir, or a folder of .eml files.
+//! Where mail comes from: what a path is, and reading it.
 
-use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+mod emlx;
+mod entry;
+mod files;
+mod folder_name;
+mod format;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
+mod maildir;
+mod names;
+mod packing;
+mod tar;
+mod text;
+mod tree;
+mod unit;
+mod zip;
 
-/// What a source turned out to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SourceKind {
-    /// A folder with `cur` and `new` in it.
-    Maildir,
-    /// A folder with `*.eml` files in it.
-    EmlFolder,
-}
+pub use self::format::{Format, UnknownFormat};
+pub(crate) use self::unit::Unit;
 
-/// Mail on this machine: the names of all its files, in the order in which they are sent.
+use self::packing::{Links, Packing};
+use self::unit::Content;
+use crate::mail::FolderPath;
+
+/// The path that stands for standard input.
+const STDIN: &str = "-";
+
+/// Mail on this machine.
 ///
-/// The names are kept in memory, about 100 bytes a mail; the mail itself is read when its turn
-/// comes.
+/// To open a source is to look for its folders and at the first bytes of its files; the mails
+/// are listed and read when their turn comes.
 #[derive(Debug)]
 pub struct Source {
-    kind: SourceKind,
-    root: PathBuf,
-    files: Vec<SourceFile>,
-    subfolders: usize,
-}
-
-/// One file of a source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct SourceFile {
-    folder: &'static str,
-    name: OsString,
+    path: PathBuf,
+    format: Format,
+    /// By what a file was found to be that.
+    evidence: &'static str,
+    units: Vec<Unit>,
 }
 
 /// Why there is nothing to import.
@@ -48,261 +55,276 @@ pub enum SourceError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// It is no folder.
+    /// A file that is no mail.
     #[error(
-        "{} is a file: this version imports a Maildir (a folder with `cur` and `new` in it) or a \
-         folder of .eml files", path.display()
-    )]
-    NotAFolder {
-        /// The path.
-        path: PathBuf,
-    },
-    /// A folder with neither kind of mail in it.
-    #[error(
-        "{} holds no mail: it is no Maildir (a folder with `cur` and `new` in it) and has no .eml \
-         files", path.display()
+        "{} holds no mail: it is no mbox (its first line would begin with `From `), no .eml file, \
+         and no .zip, .tar, .gz or .zst with such in it{hint}; `--format` says what it is where \
+         that can't be seen",
+        path.display()
     )]
     NotMail {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead, or nothing.
+        hint: &'static str,
+    },
+    /// A folder with no mail in it.
+    #[error(
+        "{} holds no mail: no Maildir (a folder with `cur` and `new` in it), no mbox (its first \
+         line begins with `From `) and no .eml files{left_out}; `--format` says what it is where \
+         that can't be seen",
+        path.display()
+    )]
+    NoMailInFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Something in it that was passed over, or nothing.
+        left_out: String,
+    },
+    /// The format that was asked for is none of files, or of folders.
+    #[error("{} is {found}, which can't be of format {format}", path.display())]
+    WrongFormat {
         /// The path.
         path: PathBuf,
+        /// A file, a folder, …
+        found: &'static str,
+        /// What was asked for.
+        format: Format,
     },
-    /// A Maildir with nothing in it.
-    #[error("the Maildir {} is empty", path.display())]
-    Empty {
-        /// The path.
-        path: PathBuf,
-    },
+    /// A .zip archive has its directory at its end.
+    #[error(
+        "a .zip archive can't be read from a stream, because it is read from its end: save it as \
+         a file and name that"
+    )]
+    ZipStream,
 }
 
 impl Source {
-    /// Finds out what `root` is, and lists its files. A Maildir's mails are in the order of
-    /// their names, which begin with the time of delivery; .eml files likewise by name.
+    /// Finds out what a path is. `-` is an mbox on standard input.
     ///
     /// # Errors
     /// See [`SourceError`].
-    pub fn open(root: impl Into<PathBuf>) -> Result<Self, SourceError> {
-        let root = root.into();
-        let metadata = fs::metadata(&root).map_err(unreadable(&root))?;
-        if !metadata.is_dir() {
-            return Err(SourceError::NotAFolder { path: root });
-        }
-        if root.join("cur").is_dir() && root.join("new").is_dir() {
-            Self::open_maildir(root)
-        } else {
-            Self::open_eml_folder(root)
-        }
-    }
-
-    fn open_maildir(root: PathBuf) -> Result<Self, SourceError> {
-        let mut files = Vec::new();
-        for folder in ["cur", "new"] {
-            // Dovecot and Courier keep files of their own beside `cur`, never in it; a name
-            // that begins with a dot is no mail (maildir(5)).
-            list(&root.join(folder), |name| {
-                if !name.as_encoded_bytes().starts_with(b".") {
-                    files.push(SourceFile { folder, name });
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, SourceError> {
+        let path = path.into();
+        match Kind::of(&path)? {
+            Kind::Folder => Self::open_folder(path, Format::Folder),
+            Kind::Stream => Ok(Self::open_file(path, Format::Mbox, "a stream", None)),
+            Kind::File => {
+                let (bytes, head, unpacked) =
+                    tree::read_head(&path, Links::Followed).map_err(unreadable(&path))?;
+                match format_of_file(&path, &head, &unpacked) {
+                    Some((format, evidence)) => {
+                        Ok(Self::open_file(path, format, evidence, Some(bytes)))
+                    }
+                    None => Err(SourceError::NotMail {
+                        path,
+                        hint: format::hint(&head),
+                    }),
                 }
-            })?;
+            }
         }
-        files.sort_by(|a, b| delivery_order(&a.name).cmp(&delivery_order(&b.name)));
-        let mut subfolders = 0;
-        list(&root, |name| {
-            let is_dotted = name.as_encoded_bytes().starts_with(b".");
-            subfolders += usize::from(is_dotted && root.join(name).join("cur").is_dir());
-        })?;
-        if files.is_empty() {
-            return Err(SourceError::Empty { path: root });
+    }
+
+    /// Takes a path for what it is said to be.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub fn open_as(path: impl Into<PathBuf>, format: Format) -> Result<Self, SourceError> {
+        let path = path.into();
+        let kind = Kind::of(&path)?;
+        let wrong = |found| SourceError::WrongFormat {
+            path: path.clone(),
+            found,
+            format,
+        };
+        match kind {
+            Kind::Folder if !format.is_of_folders() => Err(wrong("a folder")),
+            Kind::Folder => Self::open_folder(path, format),
+            Kind::File if !format.is_of_files() => Err(wrong("a file")),
+            Kind::File => {
+                let metadata = fs::metadata(&path).map_err(unreadable(&path))?;
+                Ok(Self::open_file(
+                    path,
+                    format,
+                    "as told",
+                    Some(metadata.len()),
+                ))
+            }
+            Kind::Stream if format == Format::Zip => Err(SourceError::ZipStream),
+            Kind::Stream if !format.is_of_files() => Err(wrong("a stream")),
+            Kind::Stream => Ok(Self::open_file(path, format, "a stream", None)),
         }
+    }
+
+    fn open_folder(path: PathBuf, wanted: Format) -> Result<Self, SourceError> {
+        let units = tree::walk(&path, wanted).map_err(unreadable(&path))?;
+        let mut formats = units
+            .iter()
+            .filter(|unit| unit.is_read())
+            .map(|unit| unit.format);
+        let Some(first) = formats.next() else {
+            let left_out = units.first().map(Unit::description).unwrap_or_default();
+            let comma = if left_out.is_empty() { "" } else { ", and " };
+            return Err(SourceError::NoMailInFolder {
+                path,
+                left_out: format!("{comma}{left_out}"),
+            });
+        };
+        let is_mixed = formats.any(|format| format != first);
+        let format = if is_mixed { Format::Folder } else { first };
         Ok(Self {
-            kind: SourceKind::Maildir,
-            root,
-            files,
-            subfolders,
+            path,
+            format,
+            evidence: "",
+            units,
         })
     }
 
-    fn open_eml_folder(root: PathBuf) -> Result<Self, SourceError> {
-        let mut files = Vec::new();
-        list(&root, |name| {
-            let is_eml = Path::new(&name)
-                .extension()
-                .is_some_and(|extension| extension.eq_ignore_ascii_case("eml"));
-            // macOS keeps `._x.eml` beside `x.eml`, with the Finder's data in it.
-            if is_eml && !name.as_encoded_bytes().starts_with(b".") {
-                files.push(SourceFile { folder: "", name });
-            }
-        })?;
-        if files.is_empty() {
-            return Err(SourceError::NotMail { path: root });
+    fn open_file(
+        path: PathBuf,
+        format: Format,
+        evidence: &'static str,
+        bytes: Option<u64>,
+    ) -> Self {
+        let unit = Unit {
+            path: path.clone(),
+            folder: FolderPath::default(),
+            content: Content::File(format),
+            format,
+            bytes,
+            links: Links::Followed,
+        };
+        Self {
+            path,
+            format,
+            evidence,
+            units: vec![unit],
         }
-        files.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self {
-            kind: SourceKind::EmlFolder,
-            root,
-            files,
-            subfolders: 0,
-        })
     }
 
     /// What it is.
     #[must_use]
-    pub fn kind(&self) -> SourceKind {
-        self.kind
+    pub fn format(&self) -> Format {
+        self.format
     }
 
-    /// The number of files that are mail by their place and name.
+    /// Where it is; `-` is standard input.
     #[must_use]
-    pub fn messages(&self) -> usize {
-        self.files.len()
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Maildir++ subfolders, which this version does not import.
+    /// How many mails there are, where each is a file. Lists the folders, which takes a third
+    /// of a second for a million mails.
     #[must_use]
-    pub fn subfolders(&self) -> usize {
-        self.subfolders
+    pub fn messages(&self) -> Option<u64> {
+        let counts = self.units.iter().map(Unit::messages);
+        counts.sum()
     }
 
-    /// The files, each with the flags that its name tells.
-    pub(crate) fn mails(&self) -> impl Iterator<Item = SourceMail> + '_ {
-        self.files.iter().map(|file| SourceMail {
-            path: self.root.join(file.folder).join(&file.name),
-            flags: match self.kind {
-                SourceKind::Maildir => maildir_flags(&file.name),
-                SourceKind::EmlFolder => Vec::new(),
-            },
+    /// How many bytes there are to read, where that is known without asking for the size of
+    /// each mail: of mboxes and archives as they are, packed or not.
+    #[must_use]
+    pub fn bytes(&self) -> Option<u64> {
+        let units = self.units.iter().filter(|unit| unit.is_read());
+        units.map(|unit| unit.bytes).sum()
+    }
+
+    /// What was found, in words.
+    #[must_use]
+    pub fn description(&self) -> String {
+        if let [unit] = &self.units[..] {
+            if let (Content::File(format), true) = (&unit.content, unit.path == self.path) {
+                return format!("{} ({})", format.file_words(), self.evidence);
+            }
+        }
+        let count = |is_it: fn(&Content) -> bool| {
+            let units = self.units.iter().filter(|unit| is_it(&unit.content));
+            units.count()
+        };
+        let kinds = [
+            (
+                count(|content| *content == Content::Maildir),
+                "Maildir",
+                "Maildirs",
+            ),
+            (
+                count(|content| *content == Content::EmlFolder),
+                "folder of .eml files",
+                "folders of .eml files",
+            ),
+            (
+                count(|content| matches!(content, Content::File(_))),
+                "mbox file",
+                "mbox files",
+            ),
+        ];
+        let kinds = kinds.into_iter().filter(|(count, ..)| *count > 0);
+        let words: Vec<_> = kinds
+            .map(|(count, one, many)| match count {
+                1 => format!("1 {one}"),
+                count => format!("{count} {many}"),
+            })
+            .collect();
+        match (self.format, self.units.len()) {
+            (Format::Maildir, 1) => "a Maildir (it has `cur` and `new`)".to_owned(),
+            (Format::Eml, 1) => "a folder of .eml files".to_owned(),
+            _ => format!("a tree of {}", words.join(", ")),
+        }
+    }
+
+    /// The parts that can be read at the same time.
+    pub(crate) fn units(&self) -> &[Unit] {
+        &self.units
+    }
+}
+
+/// What the kernel says of a path.
+enum Kind {
+    Folder,
+    File,
+    /// Standard input, or what a shell makes of `<(command)`.
+    Stream,
+}
+
+impl Kind {
+    fn of(path: &Path) -> Result<Self, SourceError> {
+        if path == Path::new(STDIN) {
+            return Ok(Self::Stream);
+        }
+        let metadata = fs::metadata(path).map_err(unreadable(path))?;
+        Ok(match metadata.file_type() {
+            kind if kind.is_dir() => Self::Folder,
+            kind if kind.is_file() => Self::File,
+            _ => Self::Stream,
         })
     }
 }
 
-/// A mail that has not been read yet.
-#[derive(Debug, Clone)]
-pub(crate) struct SourceMail {
-    pub(crate) path: PathBuf,
-    /// IMAP flags.
-    pub(crate) flags: Vec<&'static str>,
-}
-
-/// The flags after `:2,` in a Maildir name (maildir(5)), as IMAP names them.
-fn maildir_flags(name: &OsStr) -> Vec<&'static str> {
-    let name = name.as_encoded_bytes();
-    let Some(info) = memchr::memmem::rfind(name, b":2,") else {
-        return Vec::new();
+/// A file's format by its first bytes, else by its name; and by what of that.
+fn format_of_file(path: &Path, head: &[u8], unpacked: &[u8]) -> Option<(Format, &'static str)> {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let by_name = match entry::guess_by_name(name) {
+        entry::Guess::Mail(_) => Some((Format::Eml, "by its name")),
+        entry::Guess::Mbox => Some((Format::Mbox, "by its name")),
+        _ if head.is_empty() => Some((Format::Mbox, "it is empty")),
+        _ => None,
     };
-    let mut flags: Vec<_> = name[info + 3..]
-        .iter()
-        .filter_map(|letter| match letter {
-            b'D' => Some("\\Draft"),
-            b'F' => Some("\\Flagged"),
-            b'P' => Some("$Forwarded"),
-            b'R' => Some("\\Answered"),
-            b'S' => Some("\\Seen"),
-            b'T' => Some("\\Deleted"),
-            // Lower case letters are keywords of Dovecot's, named in a file of its own.
-            _ => None,
-        })
-        .collect();
-    flags.dedup();
-    flags
-}
-
-/// Sorts by the seconds with which a Maildir name begins, then by the name: seconds of
-/// different length do not sort as text.
-fn delivery_order(name: &OsStr) -> (u64, &[u8]) {
-    let bytes = name.as_encoded_bytes();
-    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit());
-    let seconds = digits.fold(0u64, |sum, digit| {
-        sum.saturating_mul(10)
-            .saturating_add(u64::from(digit - b'0'))
-    });
-    (seconds, bytes)
-}
-
-fn list(folder: &Path, mut each: impl FnMut(OsString)) -> Result<(), SourceError> {
-    for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
-        each(entry.map_err(unreadable(folder))?.file_name());
+    match format::of_head(head, unpacked) {
+        // A mail that some program saved with its envelope is still one mail.
+        Some(Format::Mbox) if by_name.is_some_and(|(format, _)| format == Format::Eml) => by_name,
+        Some(Format::Mbox) => Some((Format::Mbox, "its first line begins with `From `")),
+        Some(Format::Eml) => Some((Format::Eml, "its first line is a field of a mail's header")),
+        Some(format) => Some((format, "by its first bytes")),
+        None if Packing::of(head) == Packing::Plain => by_name,
+        None => None,
     }
-    Ok(())
 }
 
-fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> SourceError + '_ {
-    |source| SourceError::Unreadable {
-        path: path.to_owned(),
-        source,
-    }
+fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> SourceError {
+    let path = path.to_owned();
+    |source| SourceError::Unreadable { path, source }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flags_of_maildir_names() {
-        for (name, expected) in [
-            ("1.M1P1.host", &[][..]),
-            ("1.M1P1.host:2,", &[]),
-            ("1.M1P1.host:2,S", &["\\Seen"]),
-            (
-                "1.M1P1.host,S=9:2,DFPRST",
-                &[
-                    "\\Draft",
-                    "\\Flagged",
-                    "$Forwarded",
-                    "\\Answered",
-                    "\\Seen",
-                    "\\Deleted",
-                ],
-            ),
-            ("1.host:2,Sab", &["\\Seen"]),
-            ("1.host:1,S", &[]),
-        ] {
-            assert_eq!(maildir_flags(OsStr::new(name)), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_maildir_is_listed_by_delivery_and_its_own_files_only() {
-        let root = tempfile::tempdir().unwrap();
-        for folder in ["cur", "new", "tmp", ".Sent/cur"] {
-            fs::create_dir_all(root.path().join(folder)).unwrap();
-        }
-        for file in [
-            "cur/1000000000.b:2,S",
-            "new/999999999.a",
-            "cur/.hidden",
-            "tmp/1.half",
-            "dovecot.index",
-        ] {
-            fs::write(root.path().join(file), "x").unwrap();
-        }
-        let source = Source::open(root.path()).unwrap();
-        assert_eq!(source.kind(), SourceKind::Maildir);
-        assert_eq!((source.messages(), source.subfolders()), (2, 1));
-        let paths: Vec<_> = source.mails().map(|mail| mail.path).collect();
-        assert!(paths[0].ends_with("new/999999999.a"), "{paths:?}");
-    }
-
-    #[test]
-    fn what_is_no_mail_says_so() {
-        let root = tempfile::tempdir().unwrap();
-        let open = |name: &str| {
-            Source::open(root.path().join(name))
-                .unwrap_err()
-                .to_string()
-        };
-        fs::create_dir_all(root.path().join("empty/cur")).unwrap();
-        fs::create_dir_all(root.path().join("empty/new")).unwrap();
-        fs::create_dir_all(root.path().join("other")).unwrap();
-        fs::write(root.path().join("other/photo.jpg"), "x").unwrap();
-        assert!(open("missing").contains("can't be read"));
-        assert!(open("empty").contains("is empty"));
-        assert!(open("other").contains("holds no mail"));
-        assert!(open("other/photo.jpg").contains("is a file"));
-        fs::write(root.path().join("other/mail.EML"), "x").unwrap();
-        fs::write(root.path().join("other/._mail.EML"), "x").unwrap();
-        let source = Source::open(root.path().join("other")).unwrap();
-        assert_eq!(
-            (source.kind(), source.messages()),
-            (SourceKind::EmlFolder, 1)
-        );
-    }
-}
+mod tests;

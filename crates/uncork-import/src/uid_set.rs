@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use crate::response::{number, strip_word};
+
 /// Most ranges in one set: more than any server needs for a batch.
 const RANGES_MAX: usize = 4096;
 
@@ -12,14 +14,14 @@ pub(crate) struct UidSet(Vec<RangeInclusive<u32>>);
 impl UidSet {
     /// Reads `5,7:9`; a range may be told backwards. `None` for anything else (`*`, 0).
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let number = |text: &str| text.parse().ok().filter(|&uid: &u32| uid != 0);
+        let uid = |text| number(text).filter(|&uid: &u32| uid != 0);
         let mut ranges = Vec::new();
         for part in text.split(',') {
             if ranges.len() == RANGES_MAX {
                 return None;
             }
             let (first, last) = part.split_once(':').unwrap_or((part, part));
-            let (first, last) = (number(first)?, number(last)?);
+            let (first, last) = (uid(first)?, uid(last)?);
             ranges.push(first.min(last)..=first.max(last));
         }
         Some(Self(ranges))
@@ -27,9 +29,9 @@ impl UidSet {
 
     /// The UIDs that `APPENDUID 38505 3955:3957` tells, with their UIDVALIDITY.
     pub(crate) fn of_append(code: &str) -> Option<(u64, Self)> {
-        let rest = crate::response::strip_word(code, "APPENDUID")?;
+        let rest = strip_word(code, "APPENDUID")?;
         let (validity, uids) = rest.trim().split_once(' ')?;
-        Some((validity.parse().ok()?, Self::parse(uids.trim())?))
+        Some((number(validity)?, Self::parse(uids.trim())?))
     }
 
     pub(crate) fn ranges(&self) -> &[RangeInclusive<u32>] {
@@ -103,6 +105,8 @@ mod tests {
             ("1:*", None),
             ("4294967296", None),
             ("-1", None),
+            ("+1", None),
+            ("1:+2", None),
         ] {
             let set = UidSet::parse(text);
             let found = set.map(|set| (set.count(), set.highest().unwrap()));
@@ -111,6 +115,7 @@ mod tests {
         let (validity, uids) = UidSet::of_append("appenduid 38505 3955:3957").unwrap();
         assert_eq!((validity, uids.to_string().as_str()), (38505, "3955:3957"));
         assert_eq!(UidSet::of_append("APPENDUID 38505"), None);
+        assert_eq!(UidSet::of_append("APPENDUID +38505 3955"), None);
     }
 
     proptest! {

@@ -1,30 +1,30 @@
-//! The upload: batches in, APPEND commands out, answers in between.
+//! The upload over one connection: mails in, APPEND commands out, answers in between.
 //!
 //! One rule says when bytes leave: before anything is waited for, and when [`FLUSH_BYTES`] have
 //! gathered. Answers are read all the while, so that a server that stops reading until its
 //! answers are taken can't lock both sides up.
 
-use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::io::BufReader;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc::{self, error::TryRecvError};
-use tokio::time::timeout;
-use uncork::tokio::Sender;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::ImportError;
-use crate::batch::Batch;
 use crate::capability::AppendSupport;
+use crate::chunk::{Chunk, Ticket};
 use crate::encoder::{Announced, Encoder, Place};
-use crate::mailbox::quoted_mailbox;
-use crate::outgoing::{FLUSH_BYTES, NotSent, Outgoing};
-use crate::report::{Progress, Report};
-use crate::response::{Response, ResponseError, Responses, Status, StatusKind};
-use crate::session::{ANSWER_TIMEOUT, FolderState, Session};
-use crate::window::{Answer, Chunk, Window};
+use crate::folder::SETTLED_MAX;
+use crate::outgoing::{FLUSH_BYTES, Outgoing};
+use crate::response::{Response, ResponseError, Status, StatusKind};
+use crate::run::{Next, Ready, Run};
+use crate::session::Session;
+use crate::throttle::Setback;
+use crate::uid_set::UidSet;
+use crate::window::{Command, Window};
+use crate::wire::link::LinkWatch;
+use crate::wire::{NotSent, Writer};
+use crate::{Compress, ImportError};
 
 /// Answers that have been read and not yet looked at.
 const ANSWERS_MAX: usize = 1024;
@@ -32,145 +32,113 @@ const ANSWERS_MAX: usize = 1024;
 /// How long the last answers of a connection that is given up may take.
 const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// A server may say that it is still busy (`* OK Hang in there`); how many times the patience
+/// for an answer it may do so.
+const BUSY_FACTOR: u32 = 6;
+
 /// What the reading side found.
 type Read = Result<Response, ResponseError>;
 
-/// Uploads batches into one folder over one session until there are no more.
-pub(crate) struct Upload<'a> {
-    pub(crate) folder: &'a str,
-    pub(crate) report: &'a mut Report,
-    pub(crate) progress: &'a Progress,
-    /// The state of the folder when nothing had been sent.
-    pub(crate) before: FolderState,
+/// Why a stretch of pipelined commands has ended, with all answers in.
+#[derive(Debug)]
+pub(crate) enum Pause {
+    /// Nothing more to send.
+    Done,
+    Open(usize),
+    Compare(usize),
+    Until(std::time::Instant),
+    /// The link is the limit: what is sent from here on is to be compressed.
+    Compress,
+    /// A server without UIDPLUS has to be asked where it stands, or some commands were not
+    /// acknowledged: see [`Stretch::refused`].
+    Ask,
 }
 
-impl Upload<'_> {
-    /// Runs to the last answer. On an error the mails that have no answer are counted as
-    /// unknown; the session is gone then.
-    pub(crate) async fn run(
-        &mut self,
-        mut session: Session,
-        batches: &mut mpsc::Receiver<Batch>,
-    ) -> Result<(), ImportError> {
-        let started = Instant::now();
-        let calls_before = session.sender.counts().system_calls;
-        let segments_before = session.segments_sent();
-        let mut split = VecDeque::new();
-        let result = loop {
-            match self.pipeline(&mut session, batches, &mut split).await {
-                Err(error) => break Err(error),
-                Ok(Stretch::SourceDone) if split.is_empty() => break Ok(()),
-                Ok(_) => {}
-            }
-            // Where a batch was refused, the server is asked whether it kept some of it before
-            // any of its mails goes again: not all servers roll a refused batch back.
-            if !split.is_empty() {
-                match self.kept_nothing(&mut session).await {
-                    Ok(true) => {}
-                    Ok(false) => self.lose_all(&mut split, KEPT_A_PART),
-                    Err(error) => break Err(error),
-                }
-            }
-        };
-        self.lose_all(&mut split, NOT_ASKED);
-        self.report.finish(started.elapsed());
-        self.report.send_calls += session.sender.counts().system_calls - calls_before;
-        self.report.segments_sent = session
-            .segments_sent()
-            .zip(segments_before)
-            .map(|(after, before)| after.saturating_sub(before));
-        if result.is_ok() {
-            session.log_out().await;
-        }
-        result
-    }
-
-    /// One stretch of pipelined commands: from `split` if there is something in it, else from
-    /// the source. Ends when all answers are there and `split` or the source is done.
-    async fn pipeline(
-        &mut self,
-        session: &mut Session,
-        batches: &mut mpsc::Receiver<Batch>,
-        split: &mut VecDeque<Chunk>,
-    ) -> Result<Stretch, ImportError> {
-        let (answers_in, answers) = mpsc::channel(ANSWERS_MAX);
-        let literal = session.capabilities.literal();
-        let mut pipeline = Pipeline {
-            encoder: Encoder::new(quoted_mailbox(self.folder), literal),
-            append: session.capabilities.append(),
-            address: &session.address,
-            sender: &mut session.sender,
-            next_tag: &mut session.next_tag,
-            answers,
-            outgoing: Outgoing::default(),
-            window: Window::default(),
-            split: VecDeque::new(),
-            literal_due: None,
-            said: None,
-            upload: self,
-        };
-        let again = std::mem::take(split);
-        let result = tokio::select! {
-            biased;
-            result = pipeline.run(again, batches) => result,
-            never = read_answers(&mut session.responses, answers_in) => match never {},
-        };
-        *split = std::mem::take(&mut pipeline.split);
-        let mut unanswered = pipeline.window.into_unanswered();
-        self.lose_all(&mut unanswered, NO_ANSWER);
-        result
-    }
-
-    /// Whether the server has given out no more UIDs than it has acknowledged mails: then it kept
-    /// nothing of what it refused. (The number of mails proves less: others may expunge.)
-    ///
-    /// Where others deliver into the folder meanwhile, or the server takes UIDs for mails that
-    /// it refuses, this says no though nothing was kept: the safe side.
-    async fn kept_nothing(&mut self, session: &mut Session) -> Result<bool, ImportError> {
-        let state = session.folder_state(self.folder).await?;
-        let now = state.map_err(|status| ImportError::folder(self.folder, &status))?;
-        let stored = self.report.imported;
-        let kept_nothing = now.uid_validity == self.before.uid_validity
-            && now.uid_next == self.before.uid_next.saturating_add(stored);
-        if !kept_nothing {
-            // From here on, what is in the folder unacknowledged counts as having been there.
-            self.before = FolderState {
-                uid_next: now.uid_next.saturating_sub(stored),
-                ..now
-            };
-        }
-        Ok(kept_nothing)
-    }
-
-    /// Mails of which nobody knows whether they are in. They are not sent again, so that none
-    /// goes in twice.
-    fn lose_all(&mut self, chunks: &mut VecDeque<Chunk>, reason: &str) {
-        for chunk in chunks.drain(..) {
-            for mail in &chunk.batch.mails[chunk.mails] {
-                self.report.lose(&mail.path, self.folder, reason);
-            }
-        }
-    }
+/// How a stretch of pipelined commands ended.
+#[derive(Debug)]
+pub(crate) struct Stretch {
+    pub(crate) end: Result<Pause, ImportError>,
+    /// Commands that were refused.
+    pub(crate) refused: Vec<(Command, Status)>,
+    /// Commands that have left, at least in part, and have no answer; after an error only.
+    pub(crate) unanswered: Vec<Command>,
 }
 
-const NO_ANSWER: &str = "the connection ended before the server's answer";
-const NOT_ASKED: &str = "the server refused its batch, and the connection ended before it could be \
-                         asked whether it kept a part";
-const KEPT_A_PART: &str = "the server refused its batch, but the folder holds more than was \
-                           acknowledged: it may be in";
-
-/// How far one stretch of pipelined commands came.
-enum Stretch {
-    /// A batch was refused, or chunks were sent again: there may be more in the source.
-    Interrupted,
-    SourceDone,
+/// Sends mails over one connection until something else has to be done on it. `messages_max` and
+/// `commands_max` are less than what the server takes where it hangs up for no known reason.
+pub(crate) async fn stretch(
+    run: &Run<'_>,
+    session: &mut Session,
+    me: usize,
+    messages_max: usize,
+    commands_max: usize,
+) -> Stretch {
+    let (answers_in, answers) = mpsc::channel(ANSWERS_MAX);
+    let messages_max = match session.capabilities.append() {
+        AppendSupport::Multi => messages_max,
+        AppendSupport::Single => 1,
+    };
+    let at_once = run.pace.borrow().messages_at_once();
+    let at_once = at_once.map_or(usize::MAX, |messages| messages.get() as usize);
+    let messages_max = messages_max.min(at_once);
+    let link = match run.options.compress {
+        Compress::Auto => session.watch_link(),
+        Compress::Always | Compress::Never => None,
+    };
+    let mut pipeline = Pipeline {
+        run,
+        me,
+        messages_max,
+        encoder: Encoder::new(session.capabilities.literal()),
+        address: &session.address,
+        writer: &mut session.writer,
+        next_tag: &mut session.next_tag,
+        answers,
+        outgoing: Outgoing::default(),
+        window: Window::new(commands_max),
+        refused: Vec::new(),
+        literal_due: None,
+        bye: None,
+        needs_sync: false,
+        link,
+        looks_at: None,
+    };
+    let end = tokio::select! {
+        biased;
+        end = pipeline.run() => end,
+        never = read_answers(&mut session.responses, answers_in) => match never {},
+    };
+    let (unanswered, gathered) = pipeline.window.into_unanswered();
+    for command in unanswered.iter().chain(&gathered) {
+        run.end_turn(&command.chunk);
+    }
+    let unsent = gathered.into_iter().map(|command| Ready {
+        chunk: command.chunk,
+        ticket: Some(command.ticket),
+    });
+    run.give_back(unsent.collect());
+    // Answers that are still to be dealt with come first.
+    if let (Some(place), false) = (
+        pipeline.looks_at,
+        matches!(end, Ok(Pause::Open(_) | Pause::Compare(_))),
+    ) {
+        run.not_looked_at(place);
+    }
+    Stretch {
+        end,
+        refused: pipeline.refused,
+        unanswered,
+    }
 }
 
 /// Reads answers for as long as it is polled. After an error it has nothing more to say.
-async fn read_answers(
-    responses: &mut Responses<BufReader<OwnedReadHalf>>,
+async fn read_answers<R>(
+    responses: &mut crate::response::Responses<R>,
     answers: mpsc::Sender<Read>,
-) -> std::convert::Infallible {
+) -> std::convert::Infallible
+where
+    R: tokio::io::AsyncBufRead + Unpin,
+{
     loop {
         let read = responses.next().await;
         let is_end = read.is_err();
@@ -185,106 +153,119 @@ async fn read_answers(
 }
 
 /// The writing side while commands are pipelined.
-struct Pipeline<'p, 'u> {
+struct Pipeline<'p, 'r> {
+    run: &'p Run<'r>,
+    me: usize,
+    messages_max: usize,
     encoder: Encoder,
-    append: AppendSupport,
     address: &'p str,
-    sender: &'p mut Sender<OwnedWriteHalf>,
+    writer: &'p mut Writer,
     next_tag: &'p mut u32,
     answers: mpsc::Receiver<Read>,
     outgoing: Outgoing,
     window: Window,
-    /// What has to go again in smaller pieces.
-    split: VecDeque<Chunk>,
+    refused: Vec<(Command, Status)>,
     /// The command whose literal waits for the server's `+`.
     literal_due: Option<u32>,
-    /// The server's last words.
-    said: Option<String>,
-    upload: &'p mut Upload<'u>,
+    /// The server's last words, if it said BYE.
+    bye: Option<Status>,
+    /// A folder has too many acknowledged mails without a UID.
+    needs_sync: bool,
+    link: Option<LinkWatch>,
+    /// The folder that this connection is to look at as soon as all answers are in.
+    looks_at: Option<usize>,
 }
 
 impl Pipeline<'_, '_> {
-    async fn run(
-        &mut self,
-        again: VecDeque<Chunk>,
-        batches: &mut mpsc::Receiver<Batch>,
-    ) -> Result<Stretch, ImportError> {
-        let mut stretch = Stretch::Interrupted;
-        if again.is_empty() {
-            // A refused batch ends the stretch: what was refused goes first.
-            while self.split.is_empty() {
-                let Some(batch) = self.next_batch(batches).await? else {
-                    stretch = Stretch::SourceDone;
-                    break;
-                };
-                self.batch(Rc::new(batch)).await?;
+    /// Sends what there is. Ends with all answers in, or with an error.
+    async fn run(&mut self) -> Result<Pause, ImportError> {
+        loop {
+            self.take_answers()?;
+            if !self.refused.is_empty() || self.needs_sync {
+                return self.drained(Pause::Ask).await;
+            }
+            let writer = &*self.writer;
+            let is_the_limit = |link: &mut LinkWatch| link.is_the_limit(writer);
+            if self.link.as_mut().is_some_and(is_the_limit) {
+                return self.drained(Pause::Compress).await;
+            }
+            // What comes into a queue from here on is not missed.
+            let changed = self.run.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            match self.run.next(self.me, self.messages_max)? {
+                Next::Send(chunk, ticket) => self.command(chunk, ticket).await?,
+                Next::Open(folder) => {
+                    self.looks_at = Some(folder);
+                    return self.drained(Pause::Open(folder)).await;
+                }
+                Next::Compare(folder) => {
+                    self.looks_at = Some(folder);
+                    return self.drained(Pause::Compare(folder)).await;
+                }
+                Next::Pause(until) => return self.drained(Pause::Until(until)).await,
+                Next::Done => return self.drained(Pause::Done).await,
+                Next::Wait => {
+                    self.flush().await?;
+                    self.writer.acknowledge_at_once();
+                    let patience = self.run.options.patience.answer;
+                    tokio::select! {
+                        biased;
+                        read = self.answers.recv() => {
+                            self.answer(read.unwrap_or(Err(ResponseError::Closed)))?;
+                        }
+                        () = changed => {}
+                        () = tokio::time::sleep(patience), if !self.window.is_empty() => {
+                            return Err(self.silent());
+                        }
+                    }
+                }
             }
         }
-        for chunk in again {
-            self.command(chunk).await?;
-        }
+    }
+
+    /// Waits for all answers.
+    async fn drained(&mut self, pause: Pause) -> Result<Pause, ImportError> {
         self.flush().await?;
         while !self.window.is_empty() {
             self.wait_for_answer().await?;
         }
-        Ok(stretch)
-    }
-
-    /// The next batch; what is gathered leaves before anything is waited for.
-    async fn next_batch(
-        &mut self,
-        batches: &mut mpsc::Receiver<Batch>,
-    ) -> Result<Option<Batch>, ImportError> {
-        match batches.try_recv() {
-            Ok(batch) => Ok(Some(batch)),
-            Err(TryRecvError::Disconnected) => Ok(None),
-            Err(TryRecvError::Empty) => {
-                self.flush().await?;
-                Ok(batches.recv().await)
-            }
-        }
-    }
-
-    async fn batch(&mut self, batch: Rc<Batch>) -> Result<(), ImportError> {
-        for (path, reason) in &batch.unreadable {
-            let report = &mut self.upload.report;
-            report.refuse(path, self.upload.folder, reason);
-            self.upload.progress.show(report);
-        }
-        let all = 0..batch.mails.len();
-        let chunk = |mails| Chunk {
-            batch: Rc::clone(&batch),
-            mails,
-        };
-        match self.append {
-            AppendSupport::Multi if !all.is_empty() => self.command(chunk(all)).await,
-            _ => {
-                for mail in all {
-                    self.command(chunk(mail..mail + 1)).await?;
-                }
-                Ok(())
-            }
-        }
+        Ok(if self.refused.is_empty() && !self.needs_sync {
+            pause
+        } else {
+            Pause::Ask
+        })
     }
 
     /// Sends one APPEND, or gathers it.
-    async fn command(&mut self, chunk: Chunk) -> Result<(), ImportError> {
-        self.take_answers()?;
-        while !self.window.has_room(&chunk) {
-            self.flush().await?;
-            self.wait_for_answer().await?;
+    async fn command(&mut self, chunk: Chunk, ticket: Rc<Ticket>) -> Result<(), ImportError> {
+        if let Err(error) = self.make_room(&chunk).await {
+            let ticket = Some(ticket);
+            self.run.end_turn(&chunk);
+            self.run.give_back(vec![Ready { chunk, ticket }]);
+            return Err(error);
         }
         let tag = *self.next_tag;
         *self.next_tag = tag.wrapping_add(1);
-        self.upload.report.commands += 1;
-        self.window.push(tag, chunk.clone());
-        for at in chunk.mails.clone() {
-            let place = if at == chunk.mails.start {
-                Place::First { tag }
-            } else {
-                Place::Next
+        self.run.report.borrow_mut().commands += 1;
+        let mailbox = self.run.folders.borrow()[chunk.folder].wire.clone();
+        self.window.push(Command {
+            tag,
+            chunk: chunk.clone(),
+            ticket,
+            since: std::time::Instant::now(),
+        });
+        for (at, mail) in chunk.mails().iter().enumerate() {
+            let place = match at {
+                0 => Place::First {
+                    tag,
+                    mailbox: &mailbox,
+                },
+                _ => Place::Next,
             };
-            let mail = &chunk.batch.mails[at];
+            if mail.has_nul {
+                self.run.use_capability("BINARY");
+            }
             let announced = self.encoder.announce(&mut self.outgoing, place, mail);
             if announced == Announced::WaitsForContinuation {
                 self.flush().await?;
@@ -292,13 +273,72 @@ impl Pipeline<'_, '_> {
                     return Ok(());
                 }
             }
-            self.outgoing.literal(&chunk.batch, at);
+            self.outgoing.literal(mail);
         }
+        self.wait_for_turn(&chunk).await?;
         self.outgoing.text("\r\n");
-        if self.outgoing.bytes() >= FLUSH_BYTES {
+        let is_waited_for = self.run.is_waited_for(&chunk, self.me);
+        if is_waited_for || self.outgoing.bytes() >= FLUSH_BYTES {
             self.flush().await?;
         }
         Ok(())
+    }
+
+    /// Waits until the command may end, while the server takes in what is there of it.
+    async fn wait_for_turn(&mut self, chunk: &Chunk) -> Result<(), ImportError> {
+        loop {
+            let changed = self.run.changed.notified();
+            tokio::pin!(changed);
+            // What changes from here on is not missed.
+            changed.as_mut().enable();
+            if self.run.may_end(chunk, self.me) {
+                return Ok(());
+            }
+            self.flush().await?;
+            tokio::select! {
+                biased;
+                read = self.answers.recv() => {
+                    self.answer(read.unwrap_or(Err(ResponseError::Closed)))?;
+                }
+                () = changed => {}
+            }
+        }
+    }
+
+    /// Waits until the mails may be sent.
+    async fn make_room(&mut self, chunk: &Chunk) -> Result<(), ImportError> {
+        self.keep_pace(chunk).await?;
+        while !self.window.has_room(chunk) {
+            self.flush().await?;
+            self.wait_for_answer().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the user's own limits let the mails go; answers are taken meanwhile.
+    async fn keep_pace(&mut self, chunk: &Chunk) -> Result<(), ImportError> {
+        let messages = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+        loop {
+            let now = std::time::Instant::now();
+            let paced = self
+                .run
+                .pace
+                .borrow_mut()
+                .may_send(now, messages, chunk.bytes());
+            let Err(wait) = paced else {
+                return Ok(());
+            };
+            self.flush().await?;
+            let started = Instant::now();
+            // A stop that is asked for meanwhile is heard within the second.
+            let wait = wait.min(Duration::from_secs(1));
+            match timeout(wait, self.answers.recv()).await {
+                Ok(read) => drop(self.answer(read.unwrap_or(Err(ResponseError::Closed)))?),
+                Err(_) if self.run.is_over() => return Ok(()),
+                Err(_) => {}
+            }
+            self.run.report.borrow_mut().waited_seconds += started.elapsed().as_secs_f64();
+        }
     }
 
     /// Lets everything that has gathered leave, as one message.
@@ -307,15 +347,11 @@ impl Pipeline<'_, '_> {
             return Ok(());
         }
         self.window.flush_begins();
-        let sent = self.outgoing.send(self.sender).await;
+        let sent = self.writer.send(&self.outgoing.pieces()).await;
         self.outgoing.clear();
         match sent {
             Ok(()) => Ok(()),
-            Err(NotSent::Source(source)) => {
-                // The mails before it left whole: their answers are on their way.
-                let _ = timeout(LAST_ANSWERS_TIMEOUT, self.last_answers()).await;
-                Err(ImportError::SourceChanged { source })
-            }
+            Err(NotSent::Source(source)) => Err(ImportError::Spool { source }),
             Err(NotSent::Socket(source)) => Err(self.broken(source).await),
         }
     }
@@ -328,7 +364,7 @@ impl Pipeline<'_, '_> {
         }
         ImportError::HungUp {
             address: self.address.to_owned(),
-            said: self.said.take(),
+            said: self.said(),
             source,
         }
     }
@@ -350,22 +386,42 @@ impl Pipeline<'_, '_> {
         Ok(())
     }
 
-    /// Waits for the next answer, and acknowledges those before at once.
+    /// Waits for the next answer that counts, and acknowledges those before at once.
     ///
     /// A server with Nagle on holds an answer, or the `+` that a literal needs, until its answer
     /// before is acknowledged; left to itself, this side's kernel would do that 40 ms later.
     async fn wait_for_answer(&mut self) -> Result<Response, ImportError> {
-        if let Ok(read) = self.answers.try_recv() {
-            return self.answer(read);
+        let patience = self.run.options.patience.answer;
+        let deadline = Instant::now() + patience * BUSY_FACTOR;
+        loop {
+            let read = match self.answers.try_recv() {
+                Ok(read) => read,
+                Err(_) => {
+                    // Where there is no such option, the answer comes when it comes.
+                    self.writer.acknowledge_at_once();
+                    let until = deadline.min(Instant::now() + patience);
+                    match timeout_at(until, self.answers.recv()).await {
+                        Ok(read) => read.unwrap_or(Err(ResponseError::Closed)),
+                        Err(_) => return Err(self.silent()),
+                    }
+                }
+            };
+            let response = self.answer(read)?;
+            if !matches!(response, Response::Untagged(_)) {
+                return Ok(response);
+            }
         }
-        // Where there is no such option, the answer comes when it comes.
-        let _ = uncork::quickack(self.sender.get_ref().as_ref());
-        let read = timeout(ANSWER_TIMEOUT, self.answers.recv()).await;
-        let read = read.map_err(|_| ImportError::Silent {
+    }
+
+    fn said(&self) -> Option<String> {
+        self.bye.as_ref().map(Status::reason)
+    }
+
+    fn silent(&self) -> ImportError {
+        ImportError::Silent {
             address: self.address.to_owned(),
-            after: ANSWER_TIMEOUT,
-        })?;
-        self.answer(read.unwrap_or(Err(ResponseError::Closed)))
+            after: self.run.options.patience.answer,
+        }
     }
 
     /// Waits for the `+` that a literal needs; `false` where the command was refused instead.
@@ -384,8 +440,8 @@ impl Pipeline<'_, '_> {
 
     /// Accounts for one answer.
     fn answer(&mut self, read: Read) -> Result<Response, ImportError> {
-        let response = read
-            .map_err(|error| ImportError::from_response(self.address, error, self.said.take()))?;
+        let response =
+            read.map_err(|error| ImportError::from_response(self.address, error, self.said()))?;
         match &response {
             Response::Tagged(tag, status)
                 if self.literal_due == Some(*tag) && status.kind == StatusKind::Ok =>
@@ -396,36 +452,49 @@ impl Pipeline<'_, '_> {
                 });
             }
             Response::Tagged(tag, status) => {
-                let answer = self.window.answered(*tag, status.clone());
-                self.account(answer);
+                if let Some(command) = self.window.answered(*tag) {
+                    self.run.end_turn(&command.chunk);
+                    self.run.answered_after(command.since.elapsed());
+                    self.account(command, status)?;
+                }
             }
             Response::Untagged(status) if status.kind == StatusKind::Bye => {
-                self.said = Some(status.reason());
+                self.bye = Some(status.clone());
             }
             _ => {}
         }
         Ok(response)
     }
 
-    fn account(&mut self, answer: Answer) {
-        let report = &mut self.upload.report;
-        match answer {
-            Answer::Stored(chunk) => {
-                report.imported += chunk.mails.len() as u64;
-                report.bytes += chunk.bytes();
+    fn account(&mut self, command: Command, status: &Status) -> Result<(), ImportError> {
+        if status.kind != StatusKind::Ok {
+            let setback = Setback::of(status);
+            if command.chunk.len() == 1 && matches!(setback, Setback::Nothing | Setback::TooLarge) {
+                return self.run.refused(&command, &refusal(status));
             }
-            Answer::Refused(chunk, status) => {
-                let mail = &chunk.batch.mails[chunk.mails.start];
-                report.refuse(&mail.path, self.upload.folder, &refusal(&status));
-            }
-            Answer::Split(halves) => self.split.extend(halves),
-            Answer::Unasked => {}
+            self.refused.push((command, status.clone()));
+            return Ok(());
         }
-        self.upload.progress.show(report);
+        let uids = self.appended_uids(&command, status);
+        self.run.stored(&command, uids.as_ref())?;
+        if let Some(opened) = self.run.folders.borrow_mut()[command.chunk.folder].opened() {
+            self.needs_sync |= opened.settled.len() >= SETTLED_MAX;
+        }
+        Ok(())
+    }
+
+    /// The UIDs that the mails of a command got, if the server tells them all.
+    fn appended_uids(&self, command: &Command, status: &Status) -> Option<UidSet> {
+        let (uid_validity, uids) = UidSet::of_append(status.code.as_deref()?)?;
+        let mut folders = self.run.folders.borrow_mut();
+        let opened = folders[command.chunk.folder].opened()?;
+        let is_whole = uids.count() == command.chunk.len() as u64;
+        (is_whole && uid_validity == opened.uid_validity).then_some(uids)
     }
 }
 
-fn refusal(status: &Status) -> String {
+/// The reason for a person.
+pub(crate) fn refusal(status: &Status) -> String {
     match status.kind {
         StatusKind::Bad => format!("BAD: {}", status.reason()),
         _ => status.reason(),

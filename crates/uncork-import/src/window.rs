@@ -1,75 +1,55 @@
 //! Commands that are on their way: sent, not yet answered. Pure; bounded in mails and bytes.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::rc::Rc;
+use std::time::Instant;
 
-use crate::batch::Batch;
-use crate::response::{Status, StatusKind};
+use crate::chunk::{Chunk, Ticket};
 
-/// Most mails that wait for their answer at one time.
+/// Most mails that wait for their answer on one connection.
 pub(crate) const WINDOW_MESSAGES: usize = 1000;
 
 /// Most bytes of them. One mail longer than this travels alone.
 pub(crate) const WINDOW_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Consecutive mails of one batch: what one APPEND carries.
+/// An APPEND.
 #[derive(Debug, Clone)]
-pub(crate) struct Chunk {
-    pub(crate) batch: Rc<Batch>,
-    pub(crate) mails: Range<usize>,
-}
-
-impl Chunk {
-    pub(crate) fn bytes(&self) -> u64 {
-        let mails = &self.batch.mails[self.mails.clone()];
-        mails.iter().map(|mail| mail.len).sum()
-    }
-
-    /// The two halves of a chunk of several mails.
-    fn halves(self) -> [Self; 2] {
-        let middle = self.mails.start + self.mails.len() / 2;
-        let second = Chunk {
-            batch: Rc::clone(&self.batch),
-            mails: middle..self.mails.end,
-        };
-        let first = Chunk {
-            batch: self.batch,
-            mails: self.mails.start..middle,
-        };
-        [first, second]
-    }
-}
-
-/// What an answer means for the mails of its command.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// All of them are stored.
-    Stored(Chunk),
-    /// This one mail was refused.
-    Refused(Chunk, Status),
-    /// One of several was refused, and so all of them; nobody knows which. To be sent again in
-    /// halves once the server has been asked that it kept none.
-    Split([Chunk; 2]),
-    /// Nothing that has left and waits has this tag. It means nothing.
-    Unasked,
+pub(crate) struct Command {
+    pub(crate) tag: u32,
+    pub(crate) chunk: Chunk,
+    pub(crate) ticket: Rc<Ticket>,
+    /// When it was encoded.
+    pub(crate) since: Instant,
 }
 
 /// The commands that wait for their answer, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Window {
-    commands: VecDeque<(u32, Chunk)>,
+    commands: VecDeque<Command>,
     /// How many of the last commands are encoded, and nothing of them has left.
     gathered: usize,
     messages: usize,
     bytes: u64,
+    /// Most commands: fewer where a server hangs up and it is to be found out on which mail.
+    commands_max: usize,
 }
 
 impl Window {
+    pub(crate) fn new(commands_max: usize) -> Self {
+        Self {
+            commands: VecDeque::new(),
+            gathered: 0,
+            messages: 0,
+            bytes: 0,
+            commands_max,
+        }
+    }
+
     /// Whether a chunk may be sent now.
     pub(crate) fn has_room(&self, chunk: &Chunk) -> bool {
         self.commands.is_empty()
-            || (self.messages + chunk.mails.len() <= WINDOW_MESSAGES
+            || (self.commands.len() < self.commands_max
+                && self.messages + chunk.len() <= WINDOW_MESSAGES
                 && self.bytes + chunk.bytes() <= WINDOW_BYTES)
     }
 
@@ -82,127 +62,131 @@ impl Window {
         self.gathered = 0;
     }
 
-    /// What has left, at least in part, and has no answer.
-    pub(crate) fn into_unanswered(self) -> VecDeque<Chunk> {
+    /// What has no answer, oldest first: first what has left, at least in part, then what has
+    /// not.
+    pub(crate) fn into_unanswered(self) -> (Vec<Command>, Vec<Command>) {
         let left = self.commands.len() - self.gathered;
-        let commands = self.commands.into_iter().take(left);
-        commands.map(|(_, chunk)| chunk).collect()
+        let mut sent: Vec<_> = self.commands.into();
+        let gathered = sent.split_off(left);
+        (sent, gathered)
     }
 
     /// Takes a command that is being encoded.
-    pub(crate) fn push(&mut self, tag: u32, chunk: Chunk) {
+    pub(crate) fn push(&mut self, command: Command) {
         self.gathered += 1;
-        self.messages += chunk.mails.len();
-        self.bytes += chunk.bytes();
-        self.commands.push_back((tag, chunk));
+        self.messages += command.chunk.len();
+        self.bytes += command.chunk.bytes();
+        self.commands.push_back(command);
     }
 
-    /// Takes the answer to a command. Servers may answer out of order.
-    pub(crate) fn answered(&mut self, tag: u32, status: Status) -> Answer {
+    /// Takes the answer to a command; `None` where nothing that has left and waits has this tag.
+    /// Servers may answer out of order.
+    pub(crate) fn answered(&mut self, tag: u32) -> Option<Command> {
         let left = self.commands.len() - self.gathered;
         let mut sent = self.commands.iter().take(left);
-        let position = sent.position(|(sent, _)| *sent == tag);
-        let Some((_, chunk)) = position.and_then(|at| self.commands.remove(at)) else {
-            return Answer::Unasked;
-        };
-        self.messages -= chunk.mails.len();
-        self.bytes -= chunk.bytes();
-        match status.kind {
-            StatusKind::Ok => Answer::Stored(chunk),
-            _ if chunk.mails.len() == 1 => Answer::Refused(chunk, status),
-            _ => Answer::Split(chunk.halves()),
-        }
+        let at = sent.position(|command| command.tag == tag)?;
+        let command = self.commands.remove(at)?;
+        self.messages -= command.chunk.len();
+        self.bytes -= command.chunk.bytes();
+        Some(command)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::JournalPlace;
+    use crate::journal::{BatchId, Journal};
+    use crate::mail::Mail;
 
-    fn batch(mails: usize) -> Rc<Batch> {
-        let root = tempfile::tempdir().unwrap();
-        for n in 0..mails {
-            std::fs::write(root.path().join(format!("{n:04}.eml")), "12345678\r\n").unwrap();
-        }
-        let source = crate::Source::open(root.path()).unwrap();
-        let mut first = None;
-        crate::batch::fill_batches(&source, |batch| {
-            first.get_or_insert(batch);
-            true
-        });
-        Rc::new(first.unwrap())
+    fn an_entry(chunk: &Chunk) -> BatchId {
+        let mut journal = Journal::open(&JournalPlace::Memory, "ada@localhost:143").unwrap();
+        let folder = journal.folder("INBOX").unwrap();
+        let items = chunk.mails().iter().map(Mail::item);
+        journal.begin(folder, items, 1).unwrap()
     }
 
-    fn status(kind: StatusKind) -> Status {
-        Status {
-            kind,
-            code: None,
-            text: "text".into(),
+    /// Commands with the mails of one ticket.
+    struct Commands {
+        ticket: Rc<Ticket>,
+        next_tag: u32,
+    }
+
+    impl Commands {
+        fn new(mails: usize) -> Self {
+            let mails = (0..mails).map(|_| Mail::sample("12345678\r\n")).collect();
+            let chunk = Chunk::all(0, mails);
+            let entry = an_entry(&chunk);
+            Self {
+                ticket: Rc::new(Ticket::new(entry, chunk, 1)),
+                next_tag: 1,
+            }
+        }
+
+        fn next(&mut self, mails: std::ops::Range<usize>) -> Command {
+            let tag = self.next_tag;
+            self.next_tag += 1;
+            Command {
+                tag,
+                chunk: self.ticket.chunk.part(mails),
+                ticket: Rc::clone(&self.ticket),
+                since: Instant::now(),
+            }
         }
     }
 
     #[test]
     fn answers_in_any_order() {
-        let batch = batch(10);
-        let chunk = |mails: Range<usize>| Chunk {
-            batch: Rc::clone(&batch),
-            mails,
-        };
-        let mut window = Window::default();
-        window.push(1, chunk(0..5));
-        window.push(2, chunk(5..6));
+        let mut commands = Commands::new(10);
+        let mut window = Window::new(usize::MAX);
+        window.push(commands.next(0..5));
+        window.push(commands.next(5..6));
         window.flush_begins();
-        window.push(3, chunk(6..10));
-        let early = window.answered(3, status(StatusKind::Ok));
-        assert!(matches!(early, Answer::Unasked), "it has not left");
+        window.push(commands.next(6..10));
+        assert!(window.answered(3).is_none(), "it has not left");
         window.flush_begins();
         assert_eq!((window.messages, window.bytes), (10, 100));
-        let refused = window.answered(2, status(StatusKind::No));
-        assert!(matches!(refused, Answer::Refused(chunk, _) if chunk.mails == (5..6)));
-        let Answer::Split([first, second]) = window.answered(1, status(StatusKind::Bad)) else {
-            panic!("a batch is split");
-        };
-        assert_eq!((first.mails, second.mails), (0..2, 2..5));
-        assert!(matches!(
-            window.answered(1, status(StatusKind::Ok)),
-            Answer::Unasked
-        ));
-        let stored = window.answered(3, status(StatusKind::Ok));
-        assert!(matches!(stored, Answer::Stored(chunk) if chunk.mails == (6..10)));
+        assert_eq!(window.answered(2).unwrap().chunk.range, 5..6);
+        assert_eq!(window.answered(1).unwrap().chunk.range, 0..5);
+        assert!(window.answered(1).is_none());
+        assert_eq!(window.answered(3).unwrap().chunk.range, 6..10);
         assert!(window.is_empty());
         assert_eq!((window.messages, window.bytes), (0, 0));
     }
 
     #[test]
-    fn what_has_not_left_is_not_unanswered() {
-        let batch = batch(3);
-        let mut window = Window::default();
+    fn what_has_not_left_is_told_apart() {
+        let mut commands = Commands::new(3);
+        let mut window = Window::new(usize::MAX);
         for mail in 0..3 {
-            let batch = Rc::clone(&batch);
-            let mails = mail..mail + 1;
-            window.push(u32::try_from(mail).unwrap(), Chunk { batch, mails });
+            window.push(commands.next(mail..mail + 1));
             if mail == 1 {
                 window.flush_begins();
             }
         }
-        let unanswered = window.into_unanswered();
-        let mails: Vec<_> = unanswered.into_iter().map(|chunk| chunk.mails).collect();
-        assert_eq!(mails, [0..1, 1..2]);
+        let (sent, gathered) = window.into_unanswered();
+        let mails = |commands: Vec<Command>| -> Vec<_> {
+            commands
+                .into_iter()
+                .map(|command| command.chunk.range)
+                .collect()
+        };
+        assert_eq!(mails(sent), [0..1, 1..2]);
+        assert_eq!(mails(gathered), vec![2..3; 1]);
     }
 
     #[test]
     fn a_full_window_takes_no_more() {
-        let batch = batch(100);
-        let chunk = Chunk {
-            batch,
-            mails: 0..100,
-        };
-        let mut window = Window::default();
+        let mut commands = Commands::new(100);
+        let mut window = Window::new(usize::MAX);
         let mut sent = 0;
-        while window.has_room(&chunk) {
+        while window.has_room(&commands.next(0..100).chunk) {
             sent += 1;
-            window.push(sent, chunk.clone());
+            window.push(commands.next(0..100));
         }
-        assert_eq!(sent as usize * 100, WINDOW_MESSAGES);
+        assert_eq!(sent * 100, WINDOW_MESSAGES);
+        let mut window = Window::new(1);
+        window.push(commands.next(0..1));
+        assert!(!window.has_room(&commands.next(1..2).chunk));
     }
 }

@@ -4,6 +4,7 @@
 //! and keeps everything in a temporary folder, so that a machine's own Dovecot is not touched.
 //! It works for root and for ordinary users. Made for Dovecot 2.3, the version of Debian 12.
 
+mod certificate;
 mod conf;
 
 use std::fs::{self, File};
@@ -60,6 +61,41 @@ pub enum Fsync {
     Optimized,
 }
 
+/// Whether it speaks TLS, by STARTTLS and on a port of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// It does not.
+    #[default]
+    Off,
+    /// Who wants it gets it.
+    Offered,
+    /// Nobody logs in without it. (It listens at 127.0.0.2 then.)
+    Required,
+}
+
+impl Tls {
+    /// The address to listen at. Dovecot asks nobody for TLS who comes from the address that
+    /// they go to, which on this device is 127.0.0.1.
+    fn ip(self) -> Ipv4Addr {
+        match self {
+            Tls::Off | Tls::Offered => Ipv4Addr::LOCALHOST,
+            Tls::Required => Ipv4Addr::new(127, 0, 0, 2),
+        }
+    }
+}
+
+/// How users may prove who they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Logins {
+    /// LOGIN and AUTHENTICATE PLAIN.
+    #[default]
+    Plain,
+    /// These, and SCRAM-SHA-256 and SCRAM-SHA-1.
+    Scram,
+    /// Of SASL, SCRAM-SHA-1 only.
+    ScramSha1,
+}
+
 /// What can be chosen about an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DovecotConfig {
@@ -71,10 +107,16 @@ pub struct DovecotConfig {
     pub max_mail_bytes: Option<u64>,
     /// How much a user may store; what does not fit is refused with `NO [OVERQUOTA]`.
     pub quota_bytes: Option<u64>,
+    /// Whether it speaks TLS.
+    pub tls: Tls,
+    /// How users may prove who they are.
+    pub logins: Logins,
+    /// Whether it offers COMPRESS=DEFLATE.
+    pub compress: bool,
 }
 
 impl DovecotConfig {
-    /// Without any limit on the size of mail.
+    /// Without any limit on the size of mail, TLS, SCRAM or COMPRESS.
     #[must_use]
     pub fn new(storage: Storage, fsync: Fsync) -> Self {
         Self {
@@ -82,6 +124,9 @@ impl DovecotConfig {
             fsync,
             max_mail_bytes: None,
             quota_bytes: None,
+            tls: Tls::Off,
+            logins: Logins::Plain,
+            compress: false,
         }
     }
 }
@@ -98,6 +143,9 @@ pub enum DovecotError {
         /// Why.
         source: io::Error,
     },
+    /// Its certificate could not be made.
+    #[error("can't make a certificate for Dovecot")]
+    Certificate(#[source] rcgen::Error),
     /// No port is free on the loopback device.
     #[error("no free port on the loopback device")]
     Port(#[source] io::Error),
@@ -129,6 +177,7 @@ pub enum DovecotError {
 #[derive(Debug)]
 pub struct Dovecot {
     addr: SocketAddr,
+    tls_addr: SocketAddr,
     child: Child,
     folder: Folder,
     fresh_users: AtomicU32,
@@ -156,8 +205,14 @@ impl Dovecot {
 
     fn start_once(program: &Path, config: &DovecotConfig) -> Result<Self, DovecotError> {
         let folder = Folder::create()?;
-        let addr = free_port().map_err(DovecotError::Port)?;
-        let conf = conf::text(config, folder.path(), addr.port());
+        let [addr, tls_addr] = free_ports(config.tls.ip()).map_err(DovecotError::Port)?;
+        if config.tls != Tls::Off {
+            let certificate = certificate::make().map_err(DovecotError::Certificate)?;
+            folder.write(certificate::CA_FILE, &certificate.ca_pem)?;
+            folder.write(certificate::CERTIFICATE_FILE, &certificate.pem)?;
+            folder.write(certificate::KEY_FILE, &certificate.key_pem)?;
+        }
+        let conf = conf::text(config, folder.path(), addr, tls_addr);
         folder.write("dovecot.conf", &conf)?;
         let stderr = folder.write("stderr", "")?;
         let child = Command::new(program)
@@ -173,6 +228,7 @@ impl Dovecot {
             })?;
         let mut dovecot = Self {
             addr,
+            tls_addr,
             child,
             folder,
             fresh_users: AtomicU32::new(0),
@@ -200,6 +256,19 @@ impl Dovecot {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where it serves IMAP within TLS, if it does.
+    #[must_use]
+    pub fn tls_addr(&self) -> SocketAddr {
+        self.tls_addr
+    }
+
+    /// The certificate of the authority that vouches for its own, which is for `localhost`,
+    /// 127.0.0.1 and 127.0.0.2, if it speaks TLS.
+    #[must_use]
+    pub fn ca_pem_path(&self) -> PathBuf {
+        self.folder.path().join(certificate::CA_FILE)
     }
 
     /// A user. Any other name without a slash in it is a user as well, with a mailbox of
@@ -337,8 +406,11 @@ impl Folder {
     }
 }
 
-fn free_port() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+/// Two ports that nobody has.
+fn free_ports(ip: Ipv4Addr) -> io::Result<[SocketAddr; 2]> {
+    let bind = || TcpListener::bind((ip, 0));
+    let (first, second) = (bind()?, bind()?);
+    Ok([first.local_addr()?, second.local_addr()?])
 }
 
 /// Whether the port sends the first line of an IMAP server. The master takes connections

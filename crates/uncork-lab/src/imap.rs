@@ -7,7 +7,8 @@
 //!
 //! Threads and blocking sockets, one thread a connection: what one connection does can be
 //! read from top to bottom, and the sockets behave as those of the servers this one stands
-//! in for. It listens on 127.0.0.1 only and speaks no TLS; it is no mail server for people.
+//! in for. It listens on 127.0.0.1 only, and where its personality has TLS, the certificate is
+//! signed by an authority of its own; it is no mail server for people.
 //!
 //! ```
 //! use std::io::{BufRead, BufReader};
@@ -25,13 +26,21 @@
 //! What is kept on disk, and what that costs, stands at the `folder` and `index` modules.
 //!
 //! # Limits
-//! No message is ever expunged: CLOSE only leaves the folder, so that what a test did can
-//! still be counted. ENVELOPE, BODYSTRUCTURE and MIME parts are not offered.
+//! Unless the personality says otherwise no message is ever expunged: CLOSE only leaves the
+//! folder, so that what a test did can still be counted. COPY, RENAME, IDLE, ENVELOPE,
+//! BODYSTRUCTURE and MIME parts are not offered.
 
 mod append;
+mod batch;
+mod builders;
+mod capabilities;
+mod certificate;
 mod command;
+mod content;
 mod date;
+mod desk;
 mod fault;
+mod fault_plan;
 mod fetch;
 mod fetch_item;
 mod flags;
@@ -39,20 +48,39 @@ mod folder;
 mod folder_name;
 mod house;
 mod index;
+mod list;
+mod list_request;
+mod login;
 mod mailbox;
+mod maildir;
 mod message_head;
+mod modified_utf7;
+mod namespace;
 mod pattern;
+mod permitted;
 mod personality;
+mod pipe;
+mod preset;
 mod search;
 mod search_key;
 mod section;
+mod selected;
 mod server;
+mod server_folders;
 mod session;
 mod set;
 mod store;
+mod subscriptions;
 mod token;
 mod wire;
 
+pub use capabilities::{Capabilities, Mechanism};
+pub use content::{Alteration, Strictness, Verdict};
 pub use fault::Fault;
-pub use personality::{Capabilities, Durability, Manners, Personality};
+pub use namespace::Namespace;
+pub use permitted::{PermanentFlags, Unpermitted};
+pub use personality::{
+    Atomicity, Durability, Expunging, Manners, Oversize, Personality, ReplyOrder, Tls,
+};
 pub use server::{ImapServer, ServerConfig, ServerError};
+pub use server_folders::Stored;

@@ -3,9 +3,10 @@
 //!
 //! The demo, the tests and the benches of every crate run against these peers: an
 //! [IMAP server](imap) that stores into a real Maildir, a private instance of the real
-//! [Dovecot](dovecot), a [link] with delay and bandwidth, a client that
+//! [Dovecot](dovecot), [crashes](crash) of an import, a [link] with delay and bandwidth, a client that
 //! [sends as CPython's imaplib does](naive_client), and deterministic [mail].
 
+pub mod crash;
 pub mod demo;
 pub mod dovecot;
 pub mod hold;

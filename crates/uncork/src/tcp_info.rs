@@ -43,6 +43,9 @@ pub struct TcpInfo {
     pub data_segments_in: Option<u32>,
     /// `tcpi_data_segs_out` (Linux 4.6): segments sent that carry data.
     pub data_segments_out: Option<u32>,
+    /// `tcpi_busy_time` (Linux 4.9): time for which there was something to send or in flight,
+    /// the next two included.
+    pub busy: Option<Duration>,
     /// `tcpi_rwnd_limited` (Linux 4.9): time for which the peer's window was the limit.
     pub receive_window_limited: Option<Duration>,
     /// `tcpi_sndbuf_limited` (Linux 4.9): time for which the send buffer was the limit.
@@ -115,6 +118,7 @@ impl TcpInfo {
             unsent_bytes: u32_at(144),
             data_segments_in: u32_at(152),
             data_segments_out: u32_at(156),
+            busy: u64_at(168).map(Duration::from_micros),
             receive_window_limited: u64_at(176).map(Duration::from_micros),
             send_buffer_limited: u64_at(184).map(Duration::from_micros),
             sent_bytes: u64_at(200),
@@ -134,10 +138,12 @@ mod tests {
         bytes[16..20].copy_from_slice(&1436u32.to_ne_bytes());
         bytes[144..148].copy_from_slice(&2u32.to_ne_bytes());
         bytes[156..160].copy_from_slice(&7u32.to_ne_bytes());
+        bytes[168..176].copy_from_slice(&9u64.to_ne_bytes());
         let whole = TcpInfo::parse(&bytes).unwrap();
         assert_eq!(whole.send_segment_bytes, 1436);
         assert_eq!(whole.unsent_bytes, Some(2));
         assert_eq!(whole.data_segments_out, Some(7));
+        assert_eq!(whole.busy, Some(Duration::from_micros(9)));
         // Linux 4.1: up to tcpi_bytes_received.
         let short = TcpInfo::parse(&bytes[..136]).unwrap();
         assert_eq!(short.acked_bytes, Some(0));

@@ -22,13 +22,19 @@ fn every_verb_has_examples() {
 }
 
 #[test]
-fn the_help_of_import_tells_of_the_password() {
+fn the_help_of_import_tells_of_passwords_and_moves() {
     let help = run(uncork().args(["import", "--help"])).with(0).stdout;
+    let short = run(uncork().args(["import", "-h"])).with(0).stdout;
+    assert!(short.lines().count() < help.lines().count() && short.contains("import --help"));
     for words in [
         "UNCORK_PASSWORD",
         "--password-file",
         "--password-command",
+        "--token-command",
         "--allow-plaintext",
+        "Thunderbird",
+        "Takeout",
+        "Exchange",
     ] {
         assert!(help.contains(words), "no {words} in {help}");
     }

@@ -10,6 +10,7 @@ use crate::support::{Lab, PASSWORD, mails, run, uncork};
 fn every_way_to_give_it() {
     let (source, lab) = (mails(1), Lab::careful());
     let (source, url) = (source.path().to_str().unwrap(), lab.url(""));
+    let copies = ["--journal", "none", "--existing", "append"];
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pass word");
     let file_name = file.to_str().unwrap();
@@ -17,18 +18,32 @@ fn every_way_to_give_it() {
     for content in ["", "\n", "\r\n", "\nsecond line\n"] {
         fs::write(&file, format!("{PASSWORD}{content}")).unwrap();
         let from_file = ["import", source, &url, "--password-file", file_name];
-        run(uncork().args(from_file)).with(0);
+        run(uncork().args(from_file).args(copies)).with(0);
         // What is said on the command line counts more than the environment.
-        run(uncork().args(from_file).env("UNCORK_PASSWORD", "wrong")).with(0);
-        let command = format!("cat '{file_name}'");
-        run(uncork().args(["import", source, &url, "--password-command", &command])).with(0);
+        let mut command = uncork();
+        command.args(from_file).args(copies);
+        run(command.env("UNCORK_PASSWORD", "wrong")).with(0);
+        let script = format!("cat '{file_name}'");
+        let from_command = ["import", source, &url, "--password-command", &script];
+        run(uncork().args(from_command).args(copies)).with(0);
         stored += 3;
+        assert_eq!(lab.server.stored(), stored);
     }
-    run(uncork()
-        .args(["import", source, &url])
-        .env("UNCORK_PASSWORD", PASSWORD))
-    .with(0);
+    let mut command = uncork();
+    command.args(["import", source, &url]).args(copies);
+    run(command.env("UNCORK_PASSWORD", PASSWORD)).with(0);
     assert_eq!(lab.server.stored(), stored + 1);
+}
+
+/// The lab's server knows no tokens.
+#[test]
+fn a_token_that_can_not_be_used() {
+    let (source, lab) = (mails(1), Lab::careful());
+    let import = ["import", source.path().to_str().unwrap(), &lab.url("")];
+    let command = format!("echo {PASSWORD}");
+    let ended = run(uncork().args(import).args(["--token-command", &command])).with(3);
+    ended.says(&["nothing was imported", "log in ada"]);
+    assert_eq!(lab.server.stored(), 0);
 }
 
 #[test]
@@ -42,7 +57,10 @@ fn none_is_wrong_usage() {
         "UNCORK_PASSWORD",
         "--password-file",
         "--password-command",
+        "--token-command",
     ]);
+    let two = ["--password-file", "x", "--token-command", "y"];
+    run(uncork().args(import).args(two)).with(2);
 
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);

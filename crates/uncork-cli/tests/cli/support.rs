@@ -37,6 +37,14 @@ impl Ended {
         self
     }
 
+    /// Fails unless stdout holds each of `words`.
+    #[track_caller]
+    pub(crate) fn prints(&self, words: &[&str]) {
+        for word in words {
+            assert!(self.stdout.contains(word), "no `{word}` in {self:?}");
+        }
+    }
+
     /// stdout as the one JSON document that it must be.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
@@ -44,10 +52,21 @@ impl Ended {
     }
 }
 
+thread_local! {
+    /// Where the journals of one test are: each test has a thread of its own.
+    static STATE: TempDir = tempfile::tempdir().unwrap();
+}
+
+/// The journal's default place.
+pub(crate) fn default_journal() -> PathBuf {
+    STATE.with(|state| state.path().join("uncork/import.sqlite"))
+}
+
 /// The program, with a clean environment as far as it looks at it.
 pub(crate) fn uncork() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_uncork"));
     command.env_remove("UNCORK_PASSWORD").stdin(Stdio::null());
+    STATE.with(|state| command.env("XDG_STATE_HOME", state.path()));
     command
 }
 
@@ -131,6 +150,9 @@ impl Ordinary {
     pub(crate) fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let state = place.path().join("state");
+        fs::create_dir(&state).unwrap();
+        fs::set_permissions(&state, fs::Permissions::from_mode(0o777)).unwrap();
         let is_root = fs::metadata(place.path()).unwrap().uid() == 0;
         if is_root {
             fs::copy(env!("CARGO_BIN_EXE_uncork"), place.path().join("uncork")).unwrap();
@@ -145,6 +167,7 @@ impl Ordinary {
         }
         let mut command = Command::new(self.place.path().join("uncork"));
         command.env_remove("UNCORK_PASSWORD").stdin(Stdio::null());
+        command.env("XDG_STATE_HOME", self.place.path().join("state"));
         command.uid(NOBODY).gid(NOBODY).current_dir("/");
         command
     }

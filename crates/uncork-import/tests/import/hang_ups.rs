@@ -1,56 +1,45 @@
-//! Connections that end in the middle: what is in, what may be, and why.
+//! Connections that end in the middle: the import connects again, asks, and each mail is in
+//! once.
 
-use uncork_import::ImportError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use uncork_import::{ImportError, Report};
 use uncork_lab::imap::Fault;
 
-use crate::support::{Lab, Offers, assert_honest, nothing_sent, numbered};
+use crate::imap_reader::append_all;
+use crate::link::Link;
+use crate::support::{
+    Lab, Offers, assert_whole, eml_folder, import_with, names, numbered, numbered_mail, numbers,
+    options, run, target,
+};
 
 const MAILS: usize = 250;
 
-/// An import of [`MAILS`] numbered mails that must end early, with no mail stored twice.
-/// Returns the error, and how many mails were imported and stored.
+/// An import of [`MAILS`] numbered mails that breaks in between.
 #[track_caller]
-fn check(offers: Offers, fault: Fault) -> (ImportError, u64, u64) {
+fn check(offers: Offers, fault: &Fault) {
+    let what = format!("{offers:?}, {fault:?}");
     let (_root, source) = numbered(MAILS);
-    let lab = Lab::offering(offers, vec![fault]);
-    let outcome = lab.import(&source);
-    assert_honest(&outcome, MAILS as u64, lab.stored());
-    let mut numbers = lab.numbers_on_disk();
-    assert_eq!(numbers.len() as u64, lab.stored());
-    numbers.dedup();
-    assert_eq!(
-        numbers.len() as u64,
-        lab.stored(),
-        "{offers:?}: a mail is there twice"
-    );
-    assert_eq!(
-        lab.server.connections(),
-        1,
-        "this version does not connect again"
-    );
-    let error = outcome.error.expect("the server hung up");
-    (error, outcome.report.imported, lab.stored())
-}
-
-#[track_caller]
-fn assert_hung_up(error: &ImportError, last_words: Option<&str>) {
-    match error {
-        ImportError::HungUp { said, .. } => assert_eq!(said.as_deref(), last_words),
-        other => panic!("{other:?}"),
+    for has_uids in [true, false] {
+        let personality = offers.personality().uid_plus(has_uids);
+        let lab = Lab::start(personality, vec![fault.clone()]);
+        let outcome = lab.import(&source);
+        assert_whole(&outcome, MAILS as u64);
+        assert_eq!(outcome.report.reconnects, 1, "{what}");
+        assert_eq!(outcome.report.connections, 1, "{what}");
+        assert_eq!(lab.server.connections(), 2, "{what}");
+        let stored = numbers(&lab.read("INBOX"));
+        assert_eq!(stored, (0..MAILS).collect::<Vec<_>>(), "{what}");
     }
 }
 
 #[test]
 fn after_any_number_of_bytes() {
     for offers in Offers::ALL {
-        for bytes in [20, 60, 130, 200, 700, 3000, 10_001, 12_000] {
-            let (error, _, _) = check(offers, Fault::HangUpOnceAfterBytes(bytes));
-            assert_hung_up(&error, None);
-            let text = error.to_string();
-            assert!(
-                text.contains("127.0.0.1:") && text.contains("hung up"),
-                "{text}"
-            );
+        // From behind the login on: who can't get in at all is told so at once.
+        for bytes in [150, 200, 400, 700, 3000, 10_001, 12_000] {
+            check(offers, &Fault::HangUpOnceAfterBytes(bytes));
         }
     }
 }
@@ -59,15 +48,7 @@ fn after_any_number_of_bytes() {
 fn between_storing_and_saying_so() {
     for offers in Offers::ALL {
         for message in [1, 7, 100, 101, 250] {
-            let (error, imported, stored) = check(offers, Fault::HangUpBeforeTagged { message });
-            assert_hung_up(&error, None);
-            // The commands before it were answered; its own mails are stored, and unknown.
-            let (before, with_it) = match offers {
-                Offers::MultiAppend => ((message - 1) / 100 * 100, message.div_ceil(100) * 100),
-                _ => (message - 1, message),
-            };
-            assert_eq!(stored, with_it.min(250), "{offers:?}, {message}");
-            assert_eq!(imported, before, "{offers:?}, {message}");
+            check(offers, &Fault::HangUpBeforeTagged { message });
         }
     }
 }
@@ -76,17 +57,7 @@ fn between_storing_and_saying_so() {
 fn after_saying_so() {
     for offers in Offers::ALL {
         for message in [1, 7, 101, 200] {
-            let (error, imported, stored) = check(offers, Fault::HangUpAfterTagged { message });
-            assert_hung_up(&error, None);
-            let answered = match offers {
-                Offers::MultiAppend => message.div_ceil(100) * 100,
-                _ => message,
-            };
-            assert_eq!(
-                (imported, stored),
-                (answered, answered),
-                "{offers:?}, {message}"
-            );
+            check(offers, &Fault::HangUpAfterTagged { message });
         }
     }
 }
@@ -98,19 +69,50 @@ fn with_last_words() {
             after_messages: 20,
             text: "Shutting down for maintenance".to_owned(),
         };
-        let (error, imported, stored) = check(offers, bye);
-        assert_hung_up(&error, Some("Shutting down for maintenance"));
-        assert!(
-            error
-                .to_string()
-                .contains("saying: Shutting down for maintenance")
-        );
-        let answered = if offers == Offers::MultiAppend {
-            100
+        check(offers, &bye);
+    }
+}
+
+/// A server that nobody gets anything into: the import gives up, and says why.
+#[test]
+fn each_time() {
+    let (_root, source) = numbered(3);
+    for offers in Offers::ALL {
+        let lab = Lab::offering(offers, vec![Fault::HangUpAfterBytes(60)]);
+        let mut options = options();
+        options.patience.attempts = 2;
+        let outcome = import_with(&source, &lab.target("INBOX"), &options);
+        let error = outcome.error.unwrap();
+        assert!(matches!(error, ImportError::HungUp { .. }), "{error:?}");
+        assert_eq!(outcome.report.imported, 0);
+        assert_eq!(lab.stored(), 0);
+    }
+}
+
+/// Mails on which the server hangs up whenever they come are refused; all others go in.
+#[test]
+fn on_some_mails_each_time() {
+    let mails = (0..30).map(|n| {
+        let line = "a line of a long mail, which is longer than all others\r\n";
+        let lines = if [7, 16, 17, 29].contains(&n) {
+            5000
         } else {
-            20
+            1
         };
-        assert_eq!((imported, stored), (answered, answered), "{offers:?}");
+        let text = format!("Message-ID: <{n}@x>\r\n\r\n{}", line.repeat(lines));
+        (format!("{n:03}.eml"), text)
+    });
+    let (_root, source) = eml_folder(mails);
+    for offers in Offers::ALL {
+        let lab = Lab::offering(offers, vec![Fault::HangUpAfterBytes(100_000)]);
+        let outcome = lab.import(&source);
+        assert!(outcome.error.is_none(), "{:?}", outcome.error);
+        let report = &outcome.report;
+        let refused = ["007.eml", "016.eml", "017.eml", "029.eml"];
+        assert_eq!(names(&report.refused), refused, "{offers:?}");
+        let mut reasons = report.refused.iter().map(|mail| &mail.reason);
+        assert!(reasons.all(|reason| reason.contains("hung up")));
+        assert_eq!((report.imported, lab.stored()), (26, 26), "{offers:?}");
     }
 }
 
@@ -121,15 +123,43 @@ fn with_the_greeting() {
         after_messages: 0,
         text: "Not today".to_owned(),
     };
-    let unwilling = Lab::offering(Offers::MultiAppend, vec![bye]);
-    let full = Lab::start(
-        Offers::MultiAppend.personality().connection_limit(0),
-        Vec::new(),
-    );
-    for (lab, words) in [(unwilling, "Not today"), (full, "Too many connections")] {
-        let outcome = lab.import(&source);
-        assert_hung_up(&outcome.error.unwrap(), Some(words));
-        assert_eq!(outcome.report, nothing_sent(source.messages() as u64));
-        assert_eq!(lab.stored(), 0);
+    let lab = Lab::offering(Offers::MultiAppend, vec![bye]);
+    let outcome = lab.import(&source);
+    match outcome.error.unwrap() {
+        ImportError::HungUp { said, .. } => assert_eq!(said.as_deref(), Some("Not today")),
+        error => panic!("{error:?}"),
+    }
+    assert_eq!(outcome.report, Report::default());
+    assert_eq!(lab.stored(), 0);
+}
+
+/// What came in meanwhile is told from what was sent and never acknowledged.
+#[test]
+fn while_another_client_delivers() {
+    let (_root, source) = numbered(MAILS);
+    for offers in Offers::ALL {
+        for has_uids in [true, false] {
+            let personality = offers.personality().uid_plus(has_uids);
+            let lab = Lab::start(personality, Vec::new());
+            let link = Link::start(lab.server.addr(), &[1200, 2000, 900, 4000]);
+            let is_done = AtomicBool::new(false);
+            let others = thread::scope(|scope| {
+                let other = scope.spawn(|| {
+                    let mut delivered = 0;
+                    while !is_done.load(Ordering::Relaxed) {
+                        let mail = numbered_mail(MAILS + delivered);
+                        append_all(lab.server.addr(), "INBOX", &[mail.as_bytes()]);
+                        delivered += 1;
+                    }
+                    delivered
+                });
+                let outcome = run(&source, &target(link.port, "INBOX"));
+                is_done.store(true, Ordering::Relaxed);
+                assert_whole(&outcome, MAILS as u64);
+                other.join().unwrap()
+            });
+            let mails: Vec<_> = (0..MAILS + others).collect();
+            assert_eq!(lab.numbers_on_disk(), mails, "{offers:?}");
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Reads a folder back over plain IMAP, with no code of the importer's in between.
+//! Reads a folder back over plain IMAP, or puts mails into it, with no code of the importer's in
+//! between.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -44,6 +45,15 @@ pub(crate) fn read_folder(
     mails
 }
 
+/// Puts mails into a folder one by one, as another client does.
+pub(crate) fn append_all(addr: SocketAddr, folder: &str, texts: &[&[u8]]) {
+    let mut reader = ImapReader::connect(addr);
+    reader.run("LOGIN lab lab", |_, _| {});
+    for text in texts {
+        reader.append(folder, text);
+    }
+}
+
 fn stored(line: &str, literal: Vec<u8>) -> StoredMail {
     let between = |from: &str, to: &str| {
         let (_, rest) = line
@@ -84,6 +94,18 @@ impl ImapReader {
         assert!(line.ends_with(b"\r\n"), "the connection ended");
         line.truncate(line.len() - 2);
         String::from_utf8_lossy(&line).into_owned()
+    }
+
+    #[track_caller]
+    fn append(&mut self, folder: &str, text: &[u8]) {
+        let bytes = text.len();
+        let stream = self.0.get_mut();
+        write!(stream, "a APPEND \"{folder}\" {{{bytes}}}\r\n").unwrap();
+        assert!(self.line().starts_with('+'));
+        let stream = self.0.get_mut();
+        stream.write_all(&[text, b"\r\n"].concat()).unwrap();
+        let status = self.line();
+        assert!(status.starts_with("a OK"), "{status}");
     }
 
     /// Runs a command that must end with OK. `each` gets every other line with the literal

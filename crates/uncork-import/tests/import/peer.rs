@@ -1,7 +1,7 @@
 //! A peer that says what a test tells it to, where the lab's server is too well behaved.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
 use crate::support::LIVENESS;
@@ -15,7 +15,12 @@ pub(crate) struct Peer {
 impl Peer {
     /// Runs `play` with the first connection.
     pub(crate) fn start(play: impl FnOnce(&mut Stage) + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), play)
+    }
+
+    /// At another address of this machine.
+    pub(crate) fn start_at(ip: IpAddr, play: impl FnOnce(&mut Stage) + Send + 'static) -> Self {
+        let listener = TcpListener::bind((ip, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let thread = std::thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
@@ -48,16 +53,16 @@ impl Stage {
         line.trim_end().to_owned()
     }
 
+    /// The connection itself, for a peer that goes on within TLS.
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+        self.0.get_mut()
+    }
+
     /// Reads so many bytes.
     pub(crate) fn read(&mut self, bytes: usize) -> Vec<u8> {
         let mut read = vec![0; bytes];
         self.0.read_exact(&mut read).unwrap();
         read
-    }
-
-    /// Reads until the client hangs up, and counts.
-    pub(crate) fn read_to_end(&mut self) -> u64 {
-        std::io::copy(&mut self.0, &mut std::io::sink()).unwrap_or(0)
     }
 
     /// Greets, takes any password and has an empty INBOX, up to the first APPEND, whose line
@@ -83,8 +88,8 @@ impl Stage {
         } else {
             String::new()
         };
-        if line.contains(" STATUS ") {
-            self.say("* STATUS INBOX (UIDVALIDITY 1 UIDNEXT 1)\r\n");
+        if line.contains(" SELECT ") || line.contains(" EXAMINE ") {
+            self.say("* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [UIDNEXT 1] x\r\n");
         }
         self.say(format!("{tag} OK {code}done\r\n"));
     }

@@ -1,7 +1,8 @@
-//! NO to some mails: each is named with the server's reason, and all others go in once.
+//! NO to some mails: each is named with the server's reason, and all others go in once. NO to
+//! all: waited for, or the end.
 
 use tempfile::TempDir;
-use uncork_import::Source;
+use uncork_import::{ImportError, Source};
 use uncork_lab::imap::Fault;
 
 use crate::support::{
@@ -11,8 +12,8 @@ use crate::support::{
 fn refuse(message: u64) -> Fault {
     Fault::RefuseMessage {
         message,
-        reason: "no room".to_owned(),
-        code: Some("OVERQUOTA".to_owned()),
+        reason: "not that one".to_owned(),
+        code: Some("CANNOT".to_owned()),
     }
 }
 
@@ -29,7 +30,7 @@ fn one_command_a_mail() {
         let first = &report.refused[0];
         assert_eq!(first.source, root.path().join("004.eml").to_str().unwrap());
         assert_eq!(first.folder, "INBOX");
-        assert_eq!(first.reason, "[OVERQUOTA] no room");
+        assert_eq!(first.reason, "[CANNOT] not that one");
         assert_eq!(numbers(&lab.read("INBOX")), [0, 1, 2, 3, 5, 6, 8, 9]);
     }
 }
@@ -66,7 +67,7 @@ fn a_batch_is_halved_until_the_refused_mail_stands_alone() {
     let outcome = lab.import(&source);
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     assert_eq!(names(&outcome.report.refused), ["001.eml"]);
-    assert_eq!(outcome.report.refused[0].reason, "[OVERQUOTA] no room");
+    assert_eq!(outcome.report.refused[0].reason, "[CANNOT] not that one");
     assert_eq!(outcome.report.imported, 3);
     assert_eq!((outcome.report.commands, lab.appends()), (5, 5));
     assert_eq!(lab.numbers_on_disk(), [0, 2, 3]);
@@ -124,36 +125,37 @@ fn what_the_server_finds_too_large_is_refused_and_nothing_else() {
             let report = &outcome.report;
             let refused: Vec<String> = large.iter().map(|n| format!("{n:03}.eml")).collect();
             assert_eq!(names(&report.refused), refused, "{offers:?}");
-            for mail in &report.refused {
-                assert_eq!(mail.reason, "[TOOBIG] A message may have 100 bytes");
-            }
+            let why = "and the server takes no more than 100";
+            assert!(report.refused.iter().all(|mail| mail.reason.ends_with(why)));
             let expected: Vec<usize> = (0..count).filter(|n| !large.contains(n)).collect();
             assert_eq!(lab.numbers_on_disk(), expected, "{offers:?}");
+            if offers != Offers::MultiAppend {
+                // None of the large ones was sent in vain.
+                assert_eq!(lab.appends(), expected.len() as u64, "{offers:?}");
+            }
         }
     }
 }
 
+/// A server that is not atomic keeps what came before the refused mail: it is found there, and
+/// not sent again.
 #[test]
 fn a_server_that_keeps_a_part_gets_nothing_twice() {
-    let (_root, source) = some_large(350, &[50, 150]);
-    let lab = limited(Offers::MultiAppend, vec![Fault::NotAtomic]);
-    let outcome = lab.import(&source);
-    assert!(outcome.error.is_none(), "{:?}", outcome.error);
-    let report = &outcome.report;
-    // Of the first two batches 50 mails each are in, and nobody has said which.
-    assert_eq!((report.imported, report.unknown_messages), (150, 200));
-    assert_eq!(report.refused_messages, 0);
-    let reason = "the folder holds more than was acknowledged";
-    assert!(
-        report
-            .unknown
-            .iter()
-            .all(|mail| mail.reason.contains(reason))
-    );
-    let unknown: Vec<String> = (0..200).map(|n| format!("{n:03}.eml")).collect();
-    assert_eq!(names(&report.unknown), unknown);
-    let expected: Vec<usize> = (0..50).chain(100..150).chain(200..350).collect();
-    assert_eq!(lab.numbers_on_disk(), expected);
+    for has_uids in [true, false] {
+        for refused in [&[51, 151][..], &[1], &[100], &[350]] {
+            let (_root, source) = numbered(350);
+            let mut faults = vec![Fault::NotAtomic];
+            faults.extend(refused.iter().map(|message| refuse(*message)));
+            let lab = Lab::start(Offers::MultiAppend.personality().uid_plus(has_uids), faults);
+            let outcome = lab.import(&source);
+            assert_whole(&outcome, 350);
+            assert_eq!(lab.numbers_on_disk(), (0..350).collect::<Vec<_>>());
+            assert_eq!(lab.stored(), 350);
+            // The kept part is counted as it was sent, once.
+            let bytes: u64 = (0..350).map(|n| numbered_mail(n).len() as u64).sum();
+            assert_eq!(outcome.report.bytes, bytes);
+        }
+    }
 }
 
 /// Where the first mail of a batch is refused there was nothing to keep.
@@ -165,26 +167,60 @@ fn a_server_that_could_have_kept_a_part_and_has_not() {
     assert_eq!(lab.numbers_on_disk(), (0..250).collect::<Vec<_>>());
 }
 
-/// This version does not wait until the server wants mail again: it reports the server's words.
 #[test]
-fn a_server_that_throttles() {
-    let text = "Request is throttled. Suggested Backoff Time: 200 milliseconds";
+fn a_server_that_throttles_is_waited_for() {
     let throttle = Fault::Throttle {
         message: 4,
-        text: text.to_owned(),
+        text: "Request is throttled. Suggested Backoff Time: 20 milliseconds".to_owned(),
         times: 3,
     };
     let (_root, source) = numbered(10);
-    for offers in [Offers::Nothing, Offers::LiteralMinus, Offers::LiteralPlus] {
+    for offers in Offers::ALL {
         let lab = Lab::offering(offers, vec![throttle.clone()]);
         let outcome = lab.import(&source);
-        assert_honest(&outcome, 10, lab.stored());
-        let refused = &outcome.report.refused;
-        assert_eq!(names(refused), ["003.eml", "004.eml", "005.eml"]);
-        assert!(refused.iter().all(|mail| mail.reason == text));
+        assert_whole(&outcome, 10);
+        assert!(outcome.report.waited_seconds > 0.0, "{offers:?}");
+        assert_eq!(lab.numbers_on_disk(), (0..10).collect::<Vec<_>>());
     }
-    // The batch and its halves are refused, the quarters are not.
-    let lab = Lab::offering(Offers::MultiAppend, vec![throttle]);
-    assert_whole(&lab.import(&source), 10);
-    assert_eq!(lab.appends(), 7);
+}
+
+/// A full mailbox ends the import. What is in is counted, and the rest as not sent; when there
+/// is room again the same run puts in just the rest.
+#[test]
+fn a_full_mailbox_ends_the_import() {
+    let full = Fault::RefuseMessage {
+        message: 130,
+        reason: "Quota exceeded".to_owned(),
+        code: Some("OVERQUOTA".to_owned()),
+    };
+    let (_root, source) = numbered(400);
+    for offers in Offers::ALL {
+        for is_atomic in [true, false] {
+            let mut faults = vec![full.clone()];
+            if !is_atomic {
+                faults.push(Fault::NotAtomic);
+            }
+            let lab = Lab::offering(offers, faults);
+            let outcome = lab.import(&source);
+            match outcome.error {
+                Some(ImportError::Full { reason }) => {
+                    assert_eq!(reason, "[OVERQUOTA] Quota exceeded");
+                }
+                other => panic!("{offers:?}: {other:?}"),
+            }
+            let report = &outcome.report;
+            assert_eq!(report.imported, lab.stored(), "{offers:?}");
+            assert_eq!((report.refused_messages, report.unknown_messages), (0, 0));
+            if report.sources_read {
+                assert_eq!(report.not_sent_messages, 400 - report.imported);
+            } else {
+                assert!(report.not_sent_messages <= 400 - report.imported);
+            }
+            let first = report.imported;
+            let outcome = lab.import(&source);
+            assert_whole(&outcome, 400 - first);
+            assert_eq!(outcome.report.already_there, first, "{offers:?}");
+            assert_eq!(lab.numbers_on_disk(), (0..400).collect::<Vec<_>>());
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use tempfile::TempDir;
 use uncork_import::{Options, Outcome, Progress, Source, Target, import};
 use uncork_lab::imap::{Fault, ImapServer, Manners, Personality, ServerConfig};
@@ -57,12 +58,32 @@ impl Offers {
 /// A lab server with a mail root of its own.
 pub(crate) struct Lab {
     pub(crate) server: ImapServer,
-    _root: TempDir,
+    root: TempDir,
 }
 
 impl Lab {
     pub(crate) fn start(personality: Personality, faults: Vec<Fault>) -> Self {
-        let root = tempfile::tempdir().unwrap();
+        Self::over(tempfile::tempdir().unwrap(), personality, faults)
+    }
+
+    /// Another server over the same folders, with another port, when this one has ended.
+    pub(crate) fn again(self, personality: Personality, faults: Vec<Fault>) -> Self {
+        self.again_after(personality, faults, |_| ())
+    }
+
+    /// The same, with something done to the folders in between.
+    pub(crate) fn again_after(
+        self,
+        personality: Personality,
+        faults: Vec<Fault>,
+        change: impl FnOnce(&Path),
+    ) -> Self {
+        drop(self.server);
+        change(self.root.path());
+        Self::over(self.root, personality, faults)
+    }
+
+    fn over(root: TempDir, personality: Personality, faults: Vec<Fault>) -> Self {
         let server = ImapServer::start(ServerConfig {
             personality,
             faults,
@@ -70,7 +91,7 @@ impl Lab {
         });
         Self {
             server: server.unwrap(),
-            _root: root,
+            root,
         }
     }
 
@@ -104,12 +125,33 @@ impl Lab {
         self.server.stored()
     }
 
-    /// The [`numbered`] mails that lie in INBOX's folder on disk, sorted: for servers whose
-    /// faults would hit a reader as well.
+    /// Where a folder lies on disk; INBOX has no name there.
+    pub(crate) fn path(&self, folder: &str) -> PathBuf {
+        match folder {
+            "" => self.root.path().to_owned(),
+            _ => self
+                .root
+                .path()
+                .join(format!(".{}", folder.replace('/', "."))),
+        }
+    }
+
+    /// The texts that lie in a folder on disk, sorted: for servers whose faults would hit a
+    /// reader as well.
+    pub(crate) fn texts(&self, folder: &str) -> Vec<Vec<u8>> {
+        let files = fs::read_dir(self.path(folder).join("cur"));
+        let files = files.into_iter().flatten();
+        let mut texts: Vec<_> = files
+            .map(|file| fs::read(file.unwrap().path()).unwrap())
+            .collect();
+        texts.sort_unstable();
+        texts
+    }
+
+    /// The [`numbered`] mails that lie in INBOX on disk, sorted.
     pub(crate) fn numbers_on_disk(&self) -> Vec<usize> {
-        let files = fs::read_dir(self.server.mail_root().join("cur")).unwrap();
-        let texts = files.map(|file| fs::read(file.unwrap().path()).unwrap());
-        let mut numbers: Vec<usize> = texts.map(|text| number(&text)).collect();
+        let texts = self.texts("");
+        let mut numbers: Vec<usize> = texts.iter().map(|text| number(text)).collect();
         numbers.sort_unstable();
         numbers
     }
@@ -123,13 +165,31 @@ impl Lab {
 
 pub(crate) fn target(port: u16, folder: &str) -> Target {
     let mut target = Target::parse(&format!("imap://lab@127.0.0.1:{port}")).unwrap();
-    folder.clone_into(&mut target.folder);
+    target.folder = Some(folder.to_owned());
     target
 }
 
+/// As `lab`, and impatient: nobody waits for a second in a test.
+pub(crate) fn options() -> Options {
+    let mut options = Options::with_password("lab");
+    options.patience.wait = Duration::from_millis(1);
+    options.patience.wait_max = Duration::from_millis(20);
+    // The lab's links and faults end a connection when the server is done with it.
+    options.patience.settle = Duration::from_millis(1);
+    options
+}
+
 pub(crate) fn run(source: &Source, target: &Target) -> Outcome {
-    let options = Options::with_password("lab");
-    import(source, target, &options, &Progress::default())
+    import_with(source, target, &options())
+}
+
+pub(crate) fn import_with(source: &Source, target: &Target, options: &Options) -> Outcome {
+    import(
+        std::slice::from_ref(source),
+        target,
+        options,
+        &Progress::default(),
+    )
 }
 
 /// A Maildir of generated mails, and what a server must have of it.
@@ -137,7 +197,7 @@ pub(crate) fn maildir(seed: u64, count: usize) -> (TempDir, Source, Vec<StoredMa
     let root = tempfile::tempdir().unwrap();
     write_maildir(root.path(), seed, count).unwrap();
     let source = Source::open(root.path()).unwrap();
-    assert_eq!(source.messages(), count);
+    assert_eq!(source.messages(), Some(count as u64));
     (root, source, generated(seed, count))
 }
 
@@ -240,7 +300,8 @@ pub(crate) fn assert_whole(outcome: &Outcome, messages: u64) {
 pub(crate) fn assert_honest(outcome: &Outcome, messages: u64, stored: u64) {
     let report = &outcome.report;
     let (imported, unknown) = (report.imported, report.unknown_messages);
-    let accounted = imported + report.refused_messages + unknown;
+    let refused = report.refused_messages;
+    let accounted = imported + report.already_there + refused + unknown;
     assert!(imported <= stored, "{imported} imported, {stored} stored");
     assert!(
         stored <= imported + unknown,
@@ -254,22 +315,13 @@ pub(crate) fn assert_honest(outcome: &Outcome, messages: u64, stored: u64) {
     assert_eq!(report.unknown.len() as u64, report.unknown_messages);
 }
 
-/// The report of an import that ended before its first mail.
-pub(crate) fn nothing_sent(messages: u64) -> uncork_import::Report {
-    uncork_import::Report {
-        not_sent_messages: messages,
-        ..Default::default()
+/// So many cases, of always the same seed. `PROPTEST_CASES` in the environment says otherwise.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    ProptestConfig {
+        cases: asked.and_then(|asked| asked.parse().ok()).unwrap_or(cases),
+        rng_seed: RngSeed::Fixed(20_040_101),
+        failure_persistence: None,
+        ..ProptestConfig::default()
     }
-}
-
-/// What a server must have of it, made in the plainest way.
-pub(crate) fn crlf(text: &[u8]) -> Vec<u8> {
-    let mut crlf = Vec::new();
-    for &byte in text {
-        if byte == b'\n' && crlf.last() != Some(&b'\r') {
-            crlf.push(b'\r');
-        }
-        crlf.push(byte);
-    }
-    crlf
 }

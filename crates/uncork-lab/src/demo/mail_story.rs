@@ -233,12 +233,11 @@ fn import(mails: &Mails, addr: SocketAddr, messages: usize) -> Result<Sent, Demo
         source: std::io::Error::other(error),
     })?;
     let lab = ServerConfig::new("");
-    let target = Target {
-        host: addr.ip().to_string(),
-        port: addr.port(),
-        user: lab.user,
-        folder: FOLDER.to_owned(),
-    };
+    let target = format!("imap://{}@{addr}/{FOLDER}", lab.user);
+    let target = Target::parse(&target).map_err(|error| DemoError::System {
+        what: "the lab's address",
+        source: std::io::Error::other(error),
+    })?;
     let watch = Arc::new(Mutex::new(None));
     let watched = Arc::clone(&watch);
     let mut options = Options::with_password(lab.password);
@@ -247,7 +246,7 @@ fn import(mails: &Mails, addr: SocketAddr, messages: usize) -> Result<Sent, Demo
             *watch = Some(HoldWatch::start(socket));
         }
     }));
-    let outcome = uncork_import::import(&source, &target, &options, &Progress::default());
+    let outcome = uncork_import::import(&[source], &target, &options, &Progress::default());
     let watch = watch.lock().ok().and_then(|mut watch| watch.take());
     let holds = watch.map(HoldWatch::finish).unwrap_or_default();
     match outcome.error {

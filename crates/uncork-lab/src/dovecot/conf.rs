@@ -1,14 +1,32 @@
 //! The configuration file of an instance.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{DovecotConfig, Fsync, PASSWORD, Storage};
+use super::certificate::{CERTIFICATE_FILE, KEY_FILE};
+use super::{DovecotConfig, Fsync, Logins, PASSWORD, Storage, Tls};
 
 /// The id of `nobody` and of its group. Dovecot gives root no mailbox, whatever it is told.
 pub(super) const NOBODY: u32 = 65534;
 
 /// The text of `dovecot.conf`.
-pub(super) fn text(config: &DovecotConfig, folder: &Path, port: u16) -> String {
+pub(super) fn text(
+    config: &DovecotConfig,
+    folder: &Path,
+    addr: SocketAddr,
+    tls_addr: SocketAddr,
+) -> String {
+    let (ip, port) = (addr.ip(), addr.port());
+    let tls = tls(config.tls, folder);
+    let tls_port = match config.tls {
+        Tls::Off => 0,
+        Tls::Offered | Tls::Required => tls_addr.port(),
+    };
+    let mechanisms = match config.logins {
+        Logins::Plain => "plain",
+        Logins::Scram => "plain scram-sha-256 scram-sha-1",
+        Logins::ScramSha1 => "scram-sha-1",
+    };
     let folder = folder.display();
     let mail_location = match config.storage {
         Storage::Mdbox => "mdbox:~/mdbox",
@@ -19,15 +37,15 @@ pub(super) fn text(config: &DovecotConfig, folder: &Path, port: u16) -> String {
         Fsync::Optimized => "optimized",
     };
     let users = users();
-    let limits = limits(config);
+    let plugins = plugins(config);
     format!(
         "base_dir = {folder}/run
 state_dir = {folder}/state
 log_path = {folder}/log
 protocols = imap
-listen = 127.0.0.1
-ssl = no
-disable_plaintext_auth = no
+listen = {ip}
+{tls}disable_plaintext_auth = no
+auth_mechanisms = {mechanisms}
 
 mail_location = {mail_location}
 mail_fsync = {mail_fsync}
@@ -56,11 +74,12 @@ service imap-login {{
   process_limit = 4
   client_limit = 512
   inet_listener imap {{
-    address = 127.0.0.1
+    address = {ip}
     port = {port}
   }}
   inet_listener imaps {{
-    port = 0
+    address = {ip}
+    port = {tls_port}
   }}
 }}
 service imap {{
@@ -72,7 +91,7 @@ service anvil {{
 service stats {{
   chroot =
 }}
-{limits}"
+{plugins}"
     )
 }
 
@@ -121,11 +140,57 @@ fn find_name(id: u32, text: &str) -> Option<String> {
     })
 }
 
-/// The quota plugin knows both limits; without limits it is left out, for it costs time.
-fn limits(config: &DovecotConfig) -> String {
-    if config.max_mail_bytes.is_none() && config.quota_bytes.is_none() {
+fn tls(tls: Tls, folder: &Path) -> String {
+    let ssl = match tls {
+        Tls::Off => return "ssl = no\n".to_owned(),
+        Tls::Offered => "yes",
+        Tls::Required => "required",
+    };
+    let file = |name: &str| folder.join(name).display().to_string();
+    format!(
+        "ssl = {ssl}
+ssl_cert = <{}
+ssl_key = <{}
+",
+        file(CERTIFICATE_FILE),
+        file(KEY_FILE)
+    )
+}
+
+/// The quota plugin knows both limits, and COMPRESS is a plugin too; those that nobody wants are
+/// left out, for they cost time.
+fn plugins(config: &DovecotConfig) -> String {
+    let has_limits = config.max_mail_bytes.is_some() || config.quota_bytes.is_some();
+    let mut mail = Vec::new();
+    let mut imap = Vec::new();
+    if has_limits {
+        mail.push("quota");
+        imap.push("imap_quota");
+    }
+    if config.compress {
+        mail.push("zlib");
+        imap.push("imap_zlib");
+    }
+    if mail.is_empty() {
         return String::new();
     }
+    let mail = mail.join(" ");
+    let imap = imap.join(" ");
+    let settings = if has_limits {
+        limits(config)
+    } else {
+        String::new()
+    };
+    format!(
+        "mail_plugins = {mail}
+protocol imap {{
+  mail_plugins = {mail} {imap}
+}}
+{settings}"
+    )
+}
+
+fn limits(config: &DovecotConfig) -> String {
     let mut settings = vec![match config.quota_bytes {
         Some(bytes) => format!("quota_rule = *:storage={bytes}B"),
         None => "quota_rule = *:storage=0".to_owned(),
@@ -134,11 +199,7 @@ fn limits(config: &DovecotConfig) -> String {
         settings.push(format!("quota_max_mail_size = {bytes}B"));
     }
     format!(
-        "mail_plugins = quota
-protocol imap {{
-  mail_plugins = quota imap_quota
-}}
-plugin {{
+        "plugin {{
   quota = count:User quota
   quota_vsizes = yes
   {}
@@ -160,13 +221,28 @@ mod tests {
     }
 
     #[test]
-    fn no_limits_no_plugin() {
+    fn only_what_is_wanted() {
         let mut config = DovecotConfig::new(Storage::Maildir, Fsync::Optimized);
-        let plain = text(&config, Path::new("/f"), 143);
+        let text = |config: &DovecotConfig| {
+            let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
+            super::text(config, Path::new("/f"), addr(143), addr(993))
+        };
+        let plain = text(&config);
         assert!(plain.contains("mail_location = maildir:~/Maildir\n"));
         assert!(plain.contains("mail_fsync = optimized\n"));
-        assert!(!plain.contains("quota"));
+        assert!(plain.contains("ssl = no\n") && !plain.contains("993"));
+        assert!(!plain.contains("plugin"));
         config.max_mail_bytes = Some(1000);
-        assert!(text(&config, Path::new("/f"), 143).contains("quota_max_mail_size = 1000B\n"));
+        let limited = text(&config);
+        assert!(limited.contains("quota_max_mail_size = 1000B\n"));
+        assert!(limited.contains("  mail_plugins = quota imap_quota\n"));
+        config.compress = true;
+        config.tls = Tls::Required;
+        config.logins = Logins::Scram;
+        let full = text(&config);
+        assert!(full.contains("  mail_plugins = quota zlib imap_quota imap_zlib\n"));
+        assert!(full.contains("ssl = required\nssl_cert = </f/server.pem\n"));
+        assert!(full.contains("port = 993\n"));
+        assert!(full.contains("scram-sha-256"));
     }
 }

@@ -1,42 +1,19 @@
 //! APPEND and MULTIAPPEND: from the first literal's head to the tagged reply.
 
 use std::borrow::Cow;
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use super::date::Seconds;
-use super::fault::Refusal;
-use super::folder::{Committed, Folder, Staged};
-use super::folder_name::FolderName;
-use super::house::House;
-use super::message_head::MessageHead;
+use super::batch::Batch;
+use super::content::Verdict;
+use super::fault_plan::{Ending, Interruption, Moment, Refusal};
+use super::folder::Reach;
+use super::message_head::{MessageHead, Octets};
+use super::permitted::Unpermitted;
+use super::personality::{Atomicity, Oversize, Personality};
 use super::session::{End, Session, Step};
-use super::store::StoreError;
 use super::token::{Cursor, Literal, SyntaxError, Waits, trailing_literal};
-use super::wire::CONTIGUOUS_BYTES_MAX;
 
 /// The largest literal that is read at all. A larger `{n+}` ends the connection.
 const LITERAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// Messages and bytes in one command.
-const BATCH_MESSAGES_MAX: usize = 10_000;
-const BATCH_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-
-/// Messages in `tmp` for one command. Dropped before its commit it removes them.
-struct Batch {
-    folder: Arc<Folder>,
-    staged: Vec<Staged>,
-    bytes: u64,
-}
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        for message in &self.staged {
-            self.folder.forget(&message.base);
-        }
-    }
-}
 
 /// One APPEND command under way.
 struct Upload<'a> {
@@ -47,14 +24,12 @@ struct Upload<'a> {
     refusal: Option<String>,
     /// The tagged reply has been said before the end of the command.
     answered: bool,
-    hangs_up: HangUp,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HangUp {
-    Never,
-    BeforeTagged,
-    AfterTagged,
+    interruption: Option<Interruption>,
+    /// What has been announced, in literals.
+    messages: u32,
+    bytes: u64,
+    /// A literal was announced that is too large.
+    is_oversize: bool,
 }
 
 /// What became of one literal.
@@ -79,13 +54,17 @@ pub(crate) fn run(
         batch: None,
         refusal: None,
         answered: false,
-        hangs_up: HangUp::Never,
+        interruption: None,
+        messages: 0,
+        bytes: 0,
+        is_oversize: false,
     };
     if let Err(error) = &first {
         upload.refuse(format!("BAD APPEND: {error}"));
     }
-    match folder {
-        Ok(name) => upload.open(&session.house, &name),
+    match folder.map(|name| session.find(&name, "TRYCREATE")) {
+        Ok(Ok(folder)) => upload.batch = Some(Batch::new(folder)),
+        Ok(Err(reply)) => upload.refuse(reply),
         Err(why) => upload.refuse(format!("BAD APPEND: {why}")),
     }
     let mut next = first.ok();
@@ -120,6 +99,7 @@ fn bare(literal: Literal) -> MessageHead {
         flags: super::flags::Flags::default(),
         date: None,
         literal,
+        octets: Octets::Any,
     }
 }
 
@@ -129,30 +109,14 @@ impl Upload<'_> {
         self.refusal.get_or_insert(reply);
     }
 
-    fn open(&mut self, house: &House, name: &[u8]) {
-        let folder = match FolderName::from_wire(name) {
-            Ok(name) => house.store.folder(&name),
-            Err(error) => return self.refuse(format!("NO [CANNOT] {error}")),
-        };
-        match folder {
-            Ok(folder) => {
-                self.batch = Some(Batch {
-                    folder,
-                    staged: Vec::new(),
-                    bytes: 0,
-                });
-            }
-            Err(StoreError::NoFolder) => self.refuse("NO [TRYCREATE] No such folder".to_owned()),
-            Err(error) => self.refuse(format!("NO [SERVERBUG] {error}")),
-        }
-    }
-
     /// Reads, throws away or declines one message.
-    fn take(&mut self, session: &mut Session, head: MessageHead) -> Result<Taken, End> {
+    fn take(&mut self, session: &mut Session, mut head: MessageHead) -> Result<Taken, End> {
         let literal = head.literal;
         let unwaited = literal.waits == Waits::No;
         let number = session.house.faults.next_message();
-        self.note_hang_up(&session.house, number);
+        if let Some(new) = session.house.faults.interruption(number) {
+            self.interruption = Some(self.interruption.map_or(new, |old| old.min(new)));
+        }
         if let Some(refusal) = session.house.faults.refuses_upload(number) {
             self.refuse(spell(&refusal));
             if unwaited && !self.answered {
@@ -160,154 +124,189 @@ impl Upload<'_> {
                 session.wire.flush()?;
             }
         }
-        self.check(session, literal);
+        self.check(&session.house.personality, &mut head);
         if self.refusal.is_some() && !unwaited {
             return Ok(Taken::Declined);
         }
-        if unwaited && literal.bytes > LITERAL_BYTES_MAX {
-            session.bye("Literal too large")?;
+        if unwaited && self.is_oversize {
+            self.hang_up_if_oversize(session, literal)?;
         }
         if !unwaited {
             session.wire.say(b"+ go ahead\r\n")?;
         }
-        if self.refusal.is_some() {
-            session.wire.discard(literal.bytes)?;
-            return Ok(Taken::Read);
-        }
-        if let Err(error) = self.stage(session, head)? {
-            self.unstage();
-            self.refuse(format!("NO [SERVERBUG] Storing failed: {error}"));
-        }
-        if self.refusal.is_none() {
-            if let Some(refusal) = session.house.faults.refuses_message(number) {
-                self.unstage();
-                self.refuse(spell(&refusal));
+        match &mut self.batch {
+            Some(batch) if self.refusal.is_none() => {
+                let staged = batch.stage(session, head)?;
+                self.judge(session, number, staged);
             }
+            _ => session.wire.discard(literal.bytes)?,
+        }
+        self.crash_if_due(session)?;
+        if self.refusal.is_none() && !is_atomic(session) {
+            self.commit(session, Reach::Whole);
         }
         Ok(Taken::Read)
     }
 
-    fn note_hang_up(&mut self, house: &House, number: u64) {
-        if house.faults.hangs_up_before_tagged(number) {
-            self.hangs_up = HangUp::BeforeTagged;
-        } else if house.faults.hangs_up_after_tagged(number) && self.hangs_up == HangUp::Never {
-            self.hangs_up = HangUp::AfterTagged;
-        }
-    }
-
     /// Refuses what can be refused by its head alone.
-    fn check(&mut self, session: &Session, literal: Literal) {
-        let capabilities = session.capabilities();
+    fn check(&mut self, personality: &Personality, head: &mut MessageHead) {
+        let capabilities = &personality.capabilities;
+        let literal = head.literal;
+        self.messages = self.messages.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(literal.bytes);
         if literal.waits == Waits::No && !capabilities.allows_unwaited(literal.bytes) {
             self.refuse("BAD This literal has to wait for +".to_owned());
         }
+        if head.octets == Octets::Any && !capabilities.binary {
+            self.refuse("BAD BINARY is not offered".to_owned());
+        }
         if literal.bytes == 0 {
             self.refuse("NO Can't save a zero byte message.".to_owned());
+        }
+        let drops = personality.permanent_flags.drop_others(&mut head.flags);
+        if drops && personality.unpermitted_flags == Unpermitted::Refused {
+            self.refuse("NO [CANNOT] A flag is not permitted here".to_owned());
         }
         let limit = capabilities
             .append_limit
             .unwrap_or(LITERAL_BYTES_MAX)
             .min(LITERAL_BYTES_MAX);
         if literal.bytes > limit {
+            self.is_oversize = true;
             self.refuse(format!("NO [TOOBIG] A message may have {limit} bytes"));
         }
-        let full = self.batch.as_ref().is_some_and(|batch| {
-            batch.staged.len() >= BATCH_MESSAGES_MAX
-                || batch.bytes + literal.bytes > BATCH_BYTES_MAX
-        });
-        if full {
+        if let Some(most) = personality.command_bytes_max {
+            if self.bytes > most {
+                self.is_oversize = true;
+                self.refuse(format!("NO [LIMIT] A command may have {most} bytes"));
+            }
+        }
+        if let Some((most, code)) = capabilities.batch_limit() {
+            if self.messages > most {
+                self.refuse(format!(
+                    "NO [{code} {most}] Too many messages in one APPEND"
+                ));
+            }
+        }
+        let full = |batch: &Batch| batch.is_full(literal.bytes);
+        if self.batch.as_ref().is_some_and(full) {
             self.refuse("NO [LIMIT] Too much in one APPEND".to_owned());
         }
     }
 
-    /// Reads a literal into a file in `tmp`. The outer result is the connection's, the inner
-    /// one the disk's: where that fails the literal has been read nevertheless.
-    fn stage(&mut self, session: &mut Session, head: MessageHead) -> Result<io::Result<()>, End> {
-        let Some(batch) = &mut self.batch else {
-            return Ok(Ok(()));
-        };
-        let bytes = head.literal.bytes;
-        let base = session.house.store.file_name(bytes);
-        let folder = Arc::clone(&batch.folder);
-        // Noted before there is a file, so that it is removed whatever happens on the way.
-        batch.staged.push(Staged {
-            base: base.clone(),
-            bytes,
-            flags: head.flags,
-            date: head.date,
-        });
-        batch.bytes += bytes;
-        let small = usize::try_from(bytes)
-            .ok()
-            .filter(|length| *length <= CONTIGUOUS_BYTES_MAX);
-        let written = if let Some(length) = small {
-            let content = session.wire.contiguous(length)?;
-            folder.create(&base).and_then(|file| {
-                write_all(&file, content)?;
-                folder.finish(&file, head.date)
-            })
-        } else {
-            spool(session, (&folder, &base), bytes, head.date)?
-        };
-        let delay = session.house.faults.disk_delay();
-        if !delay.is_zero() {
-            session.house.pause(delay);
+    /// Ends the connection over a literal that is too large to be thrown away, or where the
+    /// personality has no patience for any.
+    fn hang_up_if_oversize(&mut self, session: &mut Session, literal: Literal) -> Step {
+        if session.house.personality.oversize == Oversize::HangsUp {
+            if !self.answered {
+                self.answer(session)?;
+            }
+            return Err(End::Gently);
         }
-        Ok(written)
+        if literal.bytes > LITERAL_BYTES_MAX {
+            session.bye("Literal too large")?;
+        }
+        Ok(())
     }
 
-    fn unstage(&mut self) {
-        if let Some(batch) = &mut self.batch {
-            if let Some(message) = batch.staged.pop() {
-                batch.folder.forget(&message.base);
+    /// Looks at a message that has been read.
+    fn judge(
+        &mut self,
+        session: &Session,
+        number: u64,
+        staged: std::io::Result<(Verdict, &'static str)>,
+    ) {
+        let refusal = match staged {
+            Err(error) => Some(format!("NO [SERVERBUG] Storing failed: {error}")),
+            Ok((Verdict::No, why)) => Some(format!("NO {why}")),
+            Ok((Verdict::Bad, why)) => Some(format!("BAD {why}")),
+            Ok((Verdict::Taken, _)) => {
+                let refusal = session.house.faults.refuses_message(number);
+                refusal.as_ref().map(spell)
             }
+        };
+        if let Some(refusal) = refusal {
+            if let Some(batch) = &mut self.batch {
+                batch.unstage();
+            }
+            self.refuse(refusal);
+        }
+    }
+
+    /// Dies in the middle where that is asked for.
+    fn crash_if_due(&mut self, session: &mut Session) -> Step {
+        if self.is_due(Moment::InUpload) {
+            session.house.crash();
+            if let Some(batch) = &mut self.batch {
+                batch.abandon();
+            }
+            return Err(End::Abruptly);
+        }
+        // What is not atomic is committed message by message, so this is the moment; otherwise
+        // the end of the command is.
+        if self.is_due(Moment::InCommit) && !is_atomic(session) {
+            // First, so that nobody is told of the folder that is closed by it.
+            session.house.crash();
+            self.commit(session, Reach::Index);
+            return Err(End::Abruptly);
+        }
+        Ok(())
+    }
+
+    fn is_due(&self, moment: Moment) -> bool {
+        self.interruption
+            .is_some_and(|interruption| interruption.moment == moment)
+    }
+
+    fn commit(&mut self, session: &Session, reach: Reach) {
+        let Some(batch) = &mut self.batch else {
+            return;
+        };
+        if let Err(error) = batch.commit(session, reach) {
+            let code = if error.kind() == std::io::ErrorKind::NotFound {
+                "TRYCREATE"
+            } else {
+                "SERVERBUG"
+            };
+            self.refuse(format!("NO [{code}] Storing failed: {error}"));
         }
     }
 
     /// Commits or refuses, and says which.
     fn end(mut self, session: &mut Session) -> Step {
-        let partial = self.refusal.is_some() && !session.house.faults.is_atomic();
-        let mut done = None;
-        if self.refusal.is_none() || partial {
-            match self.commit(session) {
-                Ok(committed) => done = committed,
-                Err(error) => self.refuse(format!("NO [SERVERBUG] Storing failed: {error}")),
+        if self.refusal.is_none() {
+            if self.is_due(Moment::InCommit) {
+                session.house.crash();
+                self.commit(session, Reach::Index);
+                return Err(End::Abruptly);
             }
+            self.commit(session, Reach::Whole);
         }
-        if self.hangs_up == HangUp::BeforeTagged {
+        let ending = self.interruption.map(|interruption| interruption.ending);
+        if self.is_due(Moment::BeforeTagged) {
             // The commands before this one are answered.
             session.wire.flush()?;
-            return Err(End::Abruptly);
+            return interrupt(session, ending.unwrap_or(Ending::HangUp));
         }
         if self.refusal.is_some() {
             if !self.answered {
                 self.answer(session)?;
             }
         } else {
-            let code = match done {
-                Some(committed) if session.capabilities().uid_plus => appenduid(&committed),
+            let code = match &self.batch {
+                Some(batch) if session.capabilities().uid_plus => batch.appenduid(),
                 _ => String::new(),
             };
-            session.tagged(self.tag, &format!("OK {code}APPEND completed"))?;
+            session.tagged_append(self.tag, &format!("OK {code}APPEND completed"))?;
         }
-        if self.hangs_up == HangUp::AfterTagged {
-            Err(End::Gently)
-        } else {
-            Ok(())
+        match ending {
+            Some(Ending::HangUp) if self.is_due(Moment::AfterTagged) => Err(End::Gently),
+            Some(ending) if self.is_due(Moment::AfterTagged) => {
+                session.wire.flush()?;
+                interrupt(session, ending)
+            }
+            _ => Ok(()),
         }
-    }
-
-    fn commit(&mut self, session: &Session) -> io::Result<Option<Committed>> {
-        let Some(batch) = &mut self.batch else {
-            return Ok(None);
-        };
-        let count = batch.staged.len() as u64;
-        if count == 0 {
-            return Ok(None);
-        }
-        let committed = batch.folder.commit(&mut batch.staged)?;
-        session.house.stored.fetch_add(count, Ordering::AcqRel);
-        Ok(Some(committed))
     }
 
     fn answer(&mut self, session: &mut Session) -> Step {
@@ -315,38 +314,25 @@ impl Upload<'_> {
         let reply = self.refusal.clone().unwrap_or_default();
         match reply.strip_prefix("BAD ") {
             Some(why) => session.bad(self.tag, why),
-            None => session.tagged(self.tag, &reply),
+            None => session.tagged_append(self.tag, &reply),
         }
     }
 }
 
-/// Writes a literal to its file as it comes.
-fn spool(
-    session: &mut Session,
-    (folder, base): (&Folder, &str),
-    bytes: u64,
-    date: Option<Seconds>,
-) -> Result<io::Result<()>, End> {
-    let mut file = folder.create(base);
-    let mut left = bytes;
-    while left > 0 {
-        let chunk = session.wire.chunk(left)?;
-        left -= chunk.len() as u64;
-        file = file.and_then(|file| write_all(&file, chunk).map(|()| file));
-    }
-    Ok(file.and_then(|file| folder.finish(&file, date)))
+fn is_atomic(session: &Session) -> bool {
+    session.house.personality.atomicity == Atomicity::AllOrNothing
+        && session.house.faults.is_atomic()
 }
 
-fn write_all(file: &rustix::fd::OwnedFd, content: &[u8]) -> io::Result<()> {
-    let mut rest = content;
-    while !rest.is_empty() {
-        match rustix::io::write(file, rest) {
-            Ok(count) => rest = &rest[count..],
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
+/// Ends the session as a fault asked for.
+fn interrupt(session: &Session, ending: Ending) -> Step {
+    if ending == Ending::Crash {
+        session.house.crash();
     }
-    Ok(())
+    Err(match ending {
+        Ending::Silence => End::Silently,
+        Ending::Crash | Ending::HangUp => End::Abruptly,
+    })
 }
 
 fn spell(refusal: &Refusal) -> String {
@@ -354,15 +340,4 @@ fn spell(refusal: &Refusal) -> String {
         Some(code) => format!("NO [{code}] {}", refusal.text),
         None => format!("NO {}", refusal.text),
     }
-}
-
-/// The APPENDUID code with the space after it (RFC 4315).
-fn appenduid(committed: &Committed) -> String {
-    let (first, last) = (committed.uids.start(), committed.uids.end());
-    let set = if first == last {
-        first.to_string()
-    } else {
-        format!("{first}:{last}")
-    };
-    format!("[APPENDUID {} {set}] ", committed.uid_validity)
 }

@@ -7,12 +7,17 @@ use std::borrow::Cow;
 
 use super::fetch_item::{self, Item};
 use super::flags::Flags;
+use super::list_request::ListRequest;
 use super::search_key::Key;
+use super::selected::Expunges;
 use super::set::Set;
 use super::token::{Cursor, SyntaxError};
 
 /// STATUS items in one command; there are five different ones.
 const STATUS_ITEMS_MAX: usize = 16;
+
+/// Words in one ENABLE.
+const ENABLE_WORDS_MAX: usize = 16;
 
 /// The beginning of any command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,24 +80,26 @@ pub(crate) enum Command<'a> {
         mechanism: &'a str,
         initial: Option<&'a [u8]>,
     },
-    /// LIST and LSUB: every folder counts as subscribed. The word is that of the reply.
-    List {
-        word: &'static str,
-        reference: Cow<'a, [u8]>,
-        pattern: Cow<'a, [u8]>,
-    },
+    StartTls,
+    /// The name of an algorithm.
+    Compress(&'a str),
+    /// LIST and LSUB.
+    List(ListRequest<'a>),
     Create(Cow<'a, [u8]>),
-    /// SUBSCRIBE and UNSUBSCRIBE: accepted for folders that exist.
+    Delete(Cow<'a, [u8]>),
     Subscribe(Cow<'a, [u8]>),
+    Unsubscribe(Cow<'a, [u8]>),
     Namespace,
+    Enable(Vec<&'a str>),
     Select(Access, Cow<'a, [u8]>),
     Status(Cow<'a, [u8]>, Vec<StatusItem>),
     Fetch(Numbers, Set, Vec<Item>),
     Store(Numbers, Set, Change, Echo, Flags),
     Search(Numbers, Key),
-    /// CLOSE and UNSELECT, which are the same where nothing is expunged.
     Close,
-    Expunge,
+    Unselect,
+    /// EXPUNGE, or UID EXPUNGE of some (RFC 4315).
+    Expunge(Option<Set>),
 }
 
 impl<'a> Head<'a> {
@@ -129,9 +136,7 @@ impl<'a> Command<'a> {
             }
         }
         let command = Self::arguments(&name, numbers, &mut cursor)?;
-        if !matches!(command, Self::Expunge) {
-            cursor.end()?;
-        }
+        cursor.end()?;
         Ok(command)
     }
 
@@ -145,17 +150,27 @@ impl<'a> Command<'a> {
             "NOOP" | "CHECK" => Self::Noop,
             "LOGOUT" => Self::Logout,
             "NAMESPACE" => Self::Namespace,
-            "CLOSE" | "UNSELECT" => Self::Close,
-            "EXPUNGE" => Self::Expunge,
+            "STARTTLS" => Self::StartTls,
+            "CLOSE" => Self::Close,
+            "UNSELECT" => Self::Unselect,
+            "EXPUNGE" if numbers == Numbers::Uid => Self::Expunge(Some(spaced_set(cursor)?)),
+            "EXPUNGE" => Self::Expunge(None),
+            "COMPRESS" => {
+                cursor.space()?;
+                Self::Compress(cursor.atom()?)
+            }
+            "ENABLE" => enable(cursor)?,
             "LOGIN" => Self::Login {
                 user: spaced(cursor)?,
                 password: spaced(cursor)?,
             },
             "AUTHENTICATE" => authenticate(cursor)?,
-            "LIST" => list("LIST", cursor)?,
-            "LSUB" => list("LSUB", cursor)?,
+            "LIST" => Self::List(ListRequest::parse_list(cursor)?),
+            "LSUB" => Self::List(ListRequest::parse_lsub(cursor)?),
             "CREATE" => Self::Create(spaced(cursor)?),
-            "SUBSCRIBE" | "UNSUBSCRIBE" => Self::Subscribe(spaced(cursor)?),
+            "DELETE" => Self::Delete(spaced(cursor)?),
+            "SUBSCRIBE" => Self::Subscribe(spaced(cursor)?),
+            "UNSUBSCRIBE" => Self::Unsubscribe(spaced(cursor)?),
             "SELECT" => Self::Select(Access::Select, spaced(cursor)?),
             "EXAMINE" => Self::Select(Access::Examine, spaced(cursor)?),
             "STATUS" => Self::Status(spaced(cursor)?, status_items(cursor)?),
@@ -170,11 +185,23 @@ impl<'a> Command<'a> {
         })
     }
 
+    /// Whether its reply may tell of expunges.
+    pub(crate) fn expunges(&self) -> Expunges {
+        match self {
+            Self::Fetch(Numbers::Sequence, ..)
+            | Self::Store(Numbers::Sequence, ..)
+            | Self::Search(Numbers::Sequence, ..) => Expunges::Held,
+            _ => Expunges::Told,
+        }
+    }
+
     /// What the transcript says of the command besides its name.
     pub(crate) fn subject(&self) -> Cow<'_, str> {
         match self {
             Self::Create(name)
+            | Self::Delete(name)
             | Self::Subscribe(name)
+            | Self::Unsubscribe(name)
             | Self::Select(_, name)
             | Self::Status(name, _) => String::from_utf8_lossy(name),
             _ => Cow::Borrowed(""),
@@ -182,7 +209,7 @@ impl<'a> Command<'a> {
     }
 }
 
-fn spaced<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, [u8]>, SyntaxError> {
+pub(crate) fn spaced<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, [u8]>, SyntaxError> {
     cursor.space()?;
     cursor.astring()
 }
@@ -202,15 +229,15 @@ fn authenticate<'a>(cursor: &mut Cursor<'a>) -> Result<Command<'a>, SyntaxError>
     Ok(Command::Authenticate { mechanism, initial })
 }
 
-fn list<'a>(word: &'static str, cursor: &mut Cursor<'a>) -> Result<Command<'a>, SyntaxError> {
-    let reference = spaced(cursor)?;
-    cursor.space()?;
-    let pattern = cursor.list_pattern()?;
-    Ok(Command::List {
-        word,
-        reference,
-        pattern,
-    })
+fn enable<'a>(cursor: &mut Cursor<'a>) -> Result<Command<'a>, SyntaxError> {
+    let mut words = Vec::new();
+    while cursor.take(b' ') {
+        if words.len() >= ENABLE_WORDS_MAX {
+            return Err(SyntaxError::TooMany("capabilities"));
+        }
+        words.push(cursor.atom()?);
+    }
+    Ok(Command::Enable(words))
 }
 
 fn status_items(cursor: &mut Cursor<'_>) -> Result<Vec<StatusItem>, SyntaxError> {
@@ -313,19 +340,17 @@ mod tests {
             },
         );
         check(
-            "a LIST \"\" %",
-            Command::List {
-                word: "LIST",
-                reference: bytes(""),
-                pattern: bytes("%"),
-            },
+            "a ENABLE UTF8=ACCEPT x",
+            Command::Enable(vec!["UTF8=ACCEPT", "x"]),
         );
         check("a EXAMINE x", Command::Select(Access::Examine, bytes("x")));
         check(
             "a STATUS x (MESSAGES unseen)",
             Command::Status(bytes("x"), vec![StatusItem::Messages, StatusItem::Unseen]),
         );
-        check("a UID EXPUNGE 1:*", Command::Expunge);
+        let all = Set::parse(&mut Cursor::new(b"1:*")).ok();
+        check("a UID EXPUNGE 1:*", Command::Expunge(all));
+        check("a EXPUNGE", Command::Expunge(None));
     }
 
     #[test]
@@ -337,6 +362,8 @@ mod tests {
             "a LOGIN u p x",
             "a UID LOGIN u p",
             "a UID",
+            "a UID EXPUNGE",
+            "a EXPUNGE 1",
             "a STATUS x ()",
             "a STATUS x (SIZE)",
             "a FETCH 0 FLAGS",

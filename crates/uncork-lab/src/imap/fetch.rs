@@ -9,7 +9,9 @@ use super::fetch_item::{Body, Item, Look};
 use super::flags::{Flags, SystemFlags};
 use super::folder::Folder;
 use super::index::Entry;
+use super::permitted::Unpermitted;
 use super::section::header_end;
+use super::selected::Placed;
 use super::session::{Session, Step};
 use super::set::Set;
 
@@ -26,9 +28,6 @@ pub(crate) enum Extent {
     Whole,
 }
 
-/// A message with its place in the folder, counted from 0.
-pub(crate) type Placed = (usize, Arc<Entry>);
-
 impl Session {
     pub(crate) fn fetch(&mut self, tag: &str, numbers: Numbers, set: &Set, items: &[Item]) -> Step {
         let Some(selected) = &self.selected else {
@@ -43,42 +42,61 @@ impl Session {
             && items
                 .iter()
                 .any(|item| matches!(item, Item::Body(body) if body.look == Look::SetSeen));
+        let mut chosen = selected.chosen(numbers, set);
+        let code = self.keep_last(&mut chosen);
+        let mut asked = items.to_vec();
+        if numbers == Numbers::Uid && !asked.contains(&Item::Uid) {
+            asked.insert(0, Item::Uid);
+        }
+        let mut with_flags = asked.clone();
+        if !asked.contains(&Item::Flags) {
+            with_flags.push(Item::Flags);
+        }
+        let extent = extent(items);
         let mut unreadable = 0;
-        for (place, entry) in self.chosen(numbers, set) {
-            let mut entry = entry;
-            let content = match extent(items) {
-                Some(extent) => match read_message(&folder, &entry, extent) {
-                    Ok(content) => content,
+        for (place, mut entry) in chosen {
+            let mut content = Vec::new();
+            if let Some(extent) = extent {
+                match read_current(&folder, &mut entry, extent) {
+                    Ok(read) => content = read,
                     Err(_) => {
                         unreadable += 1;
                         continue;
                     }
-                },
-                None => Vec::new(),
-            };
+                }
+            }
             let newly_seen = sets_seen && !entry.flags.system.contains(SystemFlags::SEEN);
             if newly_seen {
-                if let Ok(seen) = folder.change_flags(place, |flags| {
+                if let Ok(seen) = folder.change_flags(entry.uid, |flags| {
                     flags.system = flags.system.with(SystemFlags::SEEN);
                 }) {
                     entry = seen;
                 }
             }
-            let mut items = items.to_vec();
-            if numbers == Numbers::Uid && !items.contains(&Item::Uid) {
-                items.insert(0, Item::Uid);
-            }
-            if newly_seen && !items.contains(&Item::Flags) {
-                items.push(Item::Flags);
-            }
-            self.say_message((place, entry), &items, &content, recent_from)?;
+            let items = if newly_seen { &with_flags } else { &asked };
+            self.say_message((place, entry), items, &content, recent_from)?;
         }
         let reply = if unreadable == 0 {
-            "OK FETCH completed".to_owned()
+            format!("OK {code}FETCH completed")
         } else {
             format!("NO {unreadable} messages can't be read")
         };
         self.tagged(tag, &reply)
+    }
+
+    /// Where MESSAGELIMIT asks for it, keeps the last messages of a set only, and tells the
+    /// response code that says from which UID on (RFC 9738, 3.1).
+    fn keep_last(&self, chosen: &mut Vec<Placed>) -> String {
+        let Some(limit) = self.capabilities().message_limit else {
+            return String::new();
+        };
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        if chosen.len() <= most {
+            return String::new();
+        }
+        chosen.drain(..chosen.len() - most);
+        let lowest = chosen.first().map_or(0, |(_, entry)| entry.uid);
+        format!("[MESSAGELIMIT {limit} {lowest}] ")
     }
 
     fn say_message(
@@ -103,11 +121,12 @@ impl Session {
                 Item::Size => line.push_str(&format!("RFC822.SIZE {}", entry.bytes)),
                 Item::Uid => line.push_str(&format!("UID {}", entry.uid)),
                 Item::Body(body) => {
-                    let cut = cut(body, content);
-                    line.push_str(&format!("{} {{{}}}\r\n", body.label, cut.len()));
+                    let section = body.section.cut(content);
+                    let part = part(body, &section);
+                    line.push_str(&format!("{} {{{}}}\r\n", body.label, part.len()));
                     self.wire.say(line.as_bytes())?;
                     line.clear();
-                    self.wire.say(&cut)?;
+                    self.wire.say(part)?;
                 }
             }
         }
@@ -128,13 +147,19 @@ impl Session {
         if !selected.writable {
             return self.tagged(tag, "NO [READ-ONLY] The folder was opened with EXAMINE");
         }
+        let personality = &self.house.personality;
+        let mut flags = flags.clone();
+        let drops = personality.permanent_flags.drop_others(&mut flags);
+        if drops && personality.unpermitted_flags == Unpermitted::Refused {
+            return self.tagged(tag, "NO [CANNOT] A flag is not permitted here");
+        }
         let (folder, recent_from) = (Arc::clone(&selected.folder), selected.recent_from);
         let mut failed = 0;
-        for (place, _) in self.chosen(numbers, set) {
-            let changed = folder.change_flags(place, |old| match change {
+        for (place, entry) in selected.chosen(numbers, set) {
+            let changed = folder.change_flags(entry.uid, |old| match change {
                 Change::Replace => *old = flags.clone(),
-                Change::Add => old.add(flags),
-                Change::Remove => old.remove(flags),
+                Change::Add => old.add(&flags),
+                Change::Remove => old.remove(&flags),
             });
             let Ok(entry) = changed else {
                 failed += 1;
@@ -156,35 +181,6 @@ impl Session {
         };
         self.tagged(tag, &reply)
     }
-
-    /// The messages of a set, of those that the client has been told of.
-    pub(crate) fn chosen(&self, numbers: Numbers, set: &Set) -> Vec<Placed> {
-        let Some(selected) = &self.selected else {
-            return Vec::new();
-        };
-        let state = selected.folder.state();
-        let known = &state.messages[..selected.announced.min(state.messages.len())];
-        let largest = largest(numbers, known);
-        let ranges = set.resolve(largest);
-        let number = |place: usize, entry: &Entry| match numbers {
-            Numbers::Sequence => u32::try_from(place + 1).unwrap_or(u32::MAX),
-            Numbers::Uid => entry.uid,
-        };
-        known
-            .iter()
-            .enumerate()
-            .filter(|(place, entry)| ranges.contains(number(*place, entry)))
-            .map(|(place, entry)| (place, Arc::clone(entry)))
-            .collect()
-    }
-}
-
-/// The largest number in use, 0 in an empty folder.
-pub(crate) fn largest(numbers: Numbers, known: &[Arc<Entry>]) -> u32 {
-    match numbers {
-        Numbers::Sequence => u32::try_from(known.len()).unwrap_or(u32::MAX),
-        Numbers::Uid => known.last().map_or(0, |entry| entry.uid),
-    }
 }
 
 /// Reads as much of a message's file as is needed, the header maybe with more after it.
@@ -205,6 +201,15 @@ pub(crate) fn read_message(folder: &Folder, entry: &Entry, extent: Extent) -> io
     Ok(content)
 }
 
+/// Reads a message although its flags, and with them its file's name, may have been changed by
+/// another connection since it was looked up.
+fn read_current(folder: &Folder, entry: &mut Arc<Entry>, extent: Extent) -> io::Result<Vec<u8>> {
+    read_message(folder, entry, extent).or_else(|error| {
+        *entry = folder.find(entry.uid).ok_or(error)?;
+        read_message(folder, entry, extent)
+    })
+}
+
 fn extent(items: &[Item]) -> Option<Extent> {
     items
         .iter()
@@ -219,14 +224,14 @@ fn extent(items: &[Item]) -> Option<Extent> {
         .max()
 }
 
-fn cut(body: &Body, content: &[u8]) -> Vec<u8> {
-    let mut cut = body.section.cut(content);
-    if let Some((first, count)) = body.partial {
-        let first = usize::try_from(first).unwrap_or(usize::MAX).min(cut.len());
-        cut.drain(..first);
-        cut.truncate(usize::try_from(count).unwrap_or(usize::MAX));
-    }
-    cut
+/// The part of a section that `<first.count>` asks for.
+fn part<'a>(body: &Body, section: &'a [u8]) -> &'a [u8] {
+    let Some((first, count)) = body.partial else {
+        return section;
+    };
+    let length = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let rest = &section[length(first).min(section.len())..];
+    &rest[..length(count).min(rest.len())]
 }
 
 fn push_flags(line: &mut String, entry: &Entry, recent_from: u32) {

@@ -57,6 +57,14 @@ impl SystemFlags {
         );
     }
 
+    /// The flags that are set, with their names.
+    pub(crate) fn each(self) -> impl Iterator<Item = (Self, &'static str)> {
+        let set = SYSTEM
+            .iter()
+            .filter(move |(flag, _, _)| self.contains(*flag));
+        set.map(|(flag, name, _)| (*flag, *name))
+    }
+
     fn from_name(name: &str) -> Option<Self> {
         SYSTEM
             .iter()
@@ -154,10 +162,7 @@ impl Flags {
 
     /// Writes the flags as FETCH lists them, without parentheses.
     pub(crate) fn push_names(&self, line: &mut String) {
-        let system = SYSTEM
-            .iter()
-            .filter(|(flag, _, _)| self.system.contains(*flag))
-            .map(|(_, name, _)| *name);
+        let system = self.system.each().map(|(_, name)| name);
         for (at, name) in system
             .chain(self.keywords.iter().map(String::as_str))
             .enumerate()

@@ -1,30 +1,26 @@
 //! One Maildir folder: messages staged in `tmp`, committed to `cur`.
 //!
-//! A message is written to `tmp` under the name it keeps, and a commit renames all messages
-//! of one command to `cur` and then appends their lines to the index. To other connections
-//! the commit is one step, for they see what the list in memory holds. On disk it is not: a
-//! process that dies between the renames leaves the messages renamed so far, and the next
-//! opening takes them in under new UIDs as it does mail delivered by others. A message
-//! costs five system calls: openat, write, close, renameat, and utimensat where it has a
-//! date of its own.
+//! A message is written to `tmp` under the name it keeps. A commit writes the lines of all
+//! messages of one command to the index with one write, which is the moment from which they are
+//! stored, and then renames their files to `cur`. To other connections the commit is one step,
+//! for they see what the list in memory holds; and so it is on disk: whoever opens the folder of
+//! a server that died in between renames what is left. A message costs five system calls:
+//! openat, write, close, renameat, and utimensat where it has a date of its own.
 
-use std::fmt::Write as _;
 use std::io;
-use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 
 use super::date::Seconds;
 use super::flags::{Flags, SystemFlags};
 use super::house::lock;
-use super::index::{Entry, Index, is_base};
+use super::index::{Entry, Index};
+use super::maildir::{self, MESSAGES_MAX};
 use super::personality::Durability;
-
-/// Messages a folder may hold. All are known in memory, with some 200 bytes each.
-const MESSAGES_MAX: usize = 4_000_000;
+use super::set::Ranges;
 
 /// One folder, shared by all connections.
 #[derive(Debug)]
@@ -38,11 +34,14 @@ pub(crate) struct Folder {
 #[derive(Debug)]
 pub(crate) struct State {
     index: Index,
-    /// In the order of their UIDs. Nothing is ever taken out, so a message's sequence
-    /// number is its place here plus one, in every session and for good.
+    /// In the order of their UIDs.
     pub(crate) messages: Vec<Arc<Entry>>,
     /// Messages from this UID on have not been seen by a SELECT.
     pub(crate) recent_from: u32,
+    /// How often messages were expunged, so that a session sees by one number whether any were.
+    pub(crate) expunges: u64,
+    /// Deleted, replaced, or the server has crashed: nothing is written to it any more.
+    pub(crate) is_gone: bool,
 }
 
 impl State {
@@ -52,6 +51,21 @@ impl State {
 
     pub(crate) fn uid_next(&self) -> u32 {
         self.index.uid_next
+    }
+
+    /// The place of the first message with this UID or a larger one.
+    pub(crate) fn place(&self, uid: u32) -> usize {
+        self.messages.partition_point(|entry| entry.uid < uid)
+    }
+
+    fn check_writable(&self) -> io::Result<()> {
+        if self.is_gone {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the folder was deleted meanwhile",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -68,7 +82,16 @@ pub(crate) struct Staged {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Committed {
     pub(crate) uid_validity: u32,
-    pub(crate) uids: RangeInclusive<u32>,
+    /// First and last of each run of UIDs.
+    pub(crate) uids: Vec<(u32, u32)>,
+}
+
+/// How far a commit gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Whole,
+    /// The server dies once the index is written.
+    Index,
 }
 
 impl Folder {
@@ -79,22 +102,20 @@ impl Folder {
         durability: Durability,
         fresh_validity: u32,
     ) -> io::Result<Self> {
-        make_directory(root, path)?;
-        let directory = open_directory(root, path)?;
-        for part in ["cur", "new", "tmp"] {
-            make_directory(&directory, part)?;
-        }
-        let (index, entries) = Index::open(&directory, fresh_validity)?;
-        let mut state = State {
-            recent_from: index.uid_next,
-            index,
-            messages: Vec::new(),
-        };
-        load(&directory, &mut state, entries)?;
+        let directory = maildir::open(root, path)?;
+        let (mut index, entries) = Index::open(&directory, fresh_validity)?;
+        let recent_from = index.uid_next;
+        let messages = maildir::load(&directory, &mut index, entries)?;
         Ok(Self {
             directory,
             durability,
-            state: Mutex::new(state),
+            state: Mutex::new(State {
+                index,
+                messages,
+                recent_from,
+                expunges: 0,
+                is_gone: false,
+            }),
         })
     }
 
@@ -102,16 +123,12 @@ impl Folder {
         lock(&self.state)
     }
 
-    /// Begins a file in `tmp`.
-    pub(crate) fn create(&self, base: &str) -> io::Result<OwnedFd> {
+    /// Begins a message's file in `tmp`.
+    pub(crate) fn create(&self, base: &str, flags: SystemFlags) -> io::Result<OwnedFd> {
+        let path = maildir::path("tmp", base, flags);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(
-            &self.directory,
-            format!("tmp/{base}"),
-            flags,
-            Mode::RUSR | Mode::WUSR,
-        )?;
-        Ok(file)
+        let mode = Mode::RUSR | Mode::WUSR;
+        Ok(rustix::fs::openat(&self.directory, path, flags, mode)?)
     }
 
     /// Ends a file in `tmp`: gives it its date and, where asked for, waits for the disk.
@@ -121,13 +138,11 @@ impl Folder {
                 tv_sec: date,
                 tv_nsec: 0,
             };
-            rustix::fs::futimens(
-                file,
-                &Timestamps {
-                    last_access: time,
-                    last_modification: time,
-                },
-            )?;
+            let times = Timestamps {
+                last_access: time,
+                last_modification: time,
+            };
+            rustix::fs::futimens(file, &times)?;
         }
         if self.durability == Durability::Fsync {
             rustix::fs::fsync(file)?;
@@ -136,61 +151,27 @@ impl Folder {
     }
 
     /// Removes a message that is not to be committed.
-    pub(crate) fn forget(&self, base: &str) {
+    pub(crate) fn forget(&self, message: &Staged) {
+        let path = maildir::path("tmp", &message.base, message.flags.system);
         // What can't be removed stays in tmp, where readers don't look.
-        let _ = rustix::fs::unlinkat(&self.directory, format!("tmp/{base}"), AtFlags::empty());
+        let _ = rustix::fs::unlinkat(&self.directory, path, AtFlags::empty());
     }
 
     /// Commits all messages or none.
-    pub(crate) fn commit(&self, staged: &mut Vec<Staged>) -> io::Result<Committed> {
-        let mut paths: Vec<String> = Vec::with_capacity(staged.len());
-        for message in staged.iter() {
-            let path = current_path(&message.base, message.flags.system);
-            let renamed = rustix::fs::renameat(
-                &self.directory,
-                format!("tmp/{}", message.base),
-                &self.directory,
-                &path,
-            );
-            if let Err(error) = renamed {
-                self.take_back(&paths);
-                return Err(error.into());
-            }
-            paths.push(path);
-        }
-        match self.record(staged) {
-            Ok(committed) => {
-                staged.clear();
-                Ok(committed)
-            }
-            Err(error) => {
-                self.take_back(&paths);
-                Err(error)
-            }
-        }
-    }
-
-    fn take_back(&self, paths: &[String]) {
-        for path in paths {
-            let _ = rustix::fs::unlinkat(&self.directory, path, AtFlags::empty());
-        }
-    }
-
-    /// Gives UIDs to messages that are in `cur`, and writes their lines.
-    fn record(&self, staged: &[Staged]) -> io::Result<Committed> {
+    pub(crate) fn commit(&self, staged: &mut Vec<Staged>, reach: Reach) -> io::Result<Committed> {
         let now = now();
         let mut state = self.state();
-        let first = state.index.uid_next;
-        let full = || io::Error::other("the folder is full");
-        let next = u32::try_from(staged.len())
-            .ok()
-            .and_then(|count| first.checked_add(count))
-            .ok_or_else(full)?;
+        state.check_writable()?;
         if state.messages.len() + staged.len() > MESSAGES_MAX {
-            return Err(full());
+            return Err(io::Error::other("the folder is full"));
         }
-        let entries: Vec<Arc<Entry>> = (first..next)
-            .zip(staged)
+        let uids = state.index.next_uids(staged.len())?;
+        let committed = Committed {
+            uid_validity: state.uid_validity(),
+            uids: vec![(uids.start, uids.end.saturating_sub(1))],
+        };
+        let entries: Vec<Arc<Entry>> = uids
+            .zip(staged.iter())
             .map(|(uid, message)| {
                 Arc::new(Entry {
                     uid,
@@ -201,170 +182,152 @@ impl Folder {
                 })
             })
             .collect();
-        self.append(&mut state, &entries)?;
-        state.index.uid_next = next;
-        state.messages.extend(entries);
-        Ok(Committed {
-            uid_validity: state.uid_validity(),
-            uids: first..=next.saturating_sub(1),
-        })
-    }
-
-    fn append(&self, state: &mut State, entries: &[Arc<Entry>]) -> io::Result<()> {
-        let mut lines = String::with_capacity(entries.len() * 80);
-        for entry in entries {
-            entry.push_line(&mut lines);
-        }
-        state.index.append(&lines)?;
         if self.durability == Durability::Fsync {
-            rustix::fs::fsync(&open_directory(&self.directory, "cur")?)?;
+            // The index must not name files that a power cut could still take.
+            rustix::fs::fsync(&maildir::open_directory(&self.directory, "tmp")?)?;
+        }
+        let before = state.index.commit(&entries)?;
+        if self.durability == Durability::Fsync {
             state.index.sync()?;
         }
+        if reach == Reach::Index {
+            state.is_gone = true;
+            staged.clear();
+            return Ok(committed);
+        }
+        if let Err(error) = self.show(&entries) {
+            state.index.cut(before);
+            return Err(error);
+        }
+        staged.clear();
+        state.messages.extend(entries);
+        Ok(committed)
+    }
+
+    /// Renames the files of a commit from `tmp` to `cur`, all or none.
+    fn show(&self, entries: &[Arc<Entry>]) -> io::Result<()> {
+        let rename = |entry: &Entry, from: &str, to: &str| {
+            let (base, flags) = (&entry.base, entry.flags.system);
+            let (from, to) = (
+                maildir::path(from, base, flags),
+                maildir::path(to, base, flags),
+            );
+            rustix::fs::renameat(&self.directory, from, &self.directory, to)
+        };
+        for (place, entry) in entries.iter().enumerate() {
+            if let Err(error) = rename(entry, "tmp", "cur") {
+                for renamed in &entries[..place] {
+                    let _ = rename(renamed, "cur", "tmp");
+                }
+                return Err(error.into());
+            }
+        }
         Ok(())
+    }
+
+    /// The message with this UID as it is now.
+    pub(crate) fn find(&self, uid: u32) -> Option<Arc<Entry>> {
+        let state = self.state();
+        let found = state.messages.get(state.place(uid));
+        found.filter(|entry| entry.uid == uid).cloned()
     }
 
     /// Opens a message's file for reading.
     pub(crate) fn read(&self, entry: &Entry) -> io::Result<OwnedFd> {
-        let path = current_path(&entry.base, entry.flags.system);
+        let path = maildir::path("cur", &entry.base, entry.flags.system);
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        Ok(rustix::fs::openat(
-            &self.directory,
-            path,
-            flags,
-            Mode::empty(),
-        )?)
+        let opened = rustix::fs::openat(&self.directory, path, flags, Mode::empty());
+        Ok(opened?)
     }
 
-    /// Changes the flags of the message at this place, on disk and in memory.
+    /// Changes the flags of the message with this UID, on disk and in memory.
     pub(crate) fn change_flags(
         &self,
-        place: usize,
+        uid: u32,
         change: impl FnOnce(&mut Flags),
     ) -> io::Result<Arc<Entry>> {
         let mut state = self.state();
-        let Some(old) = state.messages.get(place).cloned() else {
+        state.check_writable()?;
+        let place = state.place(uid);
+        let Some(old) = state.messages.get(place).filter(|old| old.uid == uid) else {
             return Err(io::ErrorKind::NotFound.into());
         };
+        let old = Arc::clone(old);
         let mut entry = (*old).clone();
         change(&mut entry.flags);
         if entry.flags.system != old.flags.system {
-            let from = current_path(&old.base, old.flags.system);
-            let to = current_path(&old.base, entry.flags.system);
+            let from = maildir::path("cur", &old.base, old.flags.system);
+            let to = maildir::path("cur", &old.base, entry.flags.system);
             rustix::fs::renameat(&self.directory, from, &self.directory, to)?;
         }
         let entry = Arc::new(entry);
         if entry.flags.keywords != old.flags.keywords {
-            self.append(&mut state, std::slice::from_ref(&entry))?;
+            state.index.commit(std::slice::from_ref(&entry))?;
         }
         state.messages[place] = Arc::clone(&entry);
         Ok(entry)
     }
-}
 
-fn current_path(base: &str, flags: SystemFlags) -> String {
-    let mut path = String::with_capacity(base.len() + 16);
-    let _ = write!(path, "cur/{base}:2,");
-    flags.push_letters(&mut path);
-    path
-}
-
-fn make_directory(parent: &OwnedFd, name: &str) -> io::Result<()> {
-    match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
-        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn open_directory(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    Ok(rustix::fs::openat(parent, name, flags, Mode::empty())?)
-}
-
-/// Brings together what the index says and what lies in `new` and `cur`: an entry without
-/// file is not shown, a file without entry gets the next UID. Names that are not graphic
-/// ASCII are passed over; no delivery agent writes such.
-fn load(directory: &OwnedFd, state: &mut State, entries: Vec<Entry>) -> io::Result<()> {
-    for name in names(directory, "new")?.iter().filter(|name| is_base(name)) {
-        rustix::fs::renameat_with(
-            directory,
-            format!("new/{name}"),
-            directory,
-            format!("cur/{name}:2,"),
-            RenameFlags::NOREPLACE,
-        )?;
-    }
-    let mut files: std::collections::HashMap<String, SystemFlags> =
-        std::collections::HashMap::new();
-    for name in names(directory, "cur")? {
-        let (base, flags) = name.split_once(":2,").unwrap_or((&name, ""));
-        if is_base(base) && name.contains(":2,") {
-            files.insert(base.to_owned(), SystemFlags::from_letters(flags));
-        }
-    }
-    for mut entry in entries {
-        if let Some(flags) = files.remove(&entry.base) {
-            entry.flags.system = flags;
-            state.messages.push(Arc::new(entry));
-        }
-    }
-    let mut strangers: Vec<(String, SystemFlags)> = files.into_iter().collect();
-    strangers.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    adopt(directory, state, strangers)
-}
-
-fn adopt(
-    directory: &OwnedFd,
-    state: &mut State,
-    strangers: Vec<(String, SystemFlags)>,
-) -> io::Result<()> {
-    let mut lines = String::new();
-    for (base, system) in strangers
-        .into_iter()
-        .take(MESSAGES_MAX.saturating_sub(state.messages.len()))
-    {
-        let status = rustix::fs::statat(
-            directory,
-            current_path(&base, system),
-            AtFlags::SYMLINK_NOFOLLOW,
-        );
-        let Ok(status) = status else { continue };
-        let bytes = u64::try_from(status.st_size).unwrap_or(0);
-        let flags = Flags {
-            system,
-            keywords: Vec::new(),
+    /// Removes the messages with `\Deleted`, of these UIDs or of all.
+    pub(crate) fn expunge(&self, among: Option<&Ranges>) -> io::Result<()> {
+        let mut state = self.state();
+        state.check_writable()?;
+        let is_due = |entry: &Entry| {
+            entry.flags.system.contains(SystemFlags::DELETED)
+                && among.is_none_or(|ranges| ranges.contains(entry.uid))
         };
-        let entry = Entry {
-            uid: state.index.uid_next,
-            bytes,
-            date: status.st_mtime,
-            base,
-            flags,
-        };
-        state.index.uid_next = state
-            .index
-            .uid_next
-            .checked_add(1)
-            .ok_or_else(|| io::Error::other("out of UIDs"))?;
-        entry.push_line(&mut lines);
-        state.messages.push(Arc::new(entry));
-    }
-    if lines.is_empty() {
-        Ok(())
-    } else {
-        state.index.append(&lines)
-    }
-}
-
-fn names(directory: &OwnedFd, part: &str) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for file in rustix::fs::Dir::new(open_directory(directory, part)?)? {
-        if let Ok(name) = file?.file_name().to_str() {
-            if !name.starts_with('.') && names.len() < MESSAGES_MAX {
-                names.push(name.to_owned());
+        let before = state.messages.len();
+        let mut result = Ok(());
+        state.messages.retain(|entry| {
+            if result.is_err() || !is_due(entry) {
+                return true;
             }
+            let path = maildir::path("cur", &entry.base, entry.flags.system);
+            result = rustix::fs::unlinkat(&self.directory, path, AtFlags::empty());
+            result.is_err()
+        });
+        if state.messages.len() < before {
+            state.expunges += 1;
         }
+        Ok(result?)
     }
-    Ok(names)
+
+    /// Ends this folder's life in memory. What is under way in it fails.
+    pub(crate) fn close(&self) {
+        self.state().is_gone = true;
+    }
+
+    /// Removes all that the folder has on disk but the folder itself. Its UIDVALIDITY is gone
+    /// with it.
+    pub(crate) fn erase(&self) -> io::Result<()> {
+        self.close();
+        maildir::empty(&self.directory)?;
+        Index::remove(&self.directory)
+    }
+
+    /// Removes the directories of an erased folder.
+    pub(crate) fn remove_parts(&self) -> io::Result<()> {
+        maildir::remove_parts(&self.directory)
+    }
+
+    /// Gives all messages new UIDs, from 1 on and in their order, under this UIDVALIDITY. The
+    /// folder has to be opened anew.
+    pub(crate) fn renumber(&self, validity: u32) -> io::Result<()> {
+        let mut state = self.state();
+        state.check_writable()?;
+        state.is_gone = true;
+        Index::remove(&self.directory)?;
+        let (mut index, _) = Index::open(&self.directory, validity)?;
+        let uids = index.next_uids(state.messages.len())?;
+        let entries: Vec<Entry> = uids
+            .zip(&state.messages)
+            .map(|(uid, entry)| Entry {
+                uid,
+                ..(**entry).clone()
+            })
+            .collect();
+        index.commit(&entries).map(drop)
+    }
 }
 
 pub(crate) fn now() -> Seconds {

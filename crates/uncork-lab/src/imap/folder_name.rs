@@ -1,11 +1,14 @@
 //! The names of folders: modified UTF-7 on the wire, Maildir++ on disk.
 //!
-//! On the wire the separator is `/`, on disk `.`, and the parts keep their modified UTF-7
-//! spelling on disk as Dovecot's do. A part therefore can't hold a dot itself, which at
-//! once rules out `..` and hidden parts: the name on disk is always one component that
-//! begins with a dot, goes on with something else and holds no slash.
+//! Here the separator is `/`, whatever a client has to write (see `namespace`), on disk it is
+//! `.`, and the parts keep their modified UTF-7 spelling on disk as Dovecot's do. A part
+//! therefore can't hold a dot itself, which at once rules out `..` and hidden parts: the name
+//! on disk is always one component that begins with a dot, goes on with something else and
+//! holds no slash.
 
 use thiserror::Error;
+
+use super::modified_utf7;
 
 /// Bytes of a name, and levels. A file's name may have 255 bytes.
 const NAME_BYTES_MAX: usize = 200;
@@ -28,6 +31,8 @@ pub(crate) enum NameError {
     Character,
     #[error("the folder's name is no valid modified UTF-7")]
     ModifiedUtf7,
+    #[error("Invalid mailbox name: it has to begin with the namespace's prefix")]
+    Prefix,
 }
 
 impl FolderName {
@@ -54,7 +59,7 @@ impl FolderName {
             if part.is_empty() {
                 return Err(NameError::EmptyPart);
             }
-            if !is_modified_utf7(part) {
+            if modified_utf7::decode(part).is_none() {
                 return Err(NameError::ModifiedUtf7);
             }
         }
@@ -88,51 +93,23 @@ impl FolderName {
         &self.0
     }
 
+    /// Whether it stands below the other.
+    pub(crate) fn is_below(&self, other: &Self) -> bool {
+        *self != *other && self.is_or_is_below(&other.0)
+    }
+
+    /// Whether it is the folder of this name, or stands below it.
+    pub(crate) fn is_or_is_below(&self, name: &str) -> bool {
+        let rest = self.0.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// The folders above it, the topmost first.
     pub(crate) fn parents(&self) -> impl Iterator<Item = Self> + '_ {
         self.0
             .match_indices('/')
             .map(|(at, _)| Self(self.0[..at].to_owned()))
     }
-}
-
-/// Whether a part is as RFC 3501, 5.1.3 writes it: `&-` for `&`, and between `&` and `-`
-/// base64 with `,` for `/`, of UTF-16 that is sound and could not have stood for itself.
-fn is_modified_utf7(part: &str) -> bool {
-    let mut rest = part;
-    while let Some(at) = rest.find('&') {
-        let Some(length) = rest[at + 1..].find('-') else {
-            return false;
-        };
-        let shifted = &rest[at + 1..at + 1 + length];
-        if !shifted.is_empty() && !is_shifted_utf16(shifted) {
-            return false;
-        }
-        rest = &rest[at + 2 + length..];
-    }
-    true
-}
-
-fn is_shifted_utf16(shifted: &str) -> bool {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD_NO_PAD;
-    if shifted.contains('/') {
-        return false;
-    }
-    let Ok(bytes) = STANDARD_NO_PAD.decode(shifted.replace(',', "/")) else {
-        return false;
-    };
-    let units = bytes.chunks_exact(2);
-    if !units.remainder().is_empty() {
-        return false;
-    }
-    let plain = |unit: u16| (0x20..=0x7e).contains(&unit) || unit < 0x20;
-    let mut decoded = char::decode_utf16(units.map(|pair| u16::from_be_bytes([pair[0], pair[1]])));
-    decoded.all(|character| {
-        character.is_ok_and(|character| {
-            u16::try_from(u32::from(character)).map_or(true, |unit| !plain(unit))
-        })
-    })
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! What all connections of one server share.
 
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::fault::FaultPlan;
+use super::certificate::Certificate;
+use super::fault_plan::FaultPlan;
 use super::personality::Personality;
 use super::store::Store;
 
@@ -26,10 +30,18 @@ pub(crate) struct House {
     pub(crate) mail_root: PathBuf,
     pub(crate) stored: AtomicU64,
     pub(crate) connections: AtomicU64,
+    /// Sessions that are logged in now.
+    pub(crate) logged_in: AtomicUsize,
+    /// The access tokens that are valid now.
+    pub(crate) tokens: Mutex<HashSet<String>>,
+    pub(crate) certificate: Option<Certificate>,
     pub(crate) started: Instant,
     stopping: AtomicBool,
-    /// Wakes those who sleep in [`House::pause`] when the server stops.
+    crashed: AtomicBool,
+    /// Wakes those who sleep in [`House::pause`] when the server ends.
     asleep: (Mutex<()>, Condvar),
+    /// A byte written here wakes the listener's thread.
+    bell: UnixStream,
     transcript: Mutex<Vec<String>>,
 }
 
@@ -60,8 +72,9 @@ impl House {
         mail_root: PathBuf,
         store: Store,
         (user, password): (String, String),
-        personality: Personality,
-        faults: FaultPlan,
+        (personality, faults): (Personality, FaultPlan),
+        certificate: Option<Certificate>,
+        bell: UnixStream,
     ) -> Self {
         Self {
             user,
@@ -72,9 +85,14 @@ impl House {
             mail_root,
             stored: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            logged_in: AtomicUsize::new(0),
+            tokens: Mutex::new(HashSet::new()),
+            certificate,
             started: Instant::now(),
             stopping: AtomicBool::new(false),
+            crashed: AtomicBool::new(false),
             asleep: (Mutex::new(()), Condvar::new()),
+            bell,
             transcript: Mutex::new(Vec::new()),
         }
     }
@@ -88,17 +106,39 @@ impl House {
     }
 
     pub(crate) fn stop(&self) {
-        let sleepers = lock(&self.asleep.0);
-        self.stopping.store(true, Ordering::Release);
-        self.asleep.1.notify_all();
-        drop(sleepers);
+        self.end(&self.stopping);
     }
 
-    /// Sleeps for so long, or until the server stops.
+    /// Whether the server has died and has not been restarted yet. Until then nothing is said.
+    pub(crate) fn has_crashed(&self) -> bool {
+        self.crashed.load(Ordering::Acquire)
+    }
+
+    /// Dies: the listener's thread ends all connections and then restarts.
+    pub(crate) fn crash(&self) {
+        self.end(&self.crashed);
+    }
+
+    /// Comes back to life with what is on disk.
+    pub(crate) fn restart(&self) {
+        self.store.forget();
+        self.crashed.store(false, Ordering::Release);
+    }
+
+    fn end(&self, flag: &AtomicBool) {
+        let sleepers = lock(&self.asleep.0);
+        flag.store(true, Ordering::Release);
+        self.asleep.1.notify_all();
+        drop(sleepers);
+        // Where the bell can't be rung, the listener looks up within one watch interval.
+        let _ = (&self.bell).write_all(b"!");
+    }
+
+    /// Sleeps for so long, or until the server ends.
     pub(crate) fn pause(&self, duration: Duration) {
         let deadline = Instant::now() + duration;
         let mut guard = lock(&self.asleep.0);
-        while !self.is_stopping() {
+        while !self.is_stopping() && !self.has_crashed() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;

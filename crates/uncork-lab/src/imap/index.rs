@@ -2,18 +2,21 @@
 //!
 //! A text file that only grows: one header line, then one line a message in the order of
 //! the UIDs. A later line for the same UID replaces the earlier one. Each commit is one
-//! write of all its lines. A torn last line, as a crash leaves it, is cut off when the file
-//! is opened.
+//! write of all its lines, and where there are several, a line `+n` before them says how
+//! many. A commit whose lines are not all there, as a crash leaves it, is cut off when the
+//! file is opened: all of a command's messages are in the index, or none.
 //!
 //! What this costs: some 60 bytes a message on disk, all of them in memory while the server
 //! runs, and one line more at each change of keywords. Lines of vanished messages stay, for
 //! they are what keeps a UID from being used twice.
 
+use std::borrow::Borrow;
 use std::fmt::Write as _;
 use std::io;
+use std::ops::Range;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::date::Seconds;
 use super::flags::{Flags, SystemFlags};
@@ -61,10 +64,10 @@ impl Index {
         }
         let content = read_all(&file, size)?;
         let whole = memchr::memrchr(b'\n', &content).map_or(0, |at| at + 1);
-        let text = std::str::from_utf8(&content[..whole]).unwrap_or("");
+        let text = whole_commits(std::str::from_utf8(&content[..whole]).unwrap_or(""));
         let mut index = Self {
             file,
-            length: whole as u64,
+            length: text.len() as u64,
             uid_validity: fresh_validity,
             uid_next: 1,
         };
@@ -86,8 +89,52 @@ impl Index {
         Ok((index, entries))
     }
 
+    /// Removes the index of this folder, so that the next opening begins a new one.
+    pub(crate) fn remove(folder: &OwnedFd) -> io::Result<()> {
+        match rustix::fs::unlinkat(folder, FILE, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The UIDs of the next so many messages.
+    pub(crate) fn next_uids(&self, count: usize) -> io::Result<Range<u32>> {
+        u32::try_from(count)
+            .ok()
+            .and_then(|count| self.uid_next.checked_add(count))
+            .map(|end| self.uid_next..end)
+            .ok_or_else(|| io::Error::other("the folder is out of UIDs"))
+    }
+
+    /// Writes the entries of one commit, all or none, and tells the length before, to which
+    /// [`Index::cut`] goes back.
+    pub(crate) fn commit<E: Borrow<Entry>>(&mut self, entries: &[E]) -> io::Result<u64> {
+        let before = self.length;
+        let mut lines = String::with_capacity(entries.len() * 80);
+        if entries.len() > 1 {
+            let _ = writeln!(lines, "+{}", entries.len());
+        }
+        for entry in entries {
+            entry.borrow().push_line(&mut lines);
+        }
+        if !lines.is_empty() {
+            self.append(&lines)?;
+        }
+        if let Some(last) = entries.last() {
+            self.uid_next = self.uid_next.max(last.borrow().uid.saturating_add(1));
+        }
+        Ok(before)
+    }
+
+    /// Takes back what was committed last. Its UIDs stay used.
+    pub(crate) fn cut(&mut self, length: u64) {
+        if rustix::fs::ftruncate(&self.file, length).is_ok() {
+            self.length = length;
+        }
+    }
+
     /// Appends whole lines with one write. Where that fails nothing of them stays.
-    pub(crate) fn append(&mut self, lines: &str) -> io::Result<()> {
+    fn append(&mut self, lines: &str) -> io::Result<()> {
         let mut written = 0;
         while written < lines.len() {
             let rest = &lines.as_bytes()[written..];
@@ -139,6 +186,21 @@ fn read_all(file: &OwnedFd, size: u64) -> io::Result<Vec<u8>> {
     }
     content.truncate(length);
     Ok(content)
+}
+
+/// What of these lines belongs to whole commits.
+fn whole_commits(text: &str) -> &str {
+    let (mut at, mut commit_at, mut left) = (0, 0, 0u64);
+    for line in text.split_inclusive('\n') {
+        if left > 0 {
+            left -= 1;
+        } else if let Some(count) = line.trim_end().strip_prefix('+') {
+            commit_at = at;
+            left = count.parse().unwrap_or(0);
+        }
+        at += line.len();
+    }
+    if left > 0 { &text[..commit_at] } else { text }
 }
 
 fn header(line: &str) -> Option<u32> {
@@ -212,11 +274,7 @@ mod tests {
     }
 
     fn append(index: &mut Index, entries: &[Entry]) {
-        let mut lines = String::new();
-        for entry in entries {
-            entry.push_line(&mut lines);
-        }
-        index.append(&lines).unwrap();
+        index.commit(entries).unwrap();
     }
 
     #[test]
@@ -250,6 +308,24 @@ mod tests {
         assert_eq!(entries, [sample(1, "")]);
         append(&mut index, &[sample(2, "")]);
         assert_eq!(open(root.path()).1, [sample(1, ""), sample(2, "")]);
+    }
+
+    #[test]
+    fn a_commit_is_read_whole_or_not_at_all() {
+        let root = tempfile::tempdir().unwrap();
+        let (mut index, _) = open(root.path());
+        append(&mut index, &[sample(1, "")]);
+        let path = root.path().join(FILE);
+        let before = fs::read(&path).unwrap().len();
+        append(&mut index, &[sample(2, ""), sample(3, "k"), sample(4, "")]);
+        let whole = fs::read(&path).unwrap();
+        for length in before..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let (index, entries) = open(root.path());
+            assert_eq!((index.uid_next, entries.len()), (2, 1), "{length}");
+        }
+        fs::write(&path, &whole).unwrap();
+        assert_eq!(open(root.path()).1.len(), 4);
     }
 
     #[test]

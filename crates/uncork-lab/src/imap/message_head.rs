@@ -12,10 +12,20 @@ pub(crate) struct MessageHead {
     pub(crate) flags: Flags,
     pub(crate) date: Option<Seconds>,
     pub(crate) literal: Literal,
+    pub(crate) octets: Octets,
+}
+
+/// What may be in a message's literal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Octets {
+    /// Anything but NUL.
+    Text,
+    /// NUL too: a literal8, `~{n}` (RFC 3516).
+    Any,
 }
 
 impl MessageHead {
-    /// Parses ` [(flags) ]["date" ]{n}`, which is all that is left of a line.
+    /// Parses ` [(flags) ]["date" ][~]{n}`, which is all that is left of a line.
     pub(crate) fn parse(cursor: &mut Cursor<'_>) -> Result<Self, SyntaxError> {
         cursor.space()?;
         let mut flags = Flags::default();
@@ -28,12 +38,18 @@ impl MessageHead {
             date = Some(date::parse(&cursor.quoted()?)?);
             cursor.space()?;
         }
+        let octets = if cursor.take(b'~') {
+            Octets::Any
+        } else {
+            Octets::Text
+        };
         let literal = cursor.literal_head()?;
         cursor.end()?;
         Ok(Self {
             flags,
             date,
             literal,
+            octets,
         })
     }
 }
@@ -100,7 +116,8 @@ mod tests {
         check("{5}", None);
         check(" \"yesterday\" {5}", None);
         check(" (\\Recent) {5}", None);
-        check(" ~{5}", None);
+        check(" ~{5}", Some((0, None, 5, Waits::ForContinuation)));
+        check(" ~ {5}", None);
         check(" {5} ", None);
     }
 

@@ -1,12 +1,13 @@
 //! The wildcards of LIST.
 
 /// Whether a name fits a pattern in which `*` stands for anything and `%` for anything
-/// without the separator `/`.
+/// without the separator.
 ///
 /// Works row by row instead of backtracking: a pattern of many stars costs its length times
 /// the name's, never more.
-pub(crate) fn matches(pattern: &[u8], name: &str) -> bool {
+pub(crate) fn matches(pattern: &[u8], name: &str, separator: char) -> bool {
     let name = name.as_bytes();
+    let is_separator = |byte: u8| char::from(byte) == separator;
     // reached[i]: the pattern so far can stand for the first i bytes of the name.
     let mut reached = vec![false; name.len() + 1];
     reached[0] = true;
@@ -14,7 +15,7 @@ pub(crate) fn matches(pattern: &[u8], name: &str) -> bool {
         match byte {
             b'*' | b'%' => {
                 for at in 0..name.len() {
-                    reached[at + 1] |= reached[at] && (*byte == b'*' || name[at] != b'/');
+                    reached[at + 1] |= reached[at] && (*byte == b'*' || !is_separator(name[at]));
                 }
             }
             _ => {
@@ -36,7 +37,7 @@ mod tests {
     fn wildcards() {
         let check = |pattern: &str, name: &str, expected: bool| {
             assert_eq!(
-                matches(pattern.as_bytes(), name),
+                matches(pattern.as_bytes(), name, '/'),
                 expected,
                 "{pattern} {name}"
             );

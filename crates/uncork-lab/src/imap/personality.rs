@@ -1,7 +1,9 @@
 //! What the server offers, and with which manners it writes.
 
-/// The literal size up to which LITERAL- allows a literal without waiting (RFC 7888).
-pub(crate) const LITERAL_MINUS_BYTES: u64 = 4096;
+use super::capabilities::Capabilities;
+use super::content::{Alteration, Strictness};
+use super::namespace::Namespace;
+use super::permitted::{PermanentFlags, Unpermitted};
 
 /// How many connections are served at once unless the personality says otherwise.
 const CONNECTION_LIMIT: usize = 64;
@@ -17,29 +19,85 @@ pub struct Personality {
     pub durability: Durability,
     /// Connections served at once; one more is greeted with BYE.
     pub connection_limit: usize,
+    /// Connections of the user; a login on one more is refused with `[LIMIT]`.
+    pub login_limit: Option<usize>,
+    /// Where TLS is to be had.
+    pub tls: Tls,
+    /// How folders' names are spelled.
+    pub namespace: Namespace,
+    /// Folders that are there from the start, with what they are for: `("Sent", "\\Sent")`.
+    pub special_folders: Vec<(String, String)>,
+    /// Folders that are somebody else's: CREATE, SELECT and APPEND are refused with `[NOPERM]`,
+    /// for those below as well.
+    pub forbidden_folders: Vec<String>,
+    /// Which flags are kept.
+    pub permanent_flags: PermanentFlags,
+    /// What becomes of the others.
+    pub unpermitted_flags: Unpermitted,
+    /// Which messages are refused for what is in them.
+    pub strictness: Strictness,
+    /// What is changed in a message before it is stored.
+    pub alterations: Vec<Alteration>,
+    /// What an APPEND that can't be taken comes to once its `{n+}` has been sent.
+    pub oversize: Oversize,
+    /// The largest command with its literals, in bytes.
+    pub command_bytes_max: Option<u64>,
+    /// What is stored of a MULTIAPPEND that fails.
+    pub atomicity: Atomicity,
+    /// In which order pipelined APPENDs are answered.
+    pub reply_order: ReplyOrder,
+    /// What EXPUNGE and CLOSE do.
+    pub expunging: Expunging,
 }
 
-/// The extensions that a server offers.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is one word of the CAPABILITY reply, on or off"
-)]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Capabilities {
-    /// LITERAL+: `{n+}` of any size (RFC 7888).
-    pub literal_plus: bool,
-    /// LITERAL-: `{n+}` up to 4096 bytes (RFC 7888). LITERAL+ wins where both are set.
-    pub literal_minus: bool,
-    /// MULTIAPPEND (RFC 3502).
-    pub multi_append: bool,
-    /// UIDPLUS: the APPENDUID code (RFC 4315).
-    pub uid_plus: bool,
-    /// SASL-IR: the initial response on the AUTHENTICATE line (RFC 4959).
-    pub sasl_ir: bool,
-    /// LOGINDISABLED: LOGIN is refused, AUTHENTICATE is not.
-    pub login_disabled: bool,
-    /// APPENDLIMIT: the largest message in bytes (RFC 7889).
-    pub append_limit: Option<u64>,
+/// Where TLS is to be had. Its certificate is signed by an authority of the server's own, see
+/// [`ImapServer::ca_pem`](super::ImapServer::ca_pem).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// Nowhere.
+    None,
+    /// At an address of its own, as imaps.
+    Implicit,
+    /// There, and by STARTTLS.
+    Offered,
+    /// As [`Tls::Offered`], and no login without it.
+    Required,
+}
+
+/// What a literal comes to that was sent without waiting and is larger than the server takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oversize {
+    /// It is read and thrown away.
+    Skipped,
+    /// NO, and the connection ends, as with Cyrus.
+    HangsUp,
+}
+
+/// What is stored of a MULTIAPPEND that is refused, or whose connection breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Atomicity {
+    /// Nothing (RFC 3502).
+    AllOrNothing,
+    /// The messages before, as with Stalwart: each is stored when it has been read.
+    Prefix,
+}
+
+/// In which order pipelined APPENDs are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyOrder {
+    /// As they came.
+    AsTheyCame,
+    /// Those that came together in reverse, as Stalwart may.
+    Reversed,
+}
+
+/// What EXPUNGE and CLOSE do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expunging {
+    /// EXPUNGE is refused and CLOSE removes nothing, so that what a test did can be counted.
+    Refused,
+    /// What they should (RFC 3501).
+    Done,
 }
 
 /// How the replies of a server leave.
@@ -61,53 +119,8 @@ pub enum Durability {
     Fsync,
 }
 
-impl Default for Capabilities {
-    fn default() -> Self {
-        Self {
-            literal_plus: true,
-            literal_minus: false,
-            multi_append: true,
-            uid_plus: true,
-            sasl_ir: true,
-            login_disabled: false,
-            append_limit: None,
-        }
-    }
-}
-
-impl Capabilities {
-    /// Whether a `{n+}` of this size may be sent.
-    pub(crate) fn allows_unwaited(&self, bytes: u64) -> bool {
-        self.literal_plus || (self.literal_minus && bytes <= LITERAL_MINUS_BYTES)
-    }
-
-    /// The words of the CAPABILITY reply.
-    pub(crate) fn line(&self, logged_in: bool) -> String {
-        let mut line = String::from("IMAP4rev1");
-        let mut word = |condition: bool, text: &str| {
-            if condition {
-                line.push(' ');
-                line.push_str(text);
-            }
-        };
-        word(!logged_in, "AUTH=PLAIN");
-        word(!logged_in && self.sasl_ir, "SASL-IR");
-        word(!logged_in && self.login_disabled, "LOGINDISABLED");
-        word(self.literal_plus, "LITERAL+");
-        word(self.literal_minus && !self.literal_plus, "LITERAL-");
-        word(self.multi_append, "MULTIAPPEND");
-        word(self.uid_plus, "UIDPLUS");
-        word(true, "NAMESPACE");
-        word(true, "UNSELECT");
-        if let Some(limit) = self.append_limit {
-            word(true, &format!("APPENDLIMIT={limit}"));
-        }
-        line
-    }
-}
-
 impl Personality {
-    /// Everything offered, and TCP manners that cost a client dearly.
+    /// As [`Personality::careful`], with TCP manners that cost a client dearly.
     #[must_use]
     pub fn naive() -> Self {
         Self {
@@ -116,7 +129,7 @@ impl Personality {
         }
     }
 
-    /// Everything offered, and replies that never wait.
+    /// All that most servers offer, and replies that never wait.
     #[must_use]
     pub fn careful() -> Self {
         Self {
@@ -124,71 +137,21 @@ impl Personality {
             manners: Manners::Careful,
             durability: Durability::PageCache,
             connection_limit: CONNECTION_LIMIT,
+            login_limit: None,
+            tls: Tls::None,
+            namespace: Namespace::default(),
+            special_folders: Vec::new(),
+            forbidden_folders: Vec::new(),
+            permanent_flags: PermanentFlags::All,
+            unpermitted_flags: Unpermitted::Dropped,
+            strictness: Strictness::default(),
+            alterations: Vec::new(),
+            oversize: Oversize::Skipped,
+            command_bytes_max: None,
+            atomicity: Atomicity::AllOrNothing,
+            reply_order: ReplyOrder::AsTheyCame,
+            expunging: Expunging::Refused,
         }
-    }
-
-    /// Offers LITERAL+ or not.
-    #[must_use]
-    pub fn literal_plus(mut self, on: bool) -> Self {
-        self.capabilities.literal_plus = on;
-        self
-    }
-
-    /// Offers LITERAL- in the place of LITERAL+, or neither.
-    #[must_use]
-    pub fn literal_minus(mut self, on: bool) -> Self {
-        self.capabilities.literal_minus = on;
-        self.capabilities.literal_plus = false;
-        self
-    }
-
-    /// Offers MULTIAPPEND or not.
-    #[must_use]
-    pub fn multi_append(mut self, on: bool) -> Self {
-        self.capabilities.multi_append = on;
-        self
-    }
-
-    /// Offers UIDPLUS or not; without it an APPEND is answered without its UID.
-    #[must_use]
-    pub fn uid_plus(mut self, on: bool) -> Self {
-        self.capabilities.uid_plus = on;
-        self
-    }
-
-    /// Offers SASL-IR or not.
-    #[must_use]
-    pub fn sasl_ir(mut self, on: bool) -> Self {
-        self.capabilities.sasl_ir = on;
-        self
-    }
-
-    /// Refuses LOGIN, so that AUTHENTICATE has to be used.
-    #[must_use]
-    pub fn login_disabled(mut self, on: bool) -> Self {
-        self.capabilities.login_disabled = on;
-        self
-    }
-
-    /// Announces and enforces the largest message in bytes.
-    #[must_use]
-    pub fn append_limit(mut self, bytes: Option<u64>) -> Self {
-        self.capabilities.append_limit = bytes;
-        self
-    }
-
-    /// Chooses what a commit waits for.
-    #[must_use]
-    pub fn durability(mut self, durability: Durability) -> Self {
-        self.durability = durability;
-        self
-    }
-
-    /// Serves at most so many connections at once.
-    #[must_use]
-    pub fn connection_limit(mut self, connections: usize) -> Self {
-        self.connection_limit = connections;
-        self
     }
 }
 

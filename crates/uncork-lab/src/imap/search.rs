@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::command::Numbers;
-use super::fetch::{Extent, largest, read_message};
+use super::fetch::{Extent, read_message};
 use super::folder::Folder;
 use super::index::Entry;
 use super::search_key::Key;
 use super::section::{contains, fields, header_end};
+use super::selected::Selected;
 use super::session::{Session, Step};
 use super::set::{Ranges, Set};
 
@@ -37,18 +38,15 @@ impl Session {
         };
         let folder = Arc::clone(&selected.folder);
         let recent_from = selected.recent_from;
+        let test = resolve(key, selected);
         // Files are read below, so the folder's lock is not held meanwhile.
-        let known: Vec<Arc<Entry>> = {
-            let state = folder.state();
-            state.messages[..selected.announced.min(state.messages.len())].to_vec()
-        };
-        let test = resolve(key, &known);
+        let known = selected.all();
         let mut line = String::from("* SEARCH");
-        for (place, entry) in known.iter().enumerate() {
+        for (place, entry) in &known {
             let is_recent = entry.uid >= recent_from;
             let mut candidate = Candidate {
                 folder: &folder,
-                place,
+                place: *place,
                 entry,
                 is_recent,
                 content: None,
@@ -69,8 +67,8 @@ impl Session {
     }
 }
 
-fn resolve<'a>(key: &'a Key, known: &[Arc<Entry>]) -> Test<'a> {
-    let ranges = |set: &Set, numbers: Numbers| set.resolve(largest(numbers, known));
+fn resolve<'a>(key: &'a Key, known: &Selected) -> Test<'a> {
+    let ranges = |set: &Set, numbers: Numbers| set.resolve(known.largest(numbers));
     let boxed = |key: &'a Key| Box::new(resolve(key, known));
     match key {
         Key::Sequence(set) => Test::Sequence(ranges(set, Numbers::Sequence)),

@@ -1,5 +1,7 @@
 //! Cuts sections out of a message: its header, some fields of it, its text.
 
+use std::borrow::Cow;
+
 /// Part of a message (RFC 3501, `section`); MIME parts are not offered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Section {
@@ -26,12 +28,12 @@ impl Section {
         matches!(self, Self::Header | Self::Fields { .. })
     }
 
-    pub(crate) fn cut(&self, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn cut<'a>(&self, message: &'a [u8]) -> Cow<'a, [u8]> {
         let (header, text) = message.split_at(header_end(message).unwrap_or(message.len()));
         match self {
-            Self::Whole => message.to_vec(),
-            Self::Header => header.to_vec(),
-            Self::Text => text.to_vec(),
+            Self::Whole => Cow::Borrowed(message),
+            Self::Header => Cow::Borrowed(header),
+            Self::Text => Cow::Borrowed(text),
             Self::Fields { names, listed } => {
                 let mut found: Vec<u8> = fields(header)
                     .filter(|field| {
@@ -40,7 +42,7 @@ impl Section {
                     .flat_map(|field| field.lines.iter().copied())
                     .collect();
                 found.extend_from_slice(b"\r\n");
-                found
+                Cow::Owned(found)
             }
         }
     }

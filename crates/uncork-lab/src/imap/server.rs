@@ -1,30 +1,28 @@
-//! The server: its configuration, its listener, and who is connected.
+//! The server: its configuration, and how it starts and stops.
 
-use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::Timespec;
 use socket2::{Domain, Socket, Type};
 use thiserror::Error;
 
-use super::fault::{Fault, FaultPlan};
-use super::house::{House, Pulse};
-use super::personality::{Manners, Personality};
-use super::session;
+use super::certificate::Certificate;
+use super::desk::Desk;
+use super::fault::Fault;
+use super::fault_plan::FaultPlan;
+use super::folder_name::FolderName;
+use super::house::House;
+use super::personality::{Personality, Tls};
 use super::store::{Store, StoreError};
 
 /// A connection silent for longer is closed unless the configuration says otherwise.
 const IDLE_LIMIT: Duration = Duration::from_secs(300);
-
-/// How often silent connections are looked for.
-const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Connections waiting to be accepted.
 const BACKLOG: i32 = 128;
@@ -47,6 +45,8 @@ pub struct ServerConfig {
     pub max_segment_bytes: Option<u32>,
     /// A connection that sends nothing for so long is closed.
     pub idle_limit: Duration,
+    /// The host names and addresses in the certificate, where there is TLS.
+    pub certificate_names: Vec<String>,
 }
 
 /// Why a server could not be started.
@@ -75,6 +75,9 @@ pub enum ServerError {
         /// What the system said.
         source: io::Error,
     },
+    /// The certificate could not be made.
+    #[error("making the certificate: {0}")]
+    Certificate(String),
     /// The listener's thread could not be started.
     #[error("starting the listener's thread: {0}")]
     Thread(#[source] io::Error),
@@ -84,9 +87,8 @@ pub enum ServerError {
 #[derive(Debug)]
 pub struct ImapServer {
     addr: SocketAddr,
-    house: Arc<House>,
-    /// A byte written here wakes the listener's thread.
-    bell: UnixStream,
+    tls_addr: Option<SocketAddr>,
+    pub(super) house: Arc<House>,
     listener: Option<JoinHandle<()>>,
 }
 
@@ -102,6 +104,7 @@ impl ServerConfig {
             faults: Vec::new(),
             max_segment_bytes: None,
             idle_limit: IDLE_LIMIT,
+            certificate_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
         }
     }
 }
@@ -113,32 +116,43 @@ impl ImapServer {
     /// Where the root can't be made, read or locked, or the listener can't be set up.
     pub fn start(config: ServerConfig) -> Result<Self, ServerError> {
         let path = config.mail_root;
-        let store =
-            Store::open(&path, config.personality.durability).map_err(|error| match error {
-                StoreError::InUse => ServerError::InUse { path: path.clone() },
-                other => ServerError::MailRoot {
-                    path: path.clone(),
-                    source: other.into(),
-                },
-            })?;
-        let listener = listen(config.max_segment_bytes)?;
-        let addr = listener
-            .local_addr()
-            .map_err(|source| ServerError::Listen {
-                call: "getsockname",
-                source,
-            })?;
+        let unusable = |error: StoreError| match error {
+            StoreError::InUse => ServerError::InUse { path: path.clone() },
+            other => ServerError::MailRoot {
+                path: path.clone(),
+                source: other.into(),
+            },
+        };
+        let store = Store::open(&path, config.personality.durability).map_err(unusable)?;
+        for (name, _) in &config.personality.special_folders {
+            match FolderName::from_wire(name.as_bytes()).map(|name| store.create(&name)) {
+                Ok(Ok(()) | Err(StoreError::Exists)) => {}
+                Ok(Err(error)) => return Err(unusable(error)),
+                Err(error) => return Err(unusable(io::Error::other(error).into())),
+            }
+        }
+        let (listener, addr) = listen(config.max_segment_bytes)?;
+        let (mut certificate, mut tls_listener, mut tls_addr) = (None, None, None);
+        if config.personality.tls != Tls::None {
+            let made = Certificate::new(config.certificate_names);
+            certificate = Some(made.map_err(|why| ServerError::Certificate(why.to_string()))?);
+            let (listener, addr) = listen(config.max_segment_bytes)?;
+            (tls_listener, tls_addr) = (Some(listener), Some(addr));
+        }
         let (bell, ear) = UnixStream::pair().map_err(ServerError::Thread)?;
+        ear.set_nonblocking(true).map_err(ServerError::Thread)?;
         let house = Arc::new(House::new(
             path,
             store,
             (config.user, config.password),
-            config.personality,
-            FaultPlan::new(config.faults),
+            (config.personality, FaultPlan::new(config.faults)),
+            certificate,
+            bell,
         ));
         let desk = Desk {
             house: Arc::clone(&house),
             listener,
+            tls_listener,
             ear,
             guests: Vec::new(),
             idle_limit: config.idle_limit,
@@ -149,8 +163,8 @@ impl ImapServer {
             .map_err(ServerError::Thread)?;
         Ok(Self {
             addr,
+            tls_addr,
             house,
-            bell,
             listener: Some(listener),
         })
     }
@@ -161,13 +175,26 @@ impl ImapServer {
         self.addr
     }
 
+    /// Where the server listens for TLS from the first byte on, if its personality has any.
+    #[must_use]
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.tls_addr
+    }
+
+    /// The authority that signed the server's certificate, in PEM, if there is one.
+    #[must_use]
+    pub fn ca_pem(&self) -> Option<&str> {
+        let certificate = self.house.certificate.as_ref();
+        certificate.map(|certificate| certificate.ca_pem.as_str())
+    }
+
     /// The Maildir into which it stores.
     #[must_use]
     pub fn mail_root(&self) -> &Path {
         &self.house.mail_root
     }
 
-    /// Messages committed since the start.
+    /// Messages that clients have had stored since the start.
     #[must_use]
     pub fn stored(&self) -> u64 {
         self.house.stored.load(Ordering::Acquire)
@@ -190,15 +217,13 @@ impl ImapServer {
 impl Drop for ImapServer {
     fn drop(&mut self) {
         self.house.stop();
-        // Where the bell can't be rung, the listener looks up within one watch interval.
-        let _ = self.bell.write_all(b"!");
         if let Some(listener) = self.listener.take() {
             let _ = listener.join();
         }
     }
 }
 
-fn listen(max_segment_bytes: Option<u32>) -> Result<TcpListener, ServerError> {
+fn listen(max_segment_bytes: Option<u32>) -> Result<(TcpListener, SocketAddr), ServerError> {
     let failed = |call: &'static str| move |source: io::Error| ServerError::Listen { call, source };
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).map_err(failed("socket"))?;
     if let Some(bytes) = max_segment_bytes {
@@ -211,95 +236,7 @@ fn listen(max_segment_bytes: Option<u32>) -> Result<TcpListener, ServerError> {
     socket.bind(&address.into()).map_err(failed("bind"))?;
     socket.listen(BACKLOG).map_err(failed("listen"))?;
     socket.set_nonblocking(true).map_err(failed("fcntl"))?;
-    Ok(socket.into())
-}
-
-/// One connection, as the listener knows it.
-#[derive(Debug)]
-struct Guest {
-    /// Weak, so that the session's own end closes the socket.
-    stream: Weak<TcpStream>,
-    pulse: Arc<Pulse>,
-    thread: JoinHandle<()>,
-}
-
-/// The listener's thread: accepts, watches for silence, and ends everyone at the end.
-///
-/// Silence is watched from here and not by SO_RCVTIMEO, because a naive server's accepted
-/// sockets keep every option at its default.
-#[derive(Debug)]
-struct Desk {
-    house: Arc<House>,
-    listener: TcpListener,
-    ear: UnixStream,
-    guests: Vec<Guest>,
-    idle_limit: Duration,
-}
-
-impl Desk {
-    fn run(mut self) {
-        while !self.house.is_stopping() {
-            self.wait();
-            self.guests.retain(|guest| !guest.thread.is_finished());
-            self.show_out(|guest, desk| guest.pulse.silence(&desk.house) > desk.idle_limit);
-            while let Ok((stream, _)) = self.listener.accept() {
-                self.admit(stream);
-            }
-        }
-        self.show_out(|_, _| true);
-        for guest in self.guests {
-            // A session that panicked has been said so by the panic itself.
-            let _ = guest.thread.join();
-        }
-    }
-
-    fn wait(&self) {
-        let mut watched = [
-            PollFd::new(&self.listener, PollFlags::IN),
-            PollFd::new(&self.ear, PollFlags::IN),
-        ];
-        let Ok(timeout) = Timespec::try_from(WATCH_INTERVAL) else {
-            return;
-        };
-        // Whatever poll says, the loop looks at everything.
-        let _ = poll(&mut watched, Some(&timeout));
-    }
-
-    fn show_out(&self, due: impl Fn(&Guest, &Self) -> bool) {
-        for guest in self.guests.iter().filter(|guest| due(guest, self)) {
-            if let Some(stream) = guest.stream.upgrade() {
-                // It may have ended by itself in between.
-                let _ = stream.shutdown(Shutdown::Both);
-            }
-        }
-    }
-
-    fn admit(&mut self, stream: TcpStream) {
-        self.house.connections.fetch_add(1, Ordering::AcqRel);
-        let manners = self.house.personality.manners;
-        if manners == Manners::Careful && stream.set_nodelay(true).is_err() {
-            return;
-        }
-        self.guests.retain(|guest| !guest.thread.is_finished());
-        if self.guests.len() >= self.house.personality.connection_limit {
-            // The peer may be gone already; then nobody misses the reason.
-            let _ = (&stream).write_all(b"* BYE Too many connections\r\n");
-            return;
-        }
-        let stream = Arc::new(stream);
-        let pulse = Arc::new(Pulse::new(&self.house));
-        let guest_stream = Arc::downgrade(&stream);
-        let (house, guest_pulse) = (Arc::clone(&self.house), Arc::clone(&pulse));
-        let thread = std::thread::Builder::new()
-            .name("lab-imap-session".to_owned())
-            .spawn(move || session::run(stream, &house, guest_pulse));
-        // Without a thread the stream was dropped with the closure, and the peer sees it.
-        if let Ok(thread) = thread {
-            self.guests.push(Guest {
-                stream: guest_stream,
-                pulse,
-                thread,
-            });
-        }
-    }
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().map_err(failed("getsockname"))?;
+    Ok((listener, address))
 }

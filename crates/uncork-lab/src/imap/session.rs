@@ -1,24 +1,22 @@
 //! One connection from greeting to end.
 
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::append;
+use super::capabilities::Capabilities;
 use super::command::{Command, Head};
-use super::folder::Folder;
 use super::house::{House, Pulse};
 use super::message_head::AppendLine;
-use super::personality::Capabilities;
+use super::namespace::Spelling;
+use super::personality::ReplyOrder;
+use super::pipe::Pipe;
+use super::selected::{Expunges, Selected};
 use super::token::{Literal, Waits, trailing_literal};
 use super::wire::{LINE_BYTES_MAX, Wire, WireError};
 
-/// Invalid commands and failed logins after which a connection is closed; Dovecot's numbers.
+/// Invalid commands after which a connection is closed; Dovecot's number.
 const BAD_COMMANDS_MAX: u32 = 20;
-const FAILED_LOGINS_MAX: u32 = 3;
 
 /// A literal in any command but APPEND, and such a command as a whole.
 const COMMAND_LITERAL_BYTES_MAX: u64 = 16 * 1024;
@@ -31,6 +29,8 @@ pub(crate) enum End {
     Gently,
     /// The connection goes away in the middle.
     Abruptly,
+    /// Nothing more is said, and the connection stays open.
+    Silently,
     /// Nothing more comes.
     Wire(WireError),
 }
@@ -50,20 +50,13 @@ pub(crate) struct Session {
     pub(crate) wire: Wire,
     pub(crate) house: Arc<House>,
     pub(crate) selected: Option<Selected>,
-    logged_in: bool,
+    /// Whether the reply to the present command may tell of them.
+    expunges: Expunges,
+    /// How names of folders are spelled.
+    pub(crate) spelling: Spelling,
+    pub(crate) logged_in: bool,
     bad_commands: u32,
-    failed_logins: u32,
-}
-
-/// The folder that SELECT or EXAMINE opened.
-#[derive(Debug)]
-pub(crate) struct Selected {
-    pub(crate) folder: Arc<Folder>,
-    pub(crate) writable: bool,
-    /// How many messages the client has been told of. It numbers no others.
-    pub(crate) announced: usize,
-    /// Messages from this UID on are recent to this session.
-    pub(crate) recent_from: u32,
+    pub(crate) failed_logins: u32,
 }
 
 /// What gathering a command came to.
@@ -76,29 +69,38 @@ enum Gathered {
 }
 
 /// Serves a connection to its end.
-pub(crate) fn run(stream: Arc<TcpStream>, house: &Arc<House>, pulse: Arc<Pulse>) {
+pub(crate) fn run(pipe: Pipe, house: &Arc<House>, pulse: Arc<Pulse>) {
     let mut session = Session {
-        wire: Wire::new(stream, Arc::clone(house), pulse),
+        wire: Wire::new(pipe, Arc::clone(house), pulse),
         house: Arc::clone(house),
         selected: None,
+        expunges: Expunges::Told,
+        spelling: Spelling::ModifiedUtf7,
         logged_in: false,
         bad_commands: 0,
         failed_logins: 0,
     };
     let end = session.serve();
-    let mut wire = session.wire;
-    match end {
-        End::Gently => wire.close_gently(),
-        End::Wire(error @ (WireError::LineTooLong | WireError::BareLineFeed)) => {
-            // Where it can't be said any more, closing is all that is left to do.
-            let _ = wire.say(format!("* BYE {error}\r\n").as_bytes());
-            wire.close_gently();
-        }
-        End::Abruptly | End::Wire(_) => wire.close_abruptly(),
-    }
+    session.close(end);
 }
 
 impl Session {
+    fn close(mut self, end: End) {
+        if self.logged_in {
+            self.house.logged_in.fetch_sub(1, Ordering::AcqRel);
+        }
+        match end {
+            End::Gently | End::Wire(WireError::Cut) => self.wire.close_gently(),
+            End::Wire(error @ (WireError::LineTooLong | WireError::BareLineFeed)) => {
+                // Where it can't be said any more, closing is all that is left to do.
+                let _ = self.wire.say(format!("* BYE {error}\r\n").as_bytes());
+                self.wire.close_gently();
+            }
+            End::Silently | End::Wire(WireError::Silence) => self.wire.stay_silent(),
+            End::Abruptly | End::Wire(_) => self.wire.close_abruptly(),
+        }
+    }
+
     fn serve(&mut self) -> End {
         match self.converse() {
             Err(end) => end,
@@ -110,7 +112,7 @@ impl Session {
         self.bye_if_due()?;
         let greeting = format!(
             "* OK [CAPABILITY {}] uncork lab ready\r\n",
-            self.capabilities().line(false)
+            self.capability_line()
         );
         self.wire.say(greeting.as_bytes())?;
         let mut text = Vec::new();
@@ -122,6 +124,18 @@ impl Session {
             }
             self.bye_if_due()?;
         }
+    }
+
+    /// The words of the CAPABILITY reply as they are now.
+    pub(crate) fn capability_line(&mut self) -> String {
+        let mut line = self.capabilities().line(self.logged_in);
+        if !self.logged_in && self.offers_tls() {
+            line.push_str(" STARTTLS");
+            if self.needs_tls() && !self.capabilities().login_disabled {
+                line.push_str(" LOGINDISABLED");
+            }
+        }
+        line
     }
 
     pub(crate) fn capabilities(&self) -> &Capabilities {
@@ -145,20 +159,20 @@ impl Session {
     /// Says the tagged reply, and before it what has happened to the selected folder.
     pub(crate) fn tagged(&mut self, tag: &str, reply: &str) -> Step {
         if let Some(selected) = &mut self.selected {
-            let state = selected.folder.state();
-            let (exists, first_recent) = (state.messages.len(), selected.recent_from);
-            let recent = exists
-                - state
-                    .messages
-                    .partition_point(|entry| entry.uid < first_recent);
-            drop(state);
-            if exists > selected.announced {
-                selected.announced = exists;
-                self.wire.say(format!("* {exists} EXISTS\r\n").as_bytes())?;
-                self.wire.say(format!("* {recent} RECENT\r\n").as_bytes())?;
+            let lines = selected.catch_up(self.expunges);
+            if !lines.is_empty() {
+                self.wire.say(lines.as_bytes())?;
             }
         }
         Ok(self.wire.say(format!("{tag} {reply}\r\n").as_bytes())?)
+    }
+
+    /// Says the tagged reply of an APPEND: at once, or after those that follow it.
+    pub(crate) fn tagged_append(&mut self, tag: &str, reply: &str) -> Step {
+        if self.house.personality.reply_order == ReplyOrder::AsTheyCame {
+            return self.tagged(tag, reply);
+        }
+        Ok(self.wire.say_in_reverse(format!("{tag} {reply}\r\n"))?)
     }
 
     /// Says BAD, and BYE where it is one too many.
@@ -262,32 +276,27 @@ impl Session {
         };
         let name = spelled(head);
         self.house.note(&name, &command.subject());
+        self.expunges = command.expunges();
+        if self.selected.as_ref().is_some_and(Selected::is_gone) {
+            return self.bye("[UNAVAILABLE] The folder was deleted or replaced meanwhile");
+        }
         match command {
             Command::Capability => {
-                let line = format!(
-                    "* CAPABILITY {}\r\n",
-                    self.capabilities().line(self.logged_in)
-                );
+                let line = format!("* CAPABILITY {}\r\n", self.capability_line());
                 self.wire.say(line.as_bytes())?;
                 self.tagged(head.tag, "OK CAPABILITY completed")
             }
             Command::Noop => self.tagged(head.tag, "OK NOOP completed"),
             Command::Logout => {
+                self.wire.flush()?;
                 self.wire.say(b"* BYE Logging out\r\n")?;
                 self.wire
                     .say(format!("{} OK LOGOUT completed\r\n", head.tag).as_bytes())?;
                 Err(End::Gently)
             }
-            Command::Login { .. } | Command::Authenticate { .. } if self.logged_in => {
-                self.bad(head.tag, "Already logged in")
-            }
-            Command::Login { .. } if self.capabilities().login_disabled => {
-                self.tagged(head.tag, "NO [PRIVACYREQUIRED] LOGIN is disabled")
-            }
-            Command::Login { user, password } => self.log_in(head.tag, &user, &password),
-            Command::Authenticate { mechanism, initial } => {
-                self.authenticate(head.tag, mechanism, initial)
-            }
+            Command::StartTls => self.start_tls(head.tag),
+            Command::Compress(algorithm) => self.compress(head.tag, algorithm),
+            Command::Login { .. } | Command::Authenticate { .. } => self.prove(head.tag, command),
             _ if !self.logged_in => self.bad(head.tag, &format!("{name}: log in first")),
             other => self.mail_command(head.tag, &name, other),
         }
@@ -296,14 +305,13 @@ impl Session {
     /// The commands of those who are logged in.
     fn mail_command(&mut self, tag: &str, name: &str, command: Command<'_>) -> Step {
         match command {
-            Command::List {
-                word,
-                reference,
-                pattern,
-            } => self.list(tag, word, &reference, &pattern),
+            Command::List(request) => self.list(tag, &request),
             Command::Create(folder) => self.create(tag, &folder),
-            Command::Subscribe(folder) => self.subscribe(tag, name, &folder),
+            Command::Delete(folder) => self.delete(tag, &folder),
+            Command::Subscribe(folder) => self.subscribe(tag, &folder),
+            Command::Unsubscribe(folder) => self.unsubscribe(tag, &folder),
             Command::Namespace => self.namespace(tag),
+            Command::Enable(words) => self.enable(tag, &words),
             Command::Select(access, folder) => self.select(tag, access, &folder),
             Command::Status(folder, items) => self.status(tag, &folder, &items),
             _ if self.selected.is_none() => {
@@ -314,57 +322,14 @@ impl Session {
                 self.store(tag, (numbers, &set), (change, echo), &flags)
             }
             Command::Search(numbers, key) => self.search(tag, numbers, &key),
-            Command::Close => {
+            Command::Unselect => {
                 self.selected = None;
-                self.tagged(tag, &format!("OK {name} completed"))
+                self.tagged(tag, "OK UNSELECT completed")
             }
-            _ => self.tagged(tag, "NO [CANNOT] The lab keeps every message"),
+            Command::Close => self.close_folder(tag),
+            Command::Expunge(among) => self.expunge(tag, name, among.as_ref()),
+            _ => self.bad(tag, "This can't be asked for here"),
         }
-    }
-
-    fn authenticate(&mut self, tag: &str, mechanism: &str, initial: Option<&[u8]>) -> Step {
-        if !mechanism.eq_ignore_ascii_case("PLAIN") {
-            return self.tagged(tag, "NO [CANNOT] Only PLAIN is offered");
-        }
-        if initial.is_some() && !self.capabilities().sasl_ir {
-            return self.bad(tag, "SASL-IR is not offered");
-        }
-        let response = match initial {
-            Some(b"=") => Vec::new(),
-            Some(initial) => initial.to_vec(),
-            None => {
-                self.wire.say(b"+ \r\n")?;
-                self.wire.line()?.to_vec()
-            }
-        };
-        if response == b"*" {
-            return self.bad(tag, "AUTHENTICATE cancelled");
-        }
-        let Ok(decoded) = STANDARD.decode(&response) else {
-            return self.bad(tag, "Invalid base64");
-        };
-        let mut parts = decoded.split(|byte| *byte == 0);
-        match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(_), Some(user), Some(password), None) => self.log_in(tag, user, password),
-            _ => self.bad(tag, "Expected identity, user and password (RFC 4616)"),
-        }
-    }
-
-    fn log_in(&mut self, tag: &str, user: &[u8], password: &[u8]) -> Step {
-        if user == self.house.user.as_bytes() && password == self.house.password.as_bytes() {
-            self.logged_in = true;
-            let line = format!(
-                "OK [CAPABILITY {}] Logged in",
-                self.capabilities().line(true)
-            );
-            return self.tagged(tag, &line);
-        }
-        self.failed_logins += 1;
-        self.tagged(tag, "NO [AUTHENTICATIONFAILED] Authentication failed.")?;
-        if self.failed_logins >= FAILED_LOGINS_MAX {
-            return self.bye("Too many failed logins");
-        }
-        Ok(())
     }
 }
 

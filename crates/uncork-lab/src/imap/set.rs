@@ -66,6 +66,11 @@ impl Set {
 }
 
 impl Ranges {
+    /// First and last of each range, in order.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.0.iter().copied()
+    }
+
     pub(crate) fn contains(&self, number: u32) -> bool {
         let after = self.0.partition_point(|(first, _)| *first <= number);
         after > 0 && self.0[after - 1].1 >= number
@@ -85,6 +90,7 @@ fn bound(cursor: &mut Cursor<'_>) -> Result<Bound, SyntaxError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn sets() {
@@ -111,5 +117,23 @@ mod tests {
         let ranges = Set::parse(&mut Cursor::new(b"2:3,7")).unwrap().resolve(9);
         let found: Vec<u32> = (0..10).filter(|number| ranges.contains(*number)).collect();
         assert_eq!(found, [2, 3, 7]);
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_hold_what_the_set_says(bounds in prop::collection::vec((1u32..30, 1u32..30), 1..6)) {
+            let spelled: Vec<String> = bounds.iter().map(|(a, b)| format!("{a}:{b}")).collect();
+            let set = Set::parse(&mut Cursor::new(spelled.join(",").as_bytes())).unwrap();
+            let ranges = set.resolve(30);
+            let each: Vec<u32> = ranges.each().flat_map(|(first, last)| first..=last).collect();
+            let expected: Vec<u32> = (1..30)
+                .filter(|number| {
+                    let within = |(a, b): &(u32, u32)| (a.min(b)..=a.max(b)).contains(&number);
+                    bounds.iter().any(within)
+                })
+                .collect();
+            prop_assert_eq!(&each, &expected);
+            prop_assert!((1..30).all(|n| ranges.contains(n) == expected.contains(&n)));
+        }
     }
 }

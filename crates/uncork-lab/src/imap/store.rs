@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use thiserror::Error;
 
 use super::folder::Folder;
 use super::folder_name::FolderName;
 use super::house::lock;
 use super::personality::Durability;
+use super::subscriptions::Subscriptions;
 
 /// Folders of one root. Each open one holds two file descriptors.
 const FOLDERS_MAX: usize = 400;
@@ -30,6 +31,9 @@ pub(crate) struct Store {
     durability: Durability,
     /// What is known of a folder: its name alone, or the open folder.
     folders: Mutex<HashMap<FolderName, Option<Arc<Folder>>>>,
+    subscriptions: Mutex<Subscriptions>,
+    /// The last UIDVALIDITY given out: a folder that takes the name of another differs from it.
+    validity: AtomicU32,
     /// `seconds.MmicrosecondsPprocessVstore`; the message's number follows.
     prefix: String,
     named: AtomicU64,
@@ -92,6 +96,8 @@ impl Store {
             }
         }
         let store = Self {
+            subscriptions: Mutex::new(Subscriptions::open(&root)?),
+            validity: AtomicU32::new(0),
             root,
             durability,
             folders: Mutex::new(folders),
@@ -137,10 +143,7 @@ impl Store {
         folders: &mut HashMap<FolderName, Option<Arc<Folder>>>,
         name: &FolderName,
     ) -> Result<Arc<Folder>, StoreError> {
-        // A new folder that takes the name of one removed by hand must differ from it.
-        let validity = u32::try_from(super::folder::now())
-            .unwrap_or(u32::MAX)
-            .max(1);
+        let validity = self.next_validity();
         let folder = Arc::new(Folder::open(
             &self.root,
             &name.to_disk(),
@@ -149,6 +152,75 @@ impl Store {
         )?);
         folders.insert(name.clone(), Some(Arc::clone(&folder)));
         Ok(folder)
+    }
+
+    /// A UIDVALIDITY that no folder has had: the time, or more where that is too coarse.
+    fn next_validity(&self) -> u32 {
+        let now = u32::try_from(super::folder::now()).unwrap_or(u32::MAX);
+        let next = |last: u32| Some(now.max(last.saturating_add(1)));
+        let last = self
+            .validity
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        now.max(last.unwrap_or(0).saturating_add(1))
+    }
+
+    /// Removes a folder with its messages. Those below it stay.
+    pub(crate) fn delete(&self, name: &FolderName) -> Result<(), StoreError> {
+        let folder = self.folder(name)?;
+        let mut folders = lock(&self.folders);
+        folders.insert(name.clone(), None);
+        folder.erase()?;
+        folder.remove_parts()?;
+        rustix::fs::unlinkat(&self.root, name.to_disk(), AtFlags::REMOVEDIR)
+            .map_err(io::Error::from)?;
+        folders.remove(name);
+        Ok(())
+    }
+
+    /// Puts an empty folder with another UIDVALIDITY in the place of this one.
+    pub(crate) fn replace(&self, name: &FolderName) -> Result<(), StoreError> {
+        self.renew(name, |folder, _| folder.erase())
+    }
+
+    /// Gives the messages of a folder new UIDs under another UIDVALIDITY.
+    pub(crate) fn renumber(&self, name: &FolderName) -> Result<(), StoreError> {
+        self.renew(name, Folder::renumber)
+    }
+
+    fn renew(
+        &self,
+        name: &FolderName,
+        change: impl FnOnce(&Folder, u32) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        let old = self.folder(name)?;
+        let mut folders = lock(&self.folders);
+        let had = old.state().uid_validity();
+        self.validity.fetch_max(had, Ordering::Relaxed);
+        change(&old, self.next_validity())?;
+        self.open_folder(&mut folders, name).map(drop)
+    }
+
+    /// Knows of the folders no more than their names, as after a start.
+    pub(crate) fn forget(&self) {
+        for folder in lock(&self.folders).values_mut() {
+            *folder = None;
+        }
+    }
+
+    pub(crate) fn subscribe(&self, name: FolderName) -> io::Result<()> {
+        lock(&self.subscriptions).add(&self.root, name)
+    }
+
+    pub(crate) fn unsubscribe(&self, name: &FolderName) -> io::Result<()> {
+        lock(&self.subscriptions).remove(&self.root, name)
+    }
+
+    pub(crate) fn is_subscribed(&self, name: &FolderName) -> bool {
+        lock(&self.subscriptions).has(name)
+    }
+
+    pub(crate) fn subscribed(&self) -> Vec<FolderName> {
+        lock(&self.subscriptions).names().cloned().collect()
     }
 
     /// The names of all folders, in order.

@@ -4,8 +4,8 @@
 //! of it: a literal goes from the socket's buffer to the file with no copy in between but
 //! the one into this buffer.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, Read as _};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
 use thiserror::Error;
 
-use super::fault::OnceLimit;
+use super::fault_plan::{Ending, Limit};
 use super::house::{House, Pulse};
 use super::personality::Manners;
+use super::pipe::Pipe;
 
 /// The longest line, without the literals between lines.
 pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -32,6 +33,9 @@ const READ_BYTES_MIN: usize = 16 * 1024;
 /// Replies collected beyond this leave though the read batch is not done.
 const REPLY_BYTES_MAX: usize = 64 * 1024;
 
+/// Replies held back at once to be said in reverse.
+const HELD_MAX: usize = 64;
+
 /// How long and how much is still read from a peer after the last reply. A close with
 /// unread bytes sends RST, and RST may overtake the reply.
 const LINGER: Duration = Duration::from_secs(1);
@@ -44,6 +48,10 @@ pub(crate) enum WireError {
     Closed,
     #[error("hung up, as a fault asked for")]
     HangUp,
+    #[error("hung up in the middle of a reply, as a fault asked for")]
+    Cut,
+    #[error("silent from now on, as a fault asked for")]
+    Silence,
     #[error("a line of more than {LINE_BYTES_MAX} bytes")]
     LineTooLong,
     #[error("a line without CR before its LF")]
@@ -55,7 +63,7 @@ pub(crate) enum WireError {
 /// A connection with its buffers.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: Arc<TcpStream>,
+    pipe: Pipe,
     house: Arc<House>,
     pulse: Arc<Pulse>,
     /// Bytes `start..end` have been received and not handed out. `start <= end <= len`.
@@ -63,20 +71,25 @@ pub(crate) struct Wire {
     start: usize,
     end: usize,
     received: u64,
+    said: u64,
     replies: Vec<u8>,
+    /// Replies that leave before the next read, the last first.
+    held: Vec<String>,
 }
 
 impl Wire {
-    pub(crate) fn new(stream: Arc<TcpStream>, house: Arc<House>, pulse: Arc<Pulse>) -> Self {
+    pub(crate) fn new(pipe: Pipe, house: Arc<House>, pulse: Arc<Pulse>) -> Self {
         Self {
-            stream,
+            pipe,
             house,
             pulse,
             buffer: vec![0; BUFFER_BYTES],
             start: 0,
             end: 0,
             received: 0,
+            said: 0,
             replies: Vec::new(),
+            held: Vec::new(),
         }
     }
 
@@ -143,12 +156,7 @@ impl Wire {
             room = room.min(usize::try_from(limit - self.received).unwrap_or(usize::MAX));
         }
         let into = &mut self.buffer[self.end..self.end + room];
-        let count = loop {
-            match (&*self.stream).read(into) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result?,
-            }
-        };
+        let count = self.pipe.read(into)?;
         if count == 0 {
             return Err(WireError::Closed);
         }
@@ -174,26 +182,19 @@ impl Wire {
 
     /// The count of received bytes that the next read may reach.
     fn receive_limit(&self) -> Result<Option<u64>, WireError> {
-        let faults = &self.house.faults;
-        let always = faults.receive_limit();
-        let once = match faults.once_limit(self.received) {
-            OnceLimit::Reached => return Err(WireError::HangUp),
-            OnceLimit::At(bytes) => Some(bytes),
-            OnceLimit::None => None,
-        };
-        let limit = always.into_iter().chain(once).min();
-        if limit.is_some_and(|limit| limit <= self.received) {
-            return Err(WireError::HangUp);
+        match self.house.faults.receiving(self.received) {
+            Limit::None => Ok(None),
+            Limit::At(bytes) => Ok(Some(bytes)),
+            Limit::Reached(Ending::Silence) => Err(WireError::Silence),
+            Limit::Reached(_) => Err(WireError::HangUp),
         }
-        Ok(limit)
     }
 
     /// Says one piece of a reply: to the socket at once with naive manners, otherwise to the
     /// buffer that [`Wire::flush`] empties.
     pub(crate) fn say(&mut self, piece: &[u8]) -> Result<(), WireError> {
         if self.house.personality.manners == Manners::Naive {
-            (&*self.stream).write_all(piece)?;
-            return Ok(());
+            return self.send(piece);
         }
         self.replies.extend_from_slice(piece);
         if self.replies.len() > REPLY_BYTES_MAX {
@@ -202,26 +203,78 @@ impl Wire {
         Ok(())
     }
 
-    /// Sends the replies collected.
-    pub(crate) fn flush(&mut self) -> Result<(), WireError> {
-        if !self.replies.is_empty() {
-            (&*self.stream).write_all(&self.replies)?;
-            self.replies.clear();
-            self.replies.shrink_to(2 * REPLY_BYTES_MAX);
+    /// Says this reply before the next read, and before all others said in this way until then.
+    pub(crate) fn say_in_reverse(&mut self, reply: String) -> Result<(), WireError> {
+        self.held.push(reply);
+        if self.held.len() >= HELD_MAX {
+            self.flush()?;
         }
         Ok(())
+    }
+
+    /// Sends the replies collected.
+    pub(crate) fn flush(&mut self) -> Result<(), WireError> {
+        while let Some(reply) = self.held.pop() {
+            self.say(reply.as_bytes())?;
+        }
+        if !self.replies.is_empty() {
+            let mut replies = std::mem::take(&mut self.replies);
+            self.send(&replies)?;
+            replies.clear();
+            replies.shrink_to(2 * REPLY_BYTES_MAX);
+            self.replies = replies;
+        }
+        Ok(())
+    }
+
+    /// Sends these bytes, as far as the faults allow.
+    fn send(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+        if self.house.has_crashed() {
+            return Err(WireError::HangUp);
+        }
+        let end = self.said + bytes.len() as u64;
+        let allowed = match self.house.faults.saying(self.said) {
+            Limit::At(limit) if limit < end => limit - self.said,
+            Limit::Reached(_) => return Err(WireError::Cut),
+            Limit::At(_) | Limit::None => {
+                self.said = end;
+                return Ok(self.pipe.write_all(bytes)?);
+            }
+        };
+        let (before, after) = bytes.split_at(usize::try_from(allowed).unwrap_or(0));
+        self.said += allowed;
+        self.pipe.write_all(before)?;
+        // The limit has been reached; another one may be left, or another connection may have
+        // taken this one.
+        self.send(after)
+    }
+
+    /// Whether there is something that the peer sent ahead.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.start < self.end
+    }
+
+    /// The layers between here and the socket, to which others may be added once all that was
+    /// said has left.
+    pub(crate) fn pipe(&mut self) -> &mut Pipe {
+        &mut self.pipe
+    }
+
+    /// Reads to the end of the connection, and says nothing.
+    pub(crate) fn stay_silent(&mut self) {
+        while matches!(self.pipe.socket().read(&mut self.buffer), Ok(count) if count > 0) {}
     }
 
     /// Ends the connection so that the peer can read all that has been said: the replies
     /// leave, then a FIN, then what the peer still sends is read for a moment.
     pub(crate) fn close_gently(mut self) {
-        if self.flush().is_err() || self.stream.shutdown(Shutdown::Write).is_err() {
+        if self.flush().is_err() || self.pipe.finish().is_err() {
             return;
         }
         let deadline = Instant::now() + LINGER;
         let mut read = 0;
         while read < LINGER_BYTES_MAX && self.readable_before(deadline) {
-            match (&*self.stream).read(&mut self.buffer) {
+            match self.pipe.socket().read(&mut self.buffer) {
                 Ok(count) if count > 0 => read += count,
                 _ => return,
             }
@@ -231,7 +284,7 @@ impl Wire {
     /// Ends the connection at once; replies not yet sent are lost.
     pub(crate) fn close_abruptly(self) {
         // The peer may be gone already, which is what is wanted.
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = self.pipe.socket().shutdown(Shutdown::Both);
     }
 
     fn readable_before(&self, deadline: Instant) -> bool {
@@ -239,7 +292,7 @@ impl Wire {
         let Ok(timeout) = Timespec::try_from(left) else {
             return false;
         };
-        let mut watched = [PollFd::new(&*self.stream, PollFlags::IN)];
+        let mut watched = [PollFd::new(self.pipe.socket(), PollFlags::IN)];
         !left.is_zero() && poll(&mut watched, Some(&timeout)).is_ok_and(|ready| ready > 0)
     }
 }

@@ -1,4 +1,5 @@
 //! A raw IMAP client for tests: says exactly the bytes it is told to.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -7,7 +8,10 @@ use std::time::Duration;
 use uncork_lab::imap::ImapServer;
 
 /// A test that waits longer than this has found a bug.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Who says nothing for so long is silent.
+const MOMENT: Duration = Duration::from_millis(100);
 
 pub(crate) struct Client {
     reader: BufReader<TcpStream>,
@@ -123,6 +127,32 @@ impl Client {
     /// APPEND of messages with literals that don't wait.
     pub(crate) fn append(&mut self, folder: &str, messages: &[&str]) -> Reply {
         self.run(append(folder, messages))
+    }
+
+    /// All that comes until the end of the connection.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        // A reset after the last byte is an end like any other.
+        let _ = self.reader.read_to_end(&mut rest);
+        rest
+    }
+
+    /// Whether nothing comes for a moment, and the connection is not closed either.
+    pub(crate) fn is_silent(&mut self) -> bool {
+        let stream = self.reader.get_ref();
+        stream.set_read_timeout(Some(MOMENT)).unwrap();
+        let read = self.reader.read(&mut [0]);
+        self.reader
+            .get_ref()
+            .set_read_timeout(Some(PATIENCE))
+            .unwrap();
+        read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
+    /// The socket, from which nothing is left to be read.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        assert!(self.reader.buffer().is_empty());
+        self.reader.into_inner()
     }
 
     /// Whether the server has closed the connection, once all it said is read.

@@ -1,55 +1,11 @@
 //! The lab's IMAP server, spoken to over TCP.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
-#[path = "imap_client.rs"]
-mod client;
+use std::time::Duration;
 
-use std::path::Path;
-use std::time::{Duration, Instant};
+use uncork_lab::imap::{ImapServer, Personality, ServerConfig, ServerError};
 
-use client::{Client, append};
-use tempfile::TempDir;
-use uncork_lab::imap::{Fault, ImapServer, Personality, ServerConfig, ServerError};
-
-const MAIL: &str = "From: a@example.org\r\nSubject: One\r\nMessage-ID: <1@lab>\r\n\r\nText\r\n";
-
-fn start(change: impl FnOnce(&mut ServerConfig)) -> (ImapServer, TempDir) {
-    let root = tempfile::tempdir().unwrap();
-    (start_in(root.path(), change), root)
-}
-
-fn start_in(root: &Path, change: impl FnOnce(&mut ServerConfig)) -> ImapServer {
-    let mut config = ServerConfig::new(root);
-    change(&mut config);
-    ImapServer::start(config).unwrap()
-}
-
-fn with_faults(faults: impl IntoIterator<Item = Fault>) -> (ImapServer, TempDir) {
-    start(|config| config.faults = faults.into_iter().collect())
-}
-
-fn with_personality(personality: Personality) -> (ImapServer, TempDir) {
-    start(|config| config.personality = personality)
-}
-
-fn files(root: &Path, part: &str) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(root.join(part))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
-
-/// Waits for what another thread does; panics where it doesn't.
-#[track_caller]
-fn eventually(what: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !what() {
-        assert!(Instant::now() < deadline, "it never happened");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+use crate::imap_client::{Client, append};
+use crate::imap_lab::{MAIL, eventually, files, serving, start, start_in};
 
 #[test]
 fn logs_in_in_every_way() {
@@ -142,7 +98,7 @@ fn keeps_flags_dates_and_keywords() {
 
 #[test]
 fn takes_a_literal_that_waits() {
-    let (server, _root) = with_personality(Personality::naive());
+    let (server, _root) = serving(Personality::naive());
     let mut client = Client::logged_in(&server);
     client.send(format!("a APPEND INBOX {{{}}}\r\n", MAIL.len()).as_bytes());
     assert_eq!(client.line(), "+ go ahead");
@@ -246,7 +202,7 @@ fn commands_in_one_write_are_all_answered() {
 
 #[test]
 fn follows_its_capabilities() {
-    let (server, _root) = with_personality(
+    let (server, _root) = serving(
         Personality::careful()
             .literal_minus(true)
             .multi_append(false)
@@ -276,13 +232,12 @@ fn follows_its_capabilities() {
     client.run("APPEND INBOX {6001}").no("[TOOBIG]");
     assert_eq!(server.stored(), 2);
 
-    let (server, _root) =
-        with_personality(Personality::careful().login_disabled(true).sasl_ir(false));
+    let (server, _root) = serving(Personality::careful().login_disabled(true).sasl_ir(false));
     let mut client = Client::greeted(&server);
     client.run("LOGIN lab lab").no("[PRIVACYREQUIRED]");
     client.run("AUTHENTICATE PLAIN AGxhYgBsYWI=").bad();
 
-    let (server, _root) = with_personality(Personality::careful().literal_plus(false));
+    let (server, _root) = serving(Personality::careful().literal_plus(false));
     let mut client = Client::logged_in(&server);
     client.append("INBOX", &[MAIL]).bad();
     assert_eq!(server.stored(), 0);
@@ -451,319 +406,4 @@ fn a_restart_keeps_everything() {
     let mut client = Client::logged_in(&server);
     let after = client.run("STATUS Archive (MESSAGES UIDNEXT)").ok().text();
     assert!(after.contains("(MESSAGES 4 UIDNEXT 6)"), "{after}");
-}
-
-#[test]
-fn refuses_a_message() {
-    let (server, root) = with_faults([
-        Fault::RefuseMessage {
-            message: 2,
-            reason: "Quota".into(),
-            code: Some("OVERQUOTA".into()),
-        },
-        Fault::RefuseMessage {
-            message: 5,
-            reason: "Odd".into(),
-            code: None,
-        },
-    ]);
-    let mut client = Client::logged_in(&server);
-    client
-        .append("INBOX", &[MAIL, MAIL, MAIL])
-        .no("[OVERQUOTA] Quota");
-    client.append("INBOX", &[MAIL]).ok();
-    client.send(format!("a APPEND INBOX {{{}}}\r\n", MAIL.len()).as_bytes());
-    assert_eq!(client.line(), "+ go ahead");
-    // The next literal's head gets the NO in the place of its +.
-    client.send(format!("{MAIL} {{{}}}\r\n", MAIL.len()).as_bytes());
-    client.reply("a").no("Odd");
-    client.append("INBOX", &[MAIL]).ok();
-    assert_eq!(server.stored(), 2);
-    assert_eq!(files(root.path(), "tmp").len(), 0);
-}
-
-#[test]
-fn a_refusal_that_is_not_atomic_keeps_what_came_before() {
-    let (server, root) = with_faults([
-        Fault::NotAtomic,
-        Fault::RefuseMessage {
-            message: 3,
-            reason: "Third".into(),
-            code: None,
-        },
-    ]);
-    let mut client = Client::logged_in(&server);
-    client
-        .append("INBOX", &[MAIL, MAIL, MAIL, MAIL])
-        .no("Third");
-    assert_eq!(server.stored(), 2);
-    assert_eq!(files(root.path(), "cur").len(), 2);
-    assert_eq!(files(root.path(), "tmp").len(), 0);
-    assert!(client.append("INBOX", &[MAIL]).ok().last().contains(" 3] "));
-}
-
-#[test]
-fn refuses_during_the_upload() {
-    let (server, _root) = with_faults([
-        Fault::RefuseDuringUpload {
-            message: 2,
-            reason: "Stop".into(),
-        },
-        Fault::RefuseDuringUpload {
-            message: 4,
-            reason: "Stop".into(),
-        },
-    ]);
-    let mut client = Client::logged_in(&server);
-    client.send(format!("a {} {{1000+}}\r\n", append("INBOX", &[MAIL])).as_bytes());
-    client.reply("a").no("Stop");
-    client.send(&[b'x'; 1000]);
-    client.send(format!(" {{{}+}}\r\n{MAIL}\r\n", MAIL.len()).as_bytes());
-    client.run("NOOP").ok();
-    client
-        .run(format!("APPEND INBOX {{{}}}", MAIL.len()))
-        .no("Stop");
-    client.append("INBOX", &[MAIL]).ok();
-    assert_eq!(server.stored(), 1);
-}
-
-#[test]
-fn throttles() {
-    let text = "Request is throttled. Suggested Backoff Time: 200 milliseconds";
-    let (server, _root) = with_faults([Fault::Throttle {
-        message: 2,
-        text: text.into(),
-        times: 2,
-    }]);
-    let mut client = Client::logged_in(&server);
-    client.append("INBOX", &[MAIL]).ok();
-    client.append("INBOX", &[MAIL, MAIL]).no(text);
-    client.append("INBOX", &[MAIL]).no(text);
-    client.append("INBOX", &[MAIL]).ok();
-    assert_eq!(server.stored(), 2);
-}
-
-#[test]
-fn hangs_up_around_the_tagged_reply() {
-    let (server, root) = with_faults([
-        Fault::HangUpBeforeTagged { message: 2 },
-        Fault::HangUpAfterTagged { message: 3 },
-    ]);
-    let mut client = Client::logged_in(&server);
-    client.send(
-        format!(
-            "a {}\r\nb {}\r\n",
-            append("INBOX", &[MAIL]),
-            append("INBOX", &[MAIL])
-        )
-        .as_bytes(),
-    );
-    client.reply("a").ok();
-    assert!(client.is_closed());
-    assert_eq!(server.stored(), 2);
-    let mut client = Client::logged_in(&server);
-    client.append("INBOX", &[MAIL]).ok();
-    assert!(client.is_closed());
-    assert_eq!(files(root.path(), "cur").len(), 3);
-    Client::logged_in(&server).append("INBOX", &[MAIL]).ok();
-}
-
-#[test]
-fn hangs_up_after_bytes() {
-    let login = "a LOGIN lab lab\r\n";
-    let one = format!("b {}\r\n", append("INBOX", &[MAIL]));
-    let limit = (login.len() + one.len() + 10) as u64;
-    for fault in [
-        Fault::HangUpAfterBytes(limit),
-        Fault::HangUpOnceAfterBytes(limit),
-    ] {
-        let once = matches!(fault, Fault::HangUpOnceAfterBytes(_));
-        let (server, _root) = with_faults([fault]);
-        for round in 1..=2 {
-            let mut client = Client::greeted(&server);
-            client.send_anyway(format!("{login}{one}{one}").as_bytes());
-            client.reply("a").ok();
-            client.reply("b").ok();
-            if once && round == 2 {
-                client.reply("b").ok();
-            } else {
-                assert!(client.is_closed());
-            }
-        }
-        assert_eq!(server.stored(), if once { 3 } else { 2 });
-    }
-}
-
-#[test]
-fn says_bye() {
-    let (server, _root) = with_faults([
-        Fault::Bye {
-            after_messages: 2,
-            text: "Shutting down".into(),
-        },
-        Fault::Bye {
-            after_messages: 0,
-            text: "Not yet".into(),
-        },
-    ]);
-    assert_eq!(Client::connect(&server).line(), "* BYE Not yet");
-    let mut client = Client::logged_in(&server);
-    client.append("INBOX", &[MAIL, MAIL]).ok();
-    assert_eq!(client.line(), "* BYE Shutting down");
-    assert!(client.is_closed());
-    Client::logged_in(&server).append("INBOX", &[MAIL]).ok();
-}
-
-#[test]
-fn a_slow_disk_does_not_outlast_the_server() {
-    let (server, _root) = with_faults([Fault::SlowDisk(Duration::from_secs(3600))]);
-    let mut client = Client::logged_in(&server);
-    client.send(format!("a {}\r\n", append("INBOX", &[MAIL])).as_bytes());
-    eventually(|| {
-        server
-            .commands()
-            .iter()
-            .any(|command| command == "APPEND INBOX")
-    });
-    drop(server);
-}
-
-#[test]
-fn connections_are_counted_and_bounded() {
-    let (server, _root) = with_personality(Personality::careful().connection_limit(2));
-    let first = Client::greeted(&server);
-    let _second = Client::greeted(&server);
-    assert!(Client::connect(&server).line().starts_with("* BYE "));
-    drop(first);
-    eventually(|| Client::connect(&server).line().starts_with("* OK "));
-}
-
-#[test]
-fn the_silent_are_shown_out() {
-    let (server, _root) = start(|config| config.idle_limit = Duration::from_millis(50));
-    assert!(Client::greeted(&server).is_closed());
-}
-
-#[test]
-fn small_segments_can_be_asked_for() {
-    let (server, _root) = start(|config| config.max_segment_bytes = Some(1448));
-    Client::logged_in(&server).append("INBOX", &[MAIL]).ok();
-}
-
-#[test]
-fn nothing_is_written_outside_the_root() {
-    let outer = tempfile::tempdir().unwrap();
-    let server = start_in(&outer.path().join("root"), |_| ());
-    let mut client = Client::logged_in(&server);
-    for name in [
-        "..",
-        "../x",
-        "a/../../x",
-        "/x",
-        "x/",
-        "a//b",
-        ".x",
-        ".",
-        "a.b",
-        "\"a\\\\b\"",
-        "{3+}\r\na\0b",
-        "{3+}\r\na\nb",
-        "{2+}\r\n\u{e9}",
-        "a&b",
-        "cur/../../x",
-    ] {
-        let reply = client.append(name, &[MAIL]);
-        assert!(
-            reply.last().contains(" NO ") || reply.last().contains(" BAD "),
-            "{name}: {}",
-            reply.last()
-        );
-        if !name.ends_with('/') {
-            let reply = client.run(format!("CREATE {name}"));
-            assert!(
-                reply.last().contains(" NO ") || reply.last().contains(" BAD "),
-                "{name}: {}",
-                reply.last()
-            );
-        }
-    }
-    client
-        .run(format!("CREATE {}", "x".repeat(201)))
-        .no("[CANNOT]");
-    assert_eq!(files(outer.path(), "."), ["root"]);
-    assert_eq!(
-        files(outer.path(), "root"),
-        ["cur", "new", "tmp", "uncork-lab-index"]
-    );
-    assert_eq!(server.stored(), 0);
-}
-
-#[test]
-fn hostile_bytes_end_only_their_own_connection() {
-    let (server, _root) = start(|_| ());
-    let endless = vec![b'x'; 200 * 1024];
-    let noise: Vec<u8> = (0..100_000u32)
-        .map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[1])
-        .collect();
-    for bytes in [
-        &endless[..],
-        &noise,
-        b"a NOOP\nb NOOP\n",
-        &b"x\r\n".repeat(30),
-    ] {
-        let mut client = Client::greeted(&server);
-        client.send_anyway(bytes);
-        let mut last = String::new();
-        loop {
-            let line = client.line();
-            if line.is_empty() {
-                break;
-            }
-            last = line;
-            if last.starts_with("* BYE") {
-                break;
-            }
-        }
-        assert!(last.starts_with("* BYE"), "{last}");
-        assert!(client.is_closed());
-    }
-    Client::logged_in(&server).append("INBOX", &[MAIL]).ok();
-}
-
-#[test]
-fn hostile_literals_are_refused_by_their_heads() {
-    let (server, root) = start(|_| ());
-    let mut client = Client::logged_in(&server);
-    client.run("APPEND INBOX {67108865}").no("[TOOBIG]");
-    client
-        .run("APPEND INBOX {18446744073709551615}")
-        .no("[TOOBIG]");
-    client.run("APPEND INBOX {18446744073709551616}").bad();
-    client.run("CREATE {20000}").bad();
-    client.run("SEARCH {99999999999}").bad();
-    client.send(b"a APPEND INBOX {67108865+}\r\n");
-    assert!(client.line().starts_with("* BYE"));
-    assert!(client.is_closed());
-    let mut client = Client::logged_in(&server);
-    client.send(b"a CREATE {20000+}\r\n");
-    assert!(client.line().starts_with("a BAD"));
-    assert!(client.line().starts_with("* BYE"));
-    assert!(client.is_closed());
-    // Before the login there is nothing to be had either.
-    let mut client = Client::greeted(&server);
-    client.run("APPEND INBOX {5}").bad();
-    client.run("LOGIN {20000}").bad();
-    assert_eq!(server.stored(), 0);
-    assert_eq!(files(root.path(), "tmp").len(), 0);
-}
-
-#[test]
-fn twenty_bad_commands_are_enough() {
-    let (server, _root) = start(|_| ());
-    let mut client = Client::logged_in(&server);
-    for _ in 0..20 {
-        client.run("FROBNICATE").bad();
-    }
-    assert!(client.line().starts_with("* BYE"));
-    assert!(client.is_closed());
 }

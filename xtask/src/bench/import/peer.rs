@@ -23,11 +23,24 @@ pub(super) struct Peer {
 
 #[derive(Clone, Copy, Debug)]
 enum Importer {
-    Uncork,
+    Uncork(Variant),
     MailImapClient,
     Imaplib,
     Mbsync,
     DoveadmImport,
+}
+
+/// How uncork is called.
+#[derive(Clone, Copy, Debug)]
+enum Variant {
+    /// As anybody would, with the journal in a file.
+    Plain,
+    NoJournal,
+    TwoConnections,
+}
+
+impl Variant {
+    const ALL: [Self; 3] = [Self::Plain, Self::NoJournal, Self::TwoConnections];
 }
 
 /// One import to do.
@@ -46,14 +59,15 @@ pub(super) struct Job<'a> {
 /// Where uncork does not build.
 pub(super) fn available(doveadm: &Path) -> Result<Vec<Peer>> {
     let uncork = Some(build_uncork()?);
-    let programs = [
-        (Importer::Uncork, uncork),
+    let variants = Variant::ALL.map(|variant| (Importer::Uncork(variant), uncork.clone()));
+    let others = [
         (Importer::MailImapClient, perl_with_imapclient()),
         (Importer::Imaplib, python()),
         (Importer::Mbsync, program("mbsync")),
         (Importer::DoveadmImport, Some(doveadm.to_owned())),
     ];
-    let peers = programs.into_iter().filter_map(|(importer, program)| {
+    let programs = variants.into_iter().chain(others);
+    let peers = programs.filter_map(|(importer, program)| {
         let program = program?;
         Some(Peer { importer, program })
     });
@@ -69,7 +83,9 @@ pub(super) fn open_to_all(folder: &Path) -> Result<()> {
 impl Peer {
     pub(super) fn name(&self) -> &'static str {
         match self.importer {
-            Importer::Uncork => "uncork import",
+            Importer::Uncork(Variant::Plain) => "uncork import",
+            Importer::Uncork(Variant::NoJournal) => "uncork import, no journal",
+            Importer::Uncork(Variant::TwoConnections) => "uncork import, 2 connections",
             Importer::MailImapClient => "Mail::IMAPClient",
             Importer::Imaplib => "imaplib + TCP_NODELAY",
             Importer::Mbsync => "mbsync",
@@ -89,7 +105,7 @@ impl Peer {
             .env("XDG_STATE_HOME", job.scratch)
             .env("UNCORK_PASSWORD", job.server.password());
         match self.importer {
-            Importer::Uncork => uncork(&mut command, job),
+            Importer::Uncork(variant) => uncork(&mut command, job, variant),
             Importer::MailImapClient => script(&mut command, job, "imapclient.pl"),
             Importer::Imaplib => script(&mut command, job, "imaplib_nodelay.py"),
             Importer::Mbsync => mbsync(&mut command, job)?,
@@ -104,7 +120,7 @@ impl Peer {
     /// Where uncork does not print the report that it promises.
     pub(super) fn own_rate(&self, stdout: &[u8]) -> Result<Option<f64>> {
         match self.importer {
-            Importer::Uncork => {
+            Importer::Uncork(_) => {
                 let report: serde_json::Value = serde_json::from_slice(stdout)
                     .context("it printed no JSON; is `import` in this build of uncork?")?;
                 let rate = report["messages_per_second"].as_f64();
@@ -122,10 +138,20 @@ impl fmt::Display for Peer {
     }
 }
 
-fn uncork(command: &mut Command, job: &Job<'_>) {
+fn uncork(command: &mut Command, job: &Job<'_>, variant: Variant) {
     let url = format!("imap://{}@{}/INBOX", job.user, job.server.addr());
     command.arg("import").arg(job.maildir.path()).arg(url);
     command.args(["--json", "--quiet"]);
+    match variant {
+        // The default place is beneath XDG_STATE_HOME, which is a folder of the job's.
+        Variant::Plain => {}
+        Variant::NoJournal => {
+            command.args(["--journal", "none"]);
+        }
+        Variant::TwoConnections => {
+            command.args(["--connections", "2"]);
+        }
+    }
 }
 
 /// The scripts of `bench/import` take the same arguments.

@@ -1,0 +1,4 @@
+//! Dates of mails.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| uncork_import::fuzzing::date(data));

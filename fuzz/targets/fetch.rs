@@ -1,0 +1,4 @@
+//! FETCH responses.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| uncork_import::fuzzing::fetch(data));
