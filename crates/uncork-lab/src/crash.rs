@@ -3,7 +3,7 @@
 //! One [run] has a seed that decides everything but the moments at which processes and threads
 //! come to run: the mails, the server's personality and faults, where the link is cut, when the
 //! importer is killed, and when its journal is lost. The import runs in a child process, so that
-//! `kill -9` is the real one; who calls gives the command that comes back here, to [`child`].
+//! `kill -9` is the real one; who calls gives the command that comes back here, to [`child()`].
 //! After some such acts the import runs undisturbed until it says that it is done, and the
 //! server's folders are held against the source, byte for byte.
 //!
@@ -60,7 +60,7 @@ impl Scale {
 }
 
 /// One import with all that happens to it. `command` makes the command of a process that calls
-/// [`child`].
+/// [`child()`].
 ///
 /// # Errors
 /// Where the lab itself fails: its files, its sockets, its processes. What the import does wrong
