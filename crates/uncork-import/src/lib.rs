@@ -22,19 +22,20 @@
 //!
 //! # What counts
 //! A mail is imported when the server has said so. A batch that is refused is sent again in
-//! halves until the refused mail stands alone, after the server was asked that it kept nothing
-//! of it; what goes again comes after what went in meanwhile. Mails whose answer never came are
-//! counted as unknown and not sent again.
+//! halves until the refused mail stands alone. Before anything goes again, the server is asked
+//! what it has of it; a journal remembers across crashes what may have been sent and what is
+//! stored. Mails whose answer never came, and about which nobody could be asked any more, are
+//! counted as unknown: the next run asks.
 //!
 //! # Limits
-//! One connection, Maildir and .eml folders only, and no journal: a second run imports
-//! everything again.
+//! Mails that were in the folder before, and that no journal knows, are recognised by Message-ID,
+//! dates and size, not by their text. A server that stores what it had received long after the
+//! connection broke can have such mails twice.
 
 mod capability;
 mod chunk;
 mod composed;
 mod date;
-#[allow(dead_code)]
 mod draft;
 mod encoder;
 mod error;

@@ -6,10 +6,6 @@ use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::NO_PAD;
 
 /// How a session spells folder names.
-#[allow(
-    dead_code,
-    reason = "used by the folder map, which the engine takes up later"
-)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum MailboxEncoding {
     #[default]
@@ -18,10 +14,6 @@ pub(crate) enum MailboxEncoding {
     Utf8,
 }
 
-#[allow(
-    dead_code,
-    reason = "used by the folder map, which the engine takes up later"
-)]
 impl MailboxEncoding {
     /// A folder name as an IMAP quoted string; `None` for what none can hold: CR, LF and NUL.
     /// (Modified UTF-7 could spell them, but no server takes them.)
@@ -92,10 +84,6 @@ pub(crate) fn modified_utf7(name: &str) -> String {
 
 /// The inverse of [`modified_utf7`]; `None` for anything that it would spell differently, as two
 /// spellings of one name are two folders to a server.
-#[allow(
-    dead_code,
-    reason = "used by the folder map, which the engine takes up later"
-)]
 pub(crate) fn decode_modified_utf7(spelled: &[u8]) -> Option<String> {
     let mut rest = std::str::from_utf8(spelled).ok()?;
     let mut name = String::with_capacity(rest.len());
