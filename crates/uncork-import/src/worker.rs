@@ -19,7 +19,7 @@ use crate::window::Command;
 const CUTS_MAX: u32 = 3;
 
 /// How often it is waited for a folder to stay as it is.
-const SETTLE_ROUNDS: u32 = 5;
+const SETTLE_ROUNDS: u32 = 60;
 
 /// Waits are cut into pieces of this length, so that a stop is heard.
 const WAIT_STEP: Duration = Duration::from_millis(200);
