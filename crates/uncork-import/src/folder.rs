@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::journal::{BatchId, FolderId};
 use crate::look::Selected;
 use crate::mail::{Flag, Item, Mail};
+use crate::reconcile::Fate;
 use crate::run::Ready;
 use crate::uid_set::UidSet;
 
@@ -104,11 +105,9 @@ pub(crate) struct Opened {
     pub(crate) permitted: PermittedFlags,
     /// UIDNEXT when the server was asked last.
     pub(crate) uid_next: u64,
-    /// Mails acknowledged since.
-    pub(crate) acknowledged: u64,
-    /// Their UIDs, where they were told.
+    /// Ours since then, where their UIDs are known.
     pub(crate) uids: UidSet,
-    /// Those without.
+    /// Those that were acknowledged without one.
     pub(crate) settled: Vec<Item>,
     /// Whether the journal has mails as stored whose UIDs it does not know.
     pub(crate) is_unplaced: bool,
@@ -170,7 +169,6 @@ impl Opened {
             uid_validity: selected.uid_validity,
             permitted: selected.permitted.clone(),
             uid_next: selected.uid_next,
-            acknowledged: 0,
             uids: UidSet::default(),
             settled: Vec::new(),
             is_unplaced: false,
@@ -201,26 +199,31 @@ impl Opened {
 
     /// Takes what was acknowledged.
     pub(crate) fn acknowledge(&mut self, mails: &[Mail], uids: Option<&UidSet>) {
-        self.acknowledged += mails.len() as u64;
         match uids {
             Some(uids) => self.uids.extend(uids),
             None => self.settled.extend(mails.iter().map(Mail::item)),
         }
     }
 
+    /// Takes what was not acknowledged, and is there nevertheless.
+    pub(crate) fn found(&mut self, fates: &[Fate]) {
+        let uids = fates.iter().filter_map(Fate::uid);
+        self.uids.extend(&uids.collect());
+    }
+
     /// The server says where it stands while nothing is on its way.
     pub(crate) fn sync(&mut self, uid_next: u64) {
         self.uid_next = uid_next;
-        self.acknowledged = 0;
         self.uids = UidSet::default();
         self.settled.clear();
         self.is_unplaced = false;
     }
 
-    /// Whether the server has given out just the UIDs that it acknowledged: then it has kept
-    /// nothing else. (The number of mails proves less: others may expunge.)
-    pub(crate) fn is_all_acknowledged(&self, uid_next: u64) -> bool {
-        uid_next == self.uid_next.saturating_add(self.acknowledged)
+    /// Whether the server has given out just the UIDs that are known to be ours: then it has
+    /// kept nothing else. (The number of mails proves less: others may expunge.)
+    pub(crate) fn is_all_known(&self, uid_next: u64) -> bool {
+        let known = self.uids.count_from(self.uid_next) + self.settled.len() as u64;
+        uid_next == self.uid_next.saturating_add(known)
     }
 }
 

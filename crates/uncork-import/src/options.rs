@@ -226,7 +226,7 @@ impl Default for Patience {
             wait_max: std::time::Duration::from_secs(60),
             // A slow disk under a large transaction needs minutes.
             answer: std::time::Duration::from_secs(300),
-            settle: std::time::Duration::from_secs(3),
+            settle: std::time::Duration::from_secs(10),
         }
     }
 }

@@ -21,6 +21,16 @@ pub(crate) enum Fate {
     Absent,
 }
 
+impl Fate {
+    /// The UID that the mail has.
+    pub(crate) fn uid(&self) -> Option<u32> {
+        match *self {
+            Fate::Stored { uid } | Fate::Altered { uid } => Some(uid),
+            Fate::Absent => None,
+        }
+    }
+}
+
 /// What a [`Question`] comes to.
 #[derive(Debug)]
 pub(crate) struct Answer {

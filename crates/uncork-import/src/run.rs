@@ -574,6 +574,9 @@ impl<'a> Run<'a> {
                         altered(&mut self.report.borrow_mut(), &folder.name, mail, *uid);
                     }
                 }
+                if let Some(opened) = folder.opened() {
+                    opened.found(&fates[start..end]);
+                }
                 // Which of them has which UID is known, but not in the order of the set.
                 command.ticket.add_uids(None);
                 MailState::Stored

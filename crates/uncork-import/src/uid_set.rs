@@ -43,6 +43,23 @@ impl UidSet {
         self.0.iter().map(len).sum()
     }
 
+    /// How many there are from one on, those that were told twice counted once.
+    pub(crate) fn count_from(&self, first: u64) -> u64 {
+        let mut ranges: Vec<(u64, u64)> = self
+            .0
+            .iter()
+            .map(|range| (u64::from(*range.start()), u64::from(*range.end()) + 1))
+            .collect();
+        ranges.sort_unstable();
+        let mut counted_to = first;
+        let mut count = 0;
+        for (start, end) in ranges {
+            count += end.saturating_sub(start.max(counted_to));
+            counted_to = counted_to.max(end);
+        }
+        count
+    }
+
     pub(crate) fn highest(&self) -> Option<u32> {
         self.0.iter().map(|range| *range.end()).max()
     }
@@ -130,6 +147,9 @@ mod tests {
         fn uids_one_by_one(uids in prop::collection::vec(1u32..50, 1..40)) {
             let set: UidSet = uids.iter().copied().collect();
             prop_assert_eq!(set.count(), uids.len() as u64);
+            let different: std::collections::HashSet<u32> =
+                uids.iter().copied().filter(|&uid| uid >= 20).collect();
+            prop_assert_eq!(set.count_from(20), different.len() as u64);
             for uid in 0..60 {
                 prop_assert_eq!(set.contains(uid), uids.contains(&uid));
             }

@@ -195,6 +195,10 @@ impl<'p, 'r> Worker<'p, 'r> {
             refused,
             unanswered,
         } = stretch(self.run, session, self.me, messages_max, commands_max).await;
+        for command in &unanswered {
+            // It would have taken longer yet.
+            self.run.answered_after(command.since.elapsed());
+        }
         let was_alone = unanswered.len() == 1 && unanswered[0].chunk.len() == 1;
         let refused = refused.into_iter().map(|(command, status)| Unresolved {
             command,
@@ -369,9 +373,12 @@ impl<'p, 'r> Worker<'p, 'r> {
     }
 
     async fn settle(&self) {
-        let busy = "waiting until the server has done what it had received";
-        self.run.progress.say(busy);
-        tokio::time::sleep(self.run.settle_time()).await;
+        let wait = self.run.settle_time();
+        self.run.progress.say(&format!(
+            "waiting {} s: the server may still be storing what it had received",
+            wait.as_secs_f32().ceil()
+        ));
+        tokio::time::sleep(wait).await;
     }
 
     /// As [`fates`](Self::fates), in the selected folder; `None` where it has none of them.
@@ -392,7 +399,7 @@ impl<'p, 'r> Worker<'p, 'r> {
                 self.run.vanished(place);
                 return Ok(None);
             }
-            if opened.is_all_acknowledged(now.uid_next) {
+            if opened.is_all_known(now.uid_next) {
                 return Ok(None);
             }
             let question = Question {
@@ -422,6 +429,8 @@ impl<'p, 'r> Worker<'p, 'r> {
     async fn sync(&mut self, session: &mut Session) -> Result<(), ImportError> {
         let places = self.run.folders_to_sync(self.me);
         for (place, wire) in places {
+            // What others send meanwhile would have UIDs that are not known afterwards.
+            let _quiet = self.run.quiet(place, self.me).await;
             let Ok(now) = session.select(&wire, Access::Read).await? else {
                 self.run.vanished(place);
                 continue;

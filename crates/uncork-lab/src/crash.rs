@@ -10,6 +10,10 @@
 //! # Limits
 //! What the crash of a whole machine leaves behind is not shown: files that were written are
 //! there after a kill, whether or not they were synced.
+//!
+//! A server may still store what it had received when the importer was killed, and nobody can
+//! tell for how long. The importer waits until a folder stays as it is; here it waits for less
+//! than a second, and the files are in memory, so that no disk makes the server slower than that.
 
 mod act;
 mod child;
@@ -31,6 +35,7 @@ pub use self::tally::Tally;
 use self::act::Stage;
 use self::plan::Plan;
 use self::source::CrashSource;
+use crate::scratch;
 
 /// How often an undisturbed import may end early. Faults of the server that nobody has met yet
 /// may still end one.
@@ -71,7 +76,8 @@ pub fn run(
     host: &Host<'_>,
     command: &dyn Fn() -> io::Result<Command>,
 ) -> io::Result<Tally> {
-    let folder = tempfile::Builder::new().prefix("uncork-crash").tempdir()?;
+    let mails_max = usize::try_from(*scale.mails.end()).unwrap_or(usize::MAX);
+    let folder = scratch::folder(mails_max)?;
     let source = CrashSource::write(seed, scale, &folder.path().join("source"))?;
     let plan = Plan::new(seed, scale, &source, host.has_faults());
     let mailbox = host.open(&plan, &folder.path().join("server"))?;

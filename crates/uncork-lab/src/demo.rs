@@ -12,7 +12,6 @@ use crate::naive_client::ClientError;
 mod html;
 mod mail_story;
 mod report;
-mod scratch;
 mod sentences;
 mod web_story;
 

@@ -17,4 +17,5 @@ pub mod naive_client;
 pub mod place;
 pub mod process;
 pub mod requirement;
+mod scratch;
 pub mod web;

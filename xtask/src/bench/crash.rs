@@ -1,8 +1,10 @@
 //! `cargo xtask bench crash`: imports that are killed, cut off and resumed, and what is lost.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::ValueEnum;
 use uncork_lab::crash::{self, Host, Scale, Tally};
 use uncork_lab::dovecot::{Dovecot, DovecotConfig, Fsync, Storage};
@@ -25,6 +27,9 @@ pub(crate) struct Arguments {
     /// Into which servers; with both, each seed goes to one of them.
     #[arg(long, value_enum, default_value_t = Server::Both)]
     server: Server,
+    /// How many imports at a time: they mostly wait.
+    #[arg(long, default_value_t = 3)]
+    jobs: u64,
     /// Be the process that imports and is killed.
     #[arg(long, hide = true)]
     child: bool,
@@ -41,7 +46,7 @@ enum Server {
 struct Place<'a> {
     name: &'static str,
     host: Host<'a>,
-    tally: Tally,
+    tally: Mutex<Tally>,
 }
 
 /// Runs, and writes the results.
@@ -65,21 +70,42 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         places.push(Place::new(name, Host::Dovecot(dovecot)));
     }
     ensure!(!places.is_empty(), "there is no server to import into");
-    for done in 0..arguments.runs {
-        let seed = arguments.seed.wrapping_add(done);
-        let place = &mut places[place_of(seed, arguments.server, dovecots.len())];
-        let tally = crash::run(seed, &Scale::FULL, &place.host, &command)
-            .with_context(|| format!("seed {seed} on {}", place.name))?;
-        for failure in &tally.failures {
-            eprintln!("{}: {failure}", place.name);
+    let next = AtomicU64::new(0);
+    let work = || -> Result<()> {
+        loop {
+            let nth = next.fetch_add(1, Ordering::Relaxed);
+            if nth >= arguments.runs {
+                return Ok(());
+            }
+            let seed = arguments.seed.wrapping_add(nth);
+            let place = &places[place_of(seed, arguments.server, dovecots.len())];
+            let tally = crash::run(seed, &Scale::FULL, &place.host, &command)
+                .with_context(|| format!("seed {seed} on {}", place.name))?;
+            for failure in &tally.failures {
+                eprintln!("{}: {failure}", place.name);
+            }
+            *place.tally() += tally;
+            if (nth + 1) % RUNS_A_WORD == 0 {
+                let failures = failures(&places);
+                eprintln!("{} of {} runs, {failures} failed", nth + 1, arguments.runs);
+            }
         }
-        place.tally += tally;
-        if (done + 1) % RUNS_A_WORD == 0 {
-            let failures: usize = places.iter().map(|place| place.tally.failures.len()).sum();
-            eprintln!("{} of {} runs, {failures} failed", done + 1, arguments.runs);
-        }
-    }
+    };
+    std::thread::scope(|scope| {
+        let jobs: Vec<_> = (0..arguments.jobs.max(1))
+            .map(|_| scope.spawn(work))
+            .collect();
+        jobs.into_iter().try_for_each(|job| {
+            let ended = job.join();
+            ended.map_err(|_| anyhow!("a run panicked"))?
+        })
+    })?;
     report(&places)
+}
+
+fn failures(places: &[Place<'_>]) -> usize {
+    let failures = places.iter().map(|place| place.tally().failures.len());
+    failures.sum()
 }
 
 /// A run that is repeated by its seed goes to the same server again: half of the seeds to the
@@ -124,9 +150,9 @@ fn command() -> std::io::Result<Command> {
 fn report(places: &[Place<'_>]) -> Result<()> {
     let measures = MEASURES.map(|(measure, _)| measure);
     let mut table = Table::new("Sums over all runs", &measures);
-    for place in places.iter().filter(|place| place.tally.runs > 0) {
+    for place in places.iter().filter(|place| place.tally().runs > 0) {
         #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
-        let cells = MEASURES.map(|(_, count)| vec![count(&place.tally) as f64]);
+        let cells = MEASURES.map(|(_, count)| vec![count(&place.tally()) as f64]);
         table.push(place.name, &cells);
     }
     let mut report = Report::new("crash");
@@ -139,7 +165,7 @@ fn report(places: &[Place<'_>]) -> Result<()> {
     );
     report.note("Faults are those that the server had set; not each of them is met.");
     for place in places {
-        for failure in &place.tally.failures {
+        for failure in &place.tally().failures {
             let first = failure.lines().next().unwrap_or_default();
             report.note(format!("{}: {first}", place.name));
         }
@@ -147,7 +173,7 @@ fn report(places: &[Place<'_>]) -> Result<()> {
     let path = report.write()?;
     println!("{}", report.markdown());
     println!("written to {}", path.display());
-    let failures: usize = places.iter().map(|place| place.tally.failures.len()).sum();
+    let failures = failures(places);
     ensure!(
         failures == 0,
         "{failures} runs failed; repeat one with --seed N --runs 1 and the same --server"
@@ -160,8 +186,13 @@ impl<'a> Place<'a> {
         Self {
             name,
             host,
-            tally: Tally::default(),
+            tally: Mutex::default(),
         }
+    }
+
+    /// What has been counted so far.
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -76,6 +76,9 @@ async fn dial(addr: SocketAddr, options: &Options) -> io::Result<TcpStream> {
         SockRef::from(&socket).set_tcp_mss(bytes)?;
     }
     let stream = socket.connect(addr).await?;
+    // What a process that is killed has not sent yet is not to be sent after its death: a server
+    // that goes on storing it doubles what a resumed import sends again.
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
     // A peer that takes nothing for this long is gone: sends of mail have no timeout of their own.
     #[cfg(target_os = "linux")]
     SockRef::from(&stream).set_tcp_user_timeout(Some(options.patience.answer))?;

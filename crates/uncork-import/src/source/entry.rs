@@ -48,7 +48,7 @@ pub(super) fn guess(path: &[&[u8]]) -> Guess {
     match above.last().copied() {
         Some(b"cur") => Guess::MaildirMail,
         // `new` is a common word, but a name that begins with the time of delivery is not.
-        Some(b"new") if name[0].is_ascii_digit() => Guess::MaildirMail,
+        Some(b"new") if name.first().is_some_and(u8::is_ascii_digit) => Guess::MaildirMail,
         _ => guess_by_name(name),
     }
 }

@@ -9,13 +9,14 @@ use uncork::TcpInfo;
 use uncork_import::{Options, Progress, Source, Target};
 
 use super::report::{MailManner, MailRow, MailStory, Network};
-use super::{DemoError, scratch, system};
+use super::{DemoError, system};
 use crate::hold::{HoldWatch, Holds};
 use crate::imap::{ImapServer, Personality, ServerConfig};
 use crate::link::{Link, LinkConfig};
 use crate::mail::{GeneratedMail, MailGenerator, write_maildir};
 use crate::naive_client::{Manner, NaiveClient};
 use crate::place::SEGMENT_BYTES_MAX;
+use crate::scratch;
 
 /// Every run sends the same mails.
 const SEED: u64 = 1;

@@ -1,4 +1,4 @@
-//! Room for the demo's files.
+//! Room for files that nobody keeps.
 
 use std::fs;
 use std::io;
@@ -9,19 +9,19 @@ use tempfile::TempDir;
 /// A file system in memory that Linux systems have.
 const MEMORY: &str = "/dev/shm";
 
-/// How the names of the demo's folders begin.
-const NAME: &str = "uncork-demo-";
+/// How the names of the folders begin.
+const NAME: &str = "uncork-scratch-";
 
 /// Room that a mail takes, in the source and at the server, with what a file costs beside.
 const MAIL_BYTES: u64 = 32 * 1024;
 
-/// Free bytes beyond that: what the demo uses belongs to others too.
+/// Free bytes beyond that: what is used here belongs to others too.
 const SPARE_BYTES: u64 = 512 * 1024 * 1024;
 
-/// A folder that is gone when it is dropped: in memory where there is room, for the stories
-/// are about sockets, and disks have stories of their own (ext4 is slow to create files for a
-/// minute after thousands were deleted).
-pub(super) fn folder(mails: usize) -> io::Result<TempDir> {
+/// A folder that is gone when it is dropped: in memory where there is room, for what is shown
+/// here is about sockets, and disks have stories of their own (ext4 is slow to create files for
+/// a minute after thousands were deleted).
+pub(crate) fn folder(mails: usize) -> io::Result<TempDir> {
     let needed_bytes = (mails as u64).saturating_mul(MAIL_BYTES) + SPARE_BYTES;
     if has_room(Path::new(MEMORY), needed_bytes) {
         remove_left_behind(Path::new(MEMORY));
@@ -40,7 +40,7 @@ fn prefix(pid: u32) -> String {
     format!("{NAME}{pid}-")
 }
 
-/// Removes what a demo left that was ended by Ctrl-C: memory does not come back by itself.
+/// Removes what a process left that was ended by Ctrl-C: memory does not come back by itself.
 /// What can't be removed is somebody else's.
 fn remove_left_behind(parent: &Path) {
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
@@ -74,13 +74,13 @@ mod tests {
         // No process has this number: it is beyond what Linux gives out (PID_MAX_LIMIT).
         let dead = format!("{}x", prefix(4_194_305));
         let alive = format!("{}x", prefix(std::process::id()));
-        for name in [&dead, &alive, "uncork-demo-", "other"] {
+        for name in [&dead, &alive, "uncork-scratch-", "other"] {
             fs::create_dir(parent.path().join(name)).unwrap();
         }
         fs::write(parent.path().join(&dead).join("mail"), "x").unwrap();
         remove_left_behind(parent.path());
         assert!(!parent.path().join(&dead).exists());
-        for name in [&alive, "uncork-demo-", "other"] {
+        for name in [&alive, "uncork-scratch-", "other"] {
             assert!(parent.path().join(name).exists(), "{name}");
         }
     }
