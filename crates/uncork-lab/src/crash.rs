@@ -34,6 +34,7 @@ pub use self::tally::Tally;
 
 use self::act::Stage;
 use self::plan::Plan;
+use self::relay::Relay;
 use self::source::CrashSource;
 use crate::scratch;
 
@@ -81,20 +82,19 @@ pub fn run(
     let source = CrashSource::write(seed, scale, &folder.path().join("source"))?;
     let plan = Plan::new(seed, scale, &source, host.has_faults());
     let mailbox = host.open(&plan, &folder.path().join("server"))?;
+    let relay = Relay::start(mailbox.addr())?;
     let mut stage = Stage {
         folder: folder.path(),
         source: &source,
         plan: &plan,
         mailbox: &mailbox,
+        relay: &relay,
         command,
         tally: Tally::of_run(&plan, &source),
     };
-    for act in &plan.acts {
-        if let Err(complaint) = stage.play(act)? {
-            return Ok(stage.tally.failed(seed, &plan, &complaint));
-        }
-    }
-    if let Err(complaint) = stage.finish(LAST_ATTEMPTS_MAX)? {
+    let played = stage.play_all(LAST_ATTEMPTS_MAX)?;
+    stage.tally.cuts = relay.cuts_done();
+    if let Err(complaint) = played {
         return Ok(stage.tally.failed(seed, &plan, &complaint));
     }
     let difference = folders::compare(&source.folders, &mailbox.contents()?);

@@ -21,6 +21,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::process::{self, Process};
+use crate::scratch;
 
 /// How long a start may take until the port greets.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -113,6 +114,8 @@ pub struct DovecotConfig {
     pub logins: Logins,
     /// Whether it offers COMPRESS=DEFLATE.
     pub compress: bool,
+    /// Whether its mail is kept in memory where there is room, so that no disk slows it down.
+    pub is_in_memory: bool,
 }
 
 impl DovecotConfig {
@@ -127,6 +130,7 @@ impl DovecotConfig {
             tls: Tls::Off,
             logins: Logins::Plain,
             compress: false,
+            is_in_memory: false,
         }
     }
 }
@@ -204,7 +208,7 @@ impl Dovecot {
     }
 
     fn start_once(program: &Path, config: &DovecotConfig) -> Result<Self, DovecotError> {
-        let folder = Folder::create()?;
+        let folder = Folder::create(config)?;
         let [addr, tls_addr] = free_ports(config.tls.ip()).map_err(DovecotError::Port)?;
         if config.tls != Tls::Off {
             let certificate = certificate::make().map_err(DovecotError::Certificate)?;
@@ -362,17 +366,23 @@ impl Drop for Dovecot {
     }
 }
 
+/// Room that mail in memory needs.
+const MEMORY_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
 /// The temporary folder of one instance.
 #[derive(Debug)]
 struct Folder(TempDir);
 
 impl Folder {
-    fn create() -> Result<Self, DovecotError> {
+    fn create(config: &DovecotConfig) -> Result<Self, DovecotError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             |source| DovecotError::Folder { path, source }
         };
-        let parent = std::env::temp_dir();
+        let parent = match config.is_in_memory {
+            true => scratch::parent(MEMORY_BYTES),
+            false => std::env::temp_dir(),
+        };
         // The paths of sockets have at most 108 bytes (unix(7)), hence the short names.
         let dir = TempDir::with_prefix_in("dovecot", &parent).map_err(failed(&parent))?;
         // As root, Dovecot's processes run as several users that have to get in.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -22,17 +22,21 @@ const SPARE_BYTES: u64 = 512 * 1024 * 1024;
 /// here is about sockets, and disks have stories of their own (ext4 is slow to create files for
 /// a minute after thousands were deleted).
 pub(crate) fn folder(mails: usize) -> io::Result<TempDir> {
-    let needed_bytes = (mails as u64).saturating_mul(MAIL_BYTES) + SPARE_BYTES;
-    if has_room(Path::new(MEMORY), needed_bytes) {
-        remove_left_behind(Path::new(MEMORY));
-        if let Ok(folder) = tempfile::Builder::new()
-            .prefix(&prefix(std::process::id()))
-            .tempdir_in(MEMORY)
-        {
-            return Ok(folder);
-        }
+    let parent = parent((mails as u64).saturating_mul(MAIL_BYTES));
+    remove_left_behind(&parent);
+    tempfile::Builder::new()
+        .prefix(&prefix(std::process::id()))
+        .tempdir_in(parent)
+}
+
+/// Where such folders are: in memory where there is room for so many bytes.
+pub(crate) fn parent(bytes: u64) -> PathBuf {
+    let memory = Path::new(MEMORY);
+    if has_room(memory, bytes.saturating_add(SPARE_BYTES)) {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
     }
-    tempfile::tempdir()
 }
 
 /// Names tell whose folder it is.

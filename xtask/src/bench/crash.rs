@@ -134,7 +134,8 @@ fn dovecots(server: Server) -> Result<Vec<(&'static str, Dovecot)>> {
         ("Dovecot, maildir", Storage::Maildir),
     ];
     let start = |(name, storage)| {
-        let config = DovecotConfig::new(storage, Fsync::Never);
+        let mut config = DovecotConfig::new(storage, Fsync::Never);
+        config.is_in_memory = true;
         anyhow::Ok((name, Dovecot::start(&program, &config)?))
     };
     storages.into_iter().map(start).collect()

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread::sleep;
@@ -32,6 +31,8 @@ pub(super) struct Stage<'a> {
     pub(super) source: &'a CrashSource,
     pub(super) plan: &'a Plan,
     pub(super) mailbox: &'a Mailbox<'a>,
+    /// The way to it, the same for all starts: a journal knows an account by its address.
+    pub(super) relay: &'a Relay,
     pub(super) command: &'a dyn Fn() -> io::Result<Command>,
     pub(super) tally: Tally,
 }
@@ -46,31 +47,42 @@ enum Exit {
 }
 
 impl Stage<'_> {
+    /// All acts of the plan, and the end.
+    pub(super) fn play_all(&mut self, last_attempts_max: usize) -> Played<()> {
+        for act in &self.plan.acts {
+            if let Err(complaint) = self.play(act)? {
+                return Ok(Err(complaint));
+            }
+        }
+        self.finish(last_attempts_max)
+    }
+
     /// One start of the importer with what is to happen to it.
-    pub(super) fn play(&mut self, act: &Act) -> Played<()> {
+    fn play(&mut self, act: &Act) -> Played<()> {
         if act.loses_journal {
             self.lose_journal()?;
         }
-        let relay = Relay::start(self.mailbox.addr(), act.cuts.clone())?;
-        let exit = self.import(relay.addr(), act.retry_refused, |elapsed, stored| {
+        self.relay.begin(act.cuts.clone());
+        let relay = self.relay;
+        let exit = self.import(act.retry_refused, |elapsed, stored| {
             act.kill.is_some_and(|kill| match kill {
                 Kill::After(time) => elapsed >= time,
                 Kill::AfterStored(mails) => stored.is_some_and(|stored| stored >= mails),
                 Kill::AfterBytes(bytes) => relay.bytes_up() >= bytes,
             })
         })?;
-        self.tally.cuts += relay.cuts_done();
         Ok(exit.map(|_| ()))
     }
 
     /// Imports undisturbed until all mails are in.
-    pub(super) fn finish(&mut self, attempts_max: usize) -> Played<()> {
+    fn finish(&mut self, attempts_max: usize) -> Played<()> {
         if self.plan.loses_journal {
             self.lose_journal()?;
         }
         let mut last = Ended::default();
+        self.relay.begin(Vec::new());
         for _ in 0..attempts_max {
-            match self.import(self.mailbox.addr(), true, |_, _| false)? {
+            match self.import(true, |_, _| false)? {
                 Err(complaint) => return Ok(Err(complaint)),
                 Ok(Exit::Ended(ended)) => last = ended,
                 Ok(Exit::Killed) => continue,
@@ -84,20 +96,17 @@ impl Stage<'_> {
         )))
     }
 
-    /// Runs the importer against a server at `addr` until it ends or `is_due` says that it is to
+    /// Runs the importer until it ends or `is_due` says that it is to
     /// be killed, by the time since its start and the mails stored since then.
     fn import(
         &mut self,
-        addr: SocketAddr,
         retry_refused: bool,
         is_due: impl Fn(Duration, Option<u64>) -> bool,
     ) -> Played<Exit> {
         let folder = self.folder.join("child");
         fs::create_dir_all(self.journal_folder())?;
         let before = self.mailbox.stored();
-        let mut child = self
-            .job(addr, retry_refused)
-            .start(&folder, (self.command)()?)?;
+        let mut child = self.job(retry_refused).start(&folder, (self.command)()?)?;
         self.tally.starts += 1;
         let started = Instant::now();
         let status = loop {
@@ -131,10 +140,10 @@ impl Stage<'_> {
         Ok(Ok(Exit::Ended(ended)))
     }
 
-    fn job(&self, addr: SocketAddr, retry_refused: bool) -> Job {
+    fn job(&self, retry_refused: bool) -> Job {
         let (user, password) = self.mailbox.login();
         Job {
-            port: addr.port(),
+            port: self.relay.addr().port(),
             user: user.to_owned(),
             password: password.to_owned(),
             base: self.source.base.map(str::to_owned),

@@ -61,7 +61,7 @@ struct State {
 }
 
 /// What was carried so far, and what is still to be cut.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Meter {
     up: u64,
     down: u64,
@@ -79,19 +79,14 @@ struct Pair {
 }
 
 impl Relay {
-    pub(super) fn start(target: SocketAddr, cuts: Vec<Cut>) -> io::Result<Self> {
+    pub(super) fn start(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let addr = listener.local_addr()?;
         let state = Arc::new(State {
             target,
             listener,
             stopped: AtomicBool::new(false),
-            meter: Mutex::new(Meter {
-                up: 0,
-                down: 0,
-                cuts,
-                cuts_done: 0,
-            }),
+            meter: Mutex::default(),
             pairs: Mutex::default(),
         });
         let accepting = Arc::clone(&state);
@@ -105,16 +100,27 @@ impl Relay {
         })
     }
 
+    /// Ends the connections that there are, counts anew, and cuts there.
+    pub(super) fn begin(&self, cuts: Vec<Cut>) {
+        self.state.end_all();
+        let mut meter = lock(&self.state.meter);
+        *meter = Meter {
+            cuts,
+            cuts_done: meter.cuts_done,
+            ..Meter::default()
+        };
+    }
+
     pub(super) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Bytes that went to the server.
+    /// Bytes that went to the server since it [began](Self::begin).
     pub(super) fn bytes_up(&self) -> u64 {
         lock(&self.state.meter).up
     }
 
-    /// Cuts that were made.
+    /// Cuts that were made in all.
     pub(super) fn cuts_done(&self) -> u64 {
         lock(&self.state.meter).cuts_done
     }
@@ -148,11 +154,18 @@ impl State {
                 threads.push(thread::spawn(move || state.carry(way, &pair)));
             }
         }
-        for pair in lock(&self.pairs).iter().filter_map(Weak::upgrade) {
-            pair.end(Shutdown::Both);
-        }
+        self.end_all();
         for thread in threads {
             let _ = thread.join();
+        }
+    }
+
+    fn end_all(&self) {
+        for pair in lock(&self.pairs)
+            .drain(..)
+            .filter_map(|pair| pair.upgrade())
+        {
+            pair.end(Shutdown::Both);
         }
     }
 
@@ -278,7 +291,8 @@ mod tests {
     #[test]
     fn what_comes_before_a_cut_gets_through() {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let relay = Relay::start(server.local_addr().unwrap(), vec![cut(Way::Up, 3)]).unwrap();
+        let relay = Relay::start(server.local_addr().unwrap()).unwrap();
+        relay.begin(vec![cut(Way::Up, 3)]);
         let mut client = TcpStream::connect(relay.addr()).unwrap();
         let (mut far, _) = server.accept().unwrap();
         client.write_all(b"hello").unwrap();
