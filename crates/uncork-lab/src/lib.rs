@@ -4,12 +4,14 @@
 //! The demo, the tests and the benches of every crate run against these peers: an
 //! [IMAP server](imap) that stores into a real Maildir, a private instance of the real
 //! [Dovecot](dovecot), [crashes](crash) of an import, a [link] with delay and bandwidth, a client that
-//! [sends as CPython's imaplib does](naive_client), and deterministic [mail].
+//! [sends as CPython's imaplib does](naive_client), and deterministic [mail]. The pages of all verbs
+//! share their [frame and style](html).
 
 pub mod crash;
 pub mod demo;
 pub mod dovecot;
 pub mod hold;
+pub mod html;
 pub mod imap;
 pub mod link;
 pub mod mail;

@@ -1,11 +1,9 @@
 //! The report as one page that needs nothing but itself.
-//!
-//! No script, no font, no picture is loaded, so the page can be mailed, archived and opened from
-//! a file.
 
 use std::fmt::Write;
 
 use uncork_import::Refused;
+use uncork_lab::html::{self, Document};
 
 use super::summary::Summary;
 use super::words::{count, printable, size};
@@ -19,37 +17,29 @@ const LISTED_MAX: usize = 1000;
 pub(super) fn page(summary: &Summary<'_>, error: Option<&str>, date: &str) -> String {
     let target = summary.target;
     let title = format!("Mail of {} on {}", target.user, target.host);
-    let (title, head) = (escape(&title), head(&title));
+    let title = printable(&title);
     let opening = opening(summary, &title, error, date);
     let folders = folders(summary);
     let lists = lists(summary);
     let repairs = repairs(summary);
     let notes = notes(summary);
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n{head}<body>\n<main>\n\
-         {opening}{folders}{lists}{repairs}{notes}</main>\n\
-         <footer>\n<p>Made by <code>uncork import --html</code>, version {}.</p>\n</footer>\n\
-         </body>\n</html>\n",
-        env!("CARGO_PKG_VERSION")
-    )
-}
-
-/// The policy forbids every load: a text that slipped through unescaped could fetch nothing.
-fn head(title: &str) -> String {
-    let title = escape(title);
-    format!(
-        "<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" \
-         content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n"
-    )
+    let document = Document {
+        title: &title,
+        style: STYLE,
+        main: &format!("{opening}{folders}{lists}{repairs}{notes}"),
+        footer: concat!(
+            "Made by <code>uncork import --html</code>, version ",
+            env!("CARGO_PKG_VERSION"),
+            "."
+        ),
+    };
+    document.html()
 }
 
 fn opening(summary: &Summary<'_>, title: &str, error: Option<&str>, date: &str) -> String {
     let mut text = format!(
-        "<h1>{title}</h1>\n<p class=\"account\">{}</p>\n<p class=\"lead\">{}.</p>\n",
+        "<h1>{}</h1>\n<p class=\"account\">{}</p>\n<p class=\"lead\">{}.</p>\n",
+        escape(title),
         escape(date),
         escape(&capitalised(&summary.headline()))
     );
@@ -244,20 +234,9 @@ fn capitalised(text: &str) -> String {
     first.into_iter().flatten().chain(letters).collect()
 }
 
-/// Text for element content and for quoted attributes.
+/// Text of a server for element content and for quoted attributes.
 fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in printable(text).chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(letter),
-        }
-    }
-    escaped
+    html::escape(&printable(text))
 }
 
 #[cfg(test)]

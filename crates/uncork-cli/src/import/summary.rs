@@ -1,6 +1,6 @@
 //! The report in words: what both the terminal and the page say.
 
-use uncork_import::{Refused, Repair, Report, Target};
+use uncork_import::{FolderReport, Refused, Repair, Report, Target};
 
 use super::words::{are, count, counted, rounded, size, were};
 
@@ -191,46 +191,35 @@ impl<'a> Summary<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column {
     pub(super) name: &'static str,
-    figure: fn(&uncork_import::FolderReport) -> u64,
-    is_size: bool,
+    figure: fn(&FolderReport) -> u64,
+    in_words: fn(u64) -> String,
 }
 
 impl Column {
-    /// What stands in it for this folder.
-    pub(super) fn text(&self, folder: &uncork_import::FolderReport) -> String {
-        match (self.figure)(folder) {
-            bytes if self.is_size => size(bytes),
-            mails => count(mails),
+    const fn new(
+        name: &'static str,
+        figure: fn(&FolderReport) -> u64,
+        in_words: fn(u64) -> String,
+    ) -> Self {
+        Self {
+            name,
+            figure,
+            in_words,
         }
+    }
+
+    /// What stands in it for this folder.
+    pub(super) fn text(&self, folder: &FolderReport) -> String {
+        (self.in_words)((self.figure)(folder))
     }
 }
 
 const COLUMNS: [Column; 5] = [
-    Column {
-        name: "would go in",
-        figure: |folder| folder.would_import,
-        is_size: false,
-    },
-    Column {
-        name: "imported",
-        figure: |folder| folder.imported,
-        is_size: false,
-    },
-    Column {
-        name: "there already",
-        figure: |folder| folder.already_there,
-        is_size: false,
-    },
-    Column {
-        name: "refused",
-        figure: |folder| folder.refused_messages,
-        is_size: false,
-    },
-    Column {
-        name: "size",
-        figure: |folder| folder.bytes,
-        is_size: true,
-    },
+    Column::new("would go in", |folder| folder.would_import, count),
+    Column::new("imported", |folder| folder.imported, count),
+    Column::new("there already", |folder| folder.already_there, count),
+    Column::new("refused", |folder| folder.refused_messages, count),
+    Column::new("size", |folder| folder.bytes, size),
 ];
 
 /// What was done until an error came, for who reads nothing else.

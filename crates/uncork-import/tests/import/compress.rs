@@ -5,11 +5,11 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex};
 
 use uncork::TcpInfo;
-use uncork_import::{Compress, Options, Progress, import};
+use uncork_import::{Compress, Options};
 use uncork_lab::dovecot::{DovecotConfig, Logins, Tls};
 
 use crate::peer::{Peer, tag};
-use crate::support::{assert_whole, maildir, numbered, target};
+use crate::support::{assert_whole, import_with, maildir};
 use crate::tls::{dovecot, imap_url, imaps_url, read_maildir, trusting};
 
 /// Imports and counts the payload bytes that left.
@@ -23,12 +23,7 @@ fn sent_bytes(url: &str, mut options: Options, compress: Compress) -> (u64, u64)
     }));
     options.compress = compress;
     let target = uncork_import::Target::parse(url).unwrap();
-    let outcome = import(
-        std::slice::from_ref(&source),
-        &target,
-        &options,
-        &Progress::default(),
-    );
+    let outcome = import_with(&source, &target, &options);
     assert_whole(&outcome, 150);
     let used = &outcome.report.capabilities_used;
     let is_used = used.contains(&"COMPRESS=DEFLATE".to_owned());
@@ -72,7 +67,6 @@ fn less_goes_over_the_wire_and_all_arrives() {
 
 #[test]
 fn a_server_that_refuses_gets_it_uncompressed() {
-    let (_root, source) = numbered(1);
     let peer = Peer::start(|stage| {
         stage.say("* PREAUTH [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] hi\r\n");
         let line = stage.line();
@@ -85,19 +79,12 @@ fn a_server_that_refuses_gets_it_uncompressed() {
     });
     let mut options = Options::with_password("lab");
     options.compress = Compress::Always;
-    import(
-        std::slice::from_ref(&source),
-        &target(peer.port, "INBOX"),
-        &options,
-        &Progress::default(),
-    );
-    peer.end();
+    peer.import(&options);
 }
 
 /// What a server says right behind its OK is compressed already, and may come with it.
 #[test]
 fn what_comes_with_the_answer_is_compressed() {
-    let (_root, source) = numbered(1);
     let peer = Peer::start(|stage| {
         stage.say("* PREAUTH [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] hi\r\n");
         let line = stage.line();
@@ -112,13 +99,6 @@ fn what_comes_with_the_answer_is_compressed() {
     });
     let mut options = Options::with_password("lab");
     options.compress = Compress::Always;
-    let outcome = import(
-        std::slice::from_ref(&source),
-        &target(peer.port, "INBOX"),
-        &options,
-        &Progress::default(),
-    );
-    let error = outcome.error.unwrap();
+    let error = peer.import(&options).error.unwrap();
     assert!(error.to_string().contains("compressed goodbye"), "{error}");
-    peer.end();
 }

@@ -1,12 +1,12 @@
 //! Into the real Dovecot; skipped aloud where there is none.
 
-use uncork_import::{Options, Outcome, Progress, Source, Target, import};
+use uncork_import::{Options, Outcome, Source, Target};
 use uncork_lab::dovecot::{Dovecot, DovecotConfig, Fsync, Storage};
 use uncork_lab::requirement;
 
 use crate::imap_reader::{StoredMail, read_folder};
 use crate::messy_mails::{Corpus, Messy};
-use crate::support::{assert_whole, maildir};
+use crate::support::{assert_whole, import_with, maildir};
 
 fn start(storage: Storage, change: impl FnOnce(&mut DovecotConfig)) -> Option<Dovecot> {
     let program = requirement::program("dovecot")?;
@@ -21,12 +21,7 @@ fn import_into(dovecot: &Dovecot, user: &str, source: &Source, folder: &str) -> 
     let mut target = Target::parse(&url).unwrap();
     target.folder = Some(folder.to_owned());
     let options = Options::with_password(dovecot.password());
-    import(
-        std::slice::from_ref(source),
-        &target,
-        &options,
-        &Progress::default(),
-    )
+    import_with(source, &target, &options)
 }
 
 fn read(dovecot: &Dovecot, user: &str, wire: &str) -> Vec<StoredMail> {

@@ -5,24 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use uncork_import::{
-    Credentials, ImportError, Options, Outcome, Progress, Source, TokenSource, import,
-};
+use uncork_import::{Credentials, ImportError, Options, Outcome, Source, TokenSource};
 use uncork_lab::imap::{ImapServer, Personality, ServerConfig};
 
 use crate::peer::{Peer, Stage, tag};
-use crate::support::{Lab, Offers, assert_whole, numbered, run, target};
+use crate::support::{Lab, Offers, assert_whole, import_with, numbered, options, run, target};
 use crate::tls::address_of_this_machine;
 
 fn log_in(source: &Source, port: u16, user: &str, password: &str) -> Outcome {
     let mut target = target(port, "INBOX");
     user.clone_into(&mut target.user);
-    import(
-        std::slice::from_ref(source),
-        &target,
-        &Options::with_password(password),
-        &Progress::default(),
-    )
+    import_with(source, &target, &Options::with_password(password))
 }
 
 #[test]
@@ -69,7 +62,6 @@ fn first_words(
     capabilities: &'static str,
     password: &str,
 ) -> (Vec<String>, Outcome) {
-    let (_root, source) = numbered(1);
     let (told, lines) = std::sync::mpsc::channel();
     let peer = Peer::start(move |stage: &mut Stage| {
         stage.say(format!("{greeting}\r\n"));
@@ -86,16 +78,7 @@ fn first_words(
             told.send(words[1..].join(" ")).unwrap();
         }
     });
-    let outcome = {
-        let target = target(peer.port, "INBOX");
-        import(
-            std::slice::from_ref(&source),
-            &target,
-            &Options::with_password(password),
-            &Progress::default(),
-        )
-    };
-    peer.end();
+    let outcome = peer.import(&Options::with_password(password));
     (lines.iter().collect(), outcome)
 }
 
@@ -141,15 +124,13 @@ fn no_password_is_said_where_it_would_be_in_vain() {
 
 #[test]
 fn a_server_that_never_has_enough_of_plain() {
-    let (_root, source) = numbered(1);
     let peer = Peer::start(|stage| {
         stage.say("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi\r\n");
         stage.line();
         while stage.say("+ more\r\n") && !stage.line().is_empty() {}
     });
-    let error = run(&source, &target(peer.port, "INBOX")).error.unwrap();
+    let error = peer.import(&options()).error.unwrap();
     assert!(matches!(error, ImportError::Login { .. }), "{error:?}");
-    peer.end();
 }
 
 /// What a server offers to those who are logged in counts, not what it offered to strangers.
@@ -202,22 +183,13 @@ fn with_tokens(
     tokens: &Arc<Tokens>,
     play: impl FnOnce(&mut Stage) + Send + 'static,
 ) -> ImportError {
-    let (_root, source) = numbered(1);
     let peer = Peer::start(move |stage| {
         stage.say(format!("* OK [CAPABILITY IMAP4rev1 {capabilities}] hi\r\n"));
         play(stage);
     });
     let mut options = Options::default();
     options.credentials = Credentials::Token(Arc::clone(tokens) as Arc<dyn TokenSource>);
-    let target = target(peer.port, "INBOX");
-    let outcome = import(
-        std::slice::from_ref(&source),
-        &target,
-        &options,
-        &Progress::default(),
-    );
-    peer.end();
-    let error = outcome.error.unwrap();
+    let error = peer.import(&options).error.unwrap();
     assert!(
         !format!("{error} {error:?}").contains("sesame"),
         "{error:?}"
@@ -337,22 +309,13 @@ fn no_token_is_said_where_there_is_none() {
 
 /// Answers the login with what `answer` makes of its line; how the import ended.
 fn answered(answer: impl FnOnce(&str) -> String + Send + 'static) -> ImportError {
-    let (_root, source) = numbered(1);
     let peer = Peer::start(move |stage| {
         stage.say("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] hi\r\n");
         let line = stage.line();
         stage.say(answer(&line));
     });
     let options = Options::with_password("open sesame");
-    let target = target(peer.port, "INBOX");
-    let outcome = import(
-        std::slice::from_ref(&source),
-        &target,
-        &options,
-        &Progress::default(),
-    );
-    peer.end();
-    outcome.error.unwrap()
+    peer.import(&options).error.unwrap()
 }
 
 #[test]
@@ -422,7 +385,6 @@ fn what_may_go_well_later() {
 /// LOGIN with literals, each of which waits.
 #[test]
 fn by_login_with_literals() {
-    let (_root, source) = numbered(1);
     let peer = Peer::start(|stage| {
         stage.say("* OK [CAPABILITY IMAP4rev1] hi\r\n");
         let line = stage.line();
@@ -432,21 +394,12 @@ fn by_login_with_literals() {
         assert_eq!(stage.line(), "");
         let_in(stage, &line);
     });
-    let target = target(peer.port, "INBOX");
-    let options = Options::with_password("geheimß");
-    import(
-        std::slice::from_ref(&source),
-        &target,
-        &options,
-        &Progress::default(),
-    );
-    peer.end();
+    peer.import(&Options::with_password("geheimß"));
 }
 
 /// A server may offer SCRAM though it can't do it for this user.
 #[test]
 fn by_plain_where_scram_is_refused_and_nobody_listens() {
-    let (_root, source) = numbered(1);
     let peer = Peer::start(|stage| {
         stage.say("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=SCRAM-SHA-256 AUTH=PLAIN] hi\r\n");
         let line = stage.line();
@@ -457,15 +410,7 @@ fn by_plain_where_scram_is_refused_and_nobody_listens() {
         assert_eq!(words_of(&line), "\0lab\0secret");
         let_in(stage, &line);
     });
-    let target = target(peer.port, "INBOX");
-    let options = Options::with_password("secret");
-    import(
-        std::slice::from_ref(&source),
-        &target,
-        &options,
-        &Progress::default(),
-    );
-    peer.end();
+    peer.import(&Options::with_password("secret"));
 }
 
 /// One that can't prove that it knows the password is not told it.
@@ -479,7 +424,6 @@ fn scram_with_impostors() {
     };
     for last in [Some("v=AAAA"), None] {
         let server_first = server_first.clone();
-        let (_root, source) = numbered(1);
         let peer = Peer::start(move |stage| {
             stage.say("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=SCRAM-SHA-256 AUTH=PLAIN] hi\r\n");
             let line = stage.line();
@@ -492,15 +436,7 @@ fn scram_with_impostors() {
             stage.say(format!("{} OK in\r\n", tag(&line)));
             assert_eq!(stage.line(), "", "nothing more is said");
         });
-        let target = target(peer.port, "INBOX");
-        let options = Options::with_password("secret");
-        let outcome = import(
-            std::slice::from_ref(&source),
-            &target,
-            &options,
-            &Progress::default(),
-        );
-        peer.end();
+        let outcome = peer.import(&Options::with_password("secret"));
         let error = outcome.error.unwrap();
         assert!(matches!(error, ImportError::Login { .. }), "{error:?}");
         assert!(error.to_string().contains("impostor"), "{error}");
@@ -513,31 +449,21 @@ fn no_plain_after_scram_where_others_may_listen() {
     let Some(ip) = address_of_this_machine() else {
         return;
     };
-    let (_root, source) = numbered(1);
     let peer = Peer::start_at(ip, |stage| {
         stage.say("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=SCRAM-SHA-1 AUTH=PLAIN] hi\r\n");
         let line = stage.line();
         stage.say(format!("{} NO [AUTHENTICATIONFAILED] no\r\n", tag(&line)));
         assert_eq!(stage.line(), "", "nothing more is said");
     });
-    let mut target = target(peer.port, "INBOX");
-    target.host = ip.to_string();
     let mut options = Options::with_password("secret");
     options.allow_plaintext = true;
-    let outcome = import(
-        std::slice::from_ref(&source),
-        &target,
-        &options,
-        &Progress::default(),
-    );
-    peer.end();
+    let outcome = peer.import(&options);
     assert!(matches!(outcome.error, Some(ImportError::Login { .. })));
 }
 
 /// A server that says a line now and then gets no longer for its answer.
 #[test]
 fn one_that_drips() {
-    let (_root, source) = numbered(1);
     let peer = Peer::start(|stage| {
         stage.say("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] hi\r\n");
         while stage.say("* OK still here\r\n") {
@@ -546,13 +472,6 @@ fn one_that_drips() {
     });
     let mut options = Options::with_password("secret");
     options.patience.answer = std::time::Duration::from_millis(300);
-    let target = target(peer.port, "INBOX");
-    let outcome = import(
-        std::slice::from_ref(&source),
-        &target,
-        &options,
-        &Progress::default(),
-    );
-    peer.end();
+    let outcome = peer.import(&options);
     assert!(matches!(outcome.error, Some(ImportError::Silent { .. })));
 }

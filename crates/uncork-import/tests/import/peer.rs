@@ -4,11 +4,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
-use crate::support::LIVENESS;
+use uncork_import::{Options, Outcome};
+
+use crate::support::{LIVENESS, import_with, numbered, target};
 
 /// Listens for one connection.
 pub(crate) struct Peer {
     pub(crate) port: u16,
+    ip: IpAddr,
     thread: JoinHandle<()>,
 }
 
@@ -28,7 +31,17 @@ impl Peer {
             stream.set_nodelay(true).unwrap();
             play(&mut Stage(BufReader::new(stream)));
         });
-        Self { port, thread }
+        Self { port, ip, thread }
+    }
+
+    /// Imports one mail into INBOX, and [ends](Self::end).
+    pub(crate) fn import(self, options: &Options) -> Outcome {
+        let (_root, source) = numbered(1);
+        let mut target = target(self.port, "INBOX");
+        target.host = self.ip.to_string();
+        let outcome = import_with(&source, &target, options);
+        self.end();
+        outcome
     }
 
     /// Waits for the end of the play, and fails if it failed.

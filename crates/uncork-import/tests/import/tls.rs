@@ -11,13 +11,13 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
-use uncork_import::{ImportError, Options, Outcome, Progress, Target, import};
+use uncork_import::{ImportError, Options, Outcome, Target};
 use uncork_lab::dovecot::{Dovecot, DovecotConfig, Fsync, Logins, Storage, Tls};
 use uncork_lab::requirement;
 
 use crate::peer::{Peer, Stage, tag};
 use crate::repairs::repaired;
-use crate::support::{assert_whole, eml_folder, maildir, numbered, target};
+use crate::support::{assert_whole, eml_folder, import_with, maildir, numbered};
 
 pub(crate) fn dovecot(change: impl FnOnce(&mut DovecotConfig)) -> Option<Dovecot> {
     let program = requirement::program("dovecot")?;
@@ -57,12 +57,7 @@ pub(crate) fn read_maildir(dovecot: &Dovecot, user: &str) -> Vec<Vec<u8>> {
 
 fn import_to(url: &str, source: &uncork_import::Source, options: &Options) -> Outcome {
     let target = Target::parse(url).unwrap();
-    import(
-        std::slice::from_ref(source),
-        &target,
-        options,
-        &Progress::default(),
-    )
+    import_with(source, &target, options)
 }
 
 /// By each way to TLS and to log in, byte for byte.
@@ -289,16 +284,7 @@ fn files_that_hold_no_authority() {
 #[test]
 fn words_before_the_handshake() {
     let certificate = Certificate::new(|_| ());
-    let (_root, source) = numbered(1);
-    let import_into = |port| {
-        let target = target(port, "INBOX");
-        import(
-            std::slice::from_ref(&source),
-            &target,
-            &certificate.options(),
-            &Progress::default(),
-        )
-    };
+    let options = certificate.options();
     let greeting = "* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] hi\r\n";
     for injected in ["* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n", "*"] {
         let peer = Peer::start(move |stage| {
@@ -308,8 +294,7 @@ fn words_before_the_handshake() {
             stage.say(format!("{} OK go\r\n{injected}", tag(&line)));
             assert_eq!(stage.line(), "", "nothing more is said");
         });
-        assert_tls_error(&import_into(peer.port), "unencrypted");
-        peer.end();
+        assert_tls_error(&peer.import(&options), "unencrypted");
     }
     let peer = Peer::start(move |stage| {
         stage.say(greeting);
@@ -317,8 +302,7 @@ fn words_before_the_handshake() {
         stage.say(format!("{} NO not today\r\n", tag(&line)));
         assert_eq!(stage.line(), "", "nothing more is said");
     });
-    assert_tls_error(&import_into(peer.port), "not today");
-    peer.end();
+    assert_tls_error(&peer.import(&options), "not today");
 }
 
 /// What was offered before TLS does not count within.
@@ -334,19 +318,8 @@ fn capabilities_are_asked_anew_within_tls() {
         let told = String::from_utf8(told).unwrap();
         assert!(told.ends_with(" CAPABILITY\r\n"), "{told}");
     });
-    let (_root, source) = numbered(1);
-    let target = target(peer.port, "INBOX");
-    let options = certificate.options();
-    let error = import(
-        std::slice::from_ref(&source),
-        &target,
-        &options,
-        &Progress::default(),
-    )
-    .error
-    .unwrap();
+    let error = peer.import(&certificate.options()).error.unwrap();
     assert!(matches!(error, ImportError::HungUp { .. }), "{error:?}");
-    peer.end();
 }
 
 /// An address of this machine that others could reach it by. (Asking for a way sends nothing;
@@ -374,16 +347,7 @@ fn far_words(greeting: &'static str, options: &Options) -> Option<(String, Outco
         stage.say(format!("{greeting}\r\n"));
         told.send(stage.line()).unwrap();
     });
-    let (_root, source) = numbered(1);
-    let mut target = target(peer.port, "INBOX");
-    target.host = ip.to_string();
-    let outcome = import(
-        std::slice::from_ref(&source),
-        &target,
-        options,
-        &Progress::default(),
-    );
-    peer.end();
+    let outcome = peer.import(options);
     Some((line.recv().unwrap(), outcome))
 }
 

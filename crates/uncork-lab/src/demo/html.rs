@@ -1,7 +1,6 @@
 //! The demo's report as one page that needs nothing but itself.
 //!
-//! No script, no font, no picture is loaded, so the page can be mailed, archived and opened
-//! from a file. One colour means one thing throughout: time or segments that were lost.
+//! One colour means one thing throughout: time or segments that were lost.
 
 mod mail;
 mod notes;
@@ -14,7 +13,8 @@ mod text;
 mod web;
 
 use super::{DemoReport, Machine};
-use text::{count, escape, figure};
+use crate::html::{Document, escape};
+use text::{count, figure};
 
 const STYLE: &str = include_str!("html/page.css");
 
@@ -25,28 +25,18 @@ const TITLE: &str = "What TCP’s small writes cost on this machine";
 /// Every text of the report is escaped, and figures that are not finite show as a dash.
 #[must_use]
 pub fn page(report: &DemoReport) -> String {
-    let head = head();
     let opening = opening(report);
     let mail = mail::section(&report.mail);
     let web = web::section(&report.web);
     let notes = notes::section(report);
-    let footer = footer(report.seconds);
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n{head}<body>\n<main>\n\
-         {opening}{mail}{web}{notes}</main>\n{footer}</body>\n</html>\n"
-    )
-}
-
-/// The policy forbids every load: a text that slipped through unescaped could fetch nothing.
-fn head() -> String {
-    format!(
-        "<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" \
-         content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{TITLE}</title>\n<style>\n{STYLE}</style>\n</head>\n"
-    )
+    let seconds = figure(report.seconds);
+    let document = Document {
+        title: TITLE,
+        style: STYLE,
+        main: &format!("{opening}{mail}{web}{notes}"),
+        footer: &format!("Made by <code>uncork demo --html</code> in {seconds} seconds."),
+    };
+    document.html()
 }
 
 fn opening(report: &DemoReport) -> String {
@@ -85,11 +75,4 @@ fn date(rfc3339: &str) -> String {
         Some((day, time)) => format!("{day}, {time} UTC"),
         None => rfc3339.to_owned(),
     }
-}
-
-fn footer(seconds: f64) -> String {
-    format!(
-        "<footer>\n<p>Made by <code>uncork demo --html</code> in {} seconds.</p>\n</footer>\n",
-        figure(seconds)
-    )
 }

@@ -5,7 +5,7 @@
 //! Labels and values stand outside, in margins of their own.
 
 use super::scale::Tick;
-use super::text::escape;
+use crate::html::escape;
 
 /// A plot with its heading.
 pub(super) struct Panel {

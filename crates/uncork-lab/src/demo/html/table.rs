@@ -1,6 +1,6 @@
 //! Tables that scroll inside their own box where the screen is narrow.
 
-use super::text::escape;
+use crate::html::escape;
 
 /// A table whose rows stand in groups, each under a heading of its own.
 pub(super) struct Table {

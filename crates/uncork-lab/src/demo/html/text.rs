@@ -1,26 +1,10 @@
-//! Text and figures as the page shows them.
+//! Figures as the page shows them.
 
 /// What stands for a figure that is not known or not finite.
 const UNKNOWN: &str = "–";
 
 /// Above this a figure is written with an exponent.
 const PLAIN_MAX: f64 = 1e15;
-
-/// Text for element content and for quoted attributes.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(letter),
-        }
-    }
-    escaped
-}
 
 /// A whole number with thousands separators.
 pub(super) fn count(number: u64) -> String {
@@ -137,14 +121,6 @@ fn separated(digits: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_is_escaped() {
-        assert_eq!(
-            escape("<a b=\"c\">d & 'e'</a> µ"),
-            "&lt;a b=&quot;c&quot;&gt;d &amp; &#39;e&#39;&lt;/a&gt; µ"
-        );
-    }
 
     #[test]
     fn figures_have_sensible_digits() {
