@@ -155,9 +155,13 @@ pub enum JournalPlace {
 /// What happens to mails that the folder has already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Existing {
-    /// They are not sent.
+    /// They are not sent. Those that no journal knows are recognised by Message-ID, dates,
+    /// Received and size, by their text only where there is no Message-ID.
     #[default]
     Skip,
+    /// As [`Skip`](Self::Skip), but mails that no journal knows are recognised by their text
+    /// only: two that differ in nothing else are two mails.
+    Compare,
     /// They are sent all the same, unless the journal says that an earlier run of this import
     /// sent them.
     Append,

@@ -423,8 +423,9 @@ impl<'a> Run<'a> {
                 }
             }
             let mut candidates = Vec::new();
-            if self.options.existing == Existing::Skip {
-                if mail.identity.has_message_id {
+            match self.options.existing {
+                Existing::Append => {}
+                Existing::Skip if mail.identity.has_message_id => {
                     match journal.take_existing(id, mail.identity, mail.len)? {
                         None => {}
                         Some(ExistingMatch::Exact { .. }) => {
@@ -437,10 +438,10 @@ impl<'a> Run<'a> {
                             continue;
                         }
                     }
-                } else {
-                    candidates = journal
-                        .existing_candidates(id, mail.identity, mail.len)?
-                        .collect();
+                }
+                Existing::Skip | Existing::Compare => {
+                    let same = journal.existing_candidates(id, mail.identity, mail.len)?;
+                    candidates = same.collect();
                 }
             }
             let mail_bytes = self.limits.get().mail_bytes;

@@ -136,6 +136,11 @@ struct RunArgs {
 const EXISTING: &[(&str, &str, Existing)] = &[
     ("skip", "They are not sent", Existing::Skip),
     (
+        "compare",
+        "They are not sent; those that no journal knows are read, and compared byte by byte",
+        Existing::Compare,
+    ),
+    (
         "append",
         "They are sent all the same, unless the journal says that an earlier run sent them",
         Existing::Append,

@@ -78,7 +78,7 @@ fn resume_advice(options: &Options, report: &Report) -> String {
             "what is in is written down in the journal, {}",
             path.display()
         ),
-        (None, Existing::Skip) => {
+        (None, Existing::Skip | Existing::Compare) => {
             "the server is asked what it has, and nothing is sent twice".to_owned()
         }
         (None, Existing::Append) => {

@@ -98,6 +98,42 @@ fn copies_are_made_for_who_wants_them() {
     assert_eq!(account.numbers().len(), 40);
 }
 
+/// Two mails that only their text tells apart, and the journal is lost between them.
+#[test]
+fn texts_tell_alike_mails_apart_where_they_are_compared() {
+    let mail = |body: &str| {
+        format!("Message-ID: <1@lab>\r\nDate: Mon, 2 Mar 2026 10:00:00 +0000\r\n\r\n{body}\r\n")
+    };
+    let root = tempfile::tempdir().unwrap();
+    for existing in [Existing::Skip, Existing::Compare] {
+        let mut account = Account::new(Offers::MultiAppend, Vec::new());
+        account.options.existing = existing;
+        account.options.journal = JournalPlace::Memory;
+        let second = root.path().join("second.eml");
+        std::fs::write(&second, mail("second")).unwrap();
+        assert_whole(&account.import(&Source::open(&second).unwrap()), 1);
+        let both = root.path().join("both");
+        std::fs::create_dir_all(&both).unwrap();
+        std::fs::write(both.join("1.eml"), mail("first.")).unwrap();
+        std::fs::write(both.join("2.eml"), mail("second")).unwrap();
+        let outcome = account.import(&Source::open(&both).unwrap());
+        assert_whole(&outcome, 1);
+        assert_eq!(outcome.report.already_there, 1);
+        let stored = account.lab.read("Old").into_iter();
+        let mut texts: Vec<_> = stored.map(|mail| mail.bytes).collect();
+        texts.sort();
+        let kept = match existing {
+            Existing::Compare => "first.",
+            _ => "second",
+        };
+        assert_eq!(
+            texts,
+            [mail(kept), mail("second")].map(String::into_bytes),
+            "{existing:?}"
+        );
+    }
+}
+
 /// A mail that was refused is not sent again, and named again.
 #[test]
 fn what_was_refused_stays_refused() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use uncork_import::{JournalPlace, Options, Order, Progress, Source, Target, import};
+use uncork_import::{Existing, JournalPlace, Options, Order, Progress, Source, Target, import};
 
 /// The environment variable with the folder of the job.
 const JOB_FOLDER: &str = "UNCORK_CRASH_JOB";
@@ -32,6 +32,8 @@ pub(super) struct Job {
     pub(super) connections: NonZeroU32,
     pub(super) order: Order,
     pub(super) retry_refused: bool,
+    /// Whether what no journal knows is compared by its text.
+    pub(super) compares: bool,
     /// How long an answer may take.
     pub(super) answer: Duration,
 }
@@ -104,6 +106,9 @@ impl Job {
         options.connections = Some(self.connections);
         options.order = self.order;
         options.retry_refused = self.retry_refused;
+        if self.compares {
+            options.existing = Existing::Compare;
+        }
         options.patience.wait = WAIT;
         options.patience.wait_max = WAIT_MAX;
         options.patience.answer = self.answer;
@@ -124,7 +129,7 @@ impl Job {
             Order::Any => "any",
         };
         format!(
-            "{}\n{}\n{}\n{}\n{}\n{}\n{}\n{order}\n{}\n{}\n",
+            "{}\n{}\n{}\n{}\n{}\n{}\n{}\n{order}\n{}\n{}\n{}\n",
             self.port,
             self.user,
             self.password,
@@ -133,6 +138,7 @@ impl Job {
             self.journal.display(),
             self.connections,
             self.retry_refused,
+            self.compares,
             self.answer.as_millis(),
         )
     }
@@ -152,6 +158,7 @@ impl Job {
                 _ => Order::Kept,
             },
             retry_refused: lines.next()? == "true",
+            compares: lines.next()? == "true",
             answer: Duration::from_millis(lines.next()?.parse().ok()?),
         })
     }
@@ -203,6 +210,7 @@ mod tests {
                 connections: NonZeroU32::MIN,
                 order: Order::Any,
                 retry_refused: true,
+                compares: true,
                 answer: Duration::from_millis(700),
             };
             assert_eq!(Job::parse(&job.text()), Some(job));
