@@ -18,7 +18,7 @@ use super::tally::Tally;
 const LOOK: Duration = Duration::from_millis(1);
 
 /// An importer that runs longer hangs.
-const HANG: Duration = Duration::from_secs(30);
+const HANG: Duration = Duration::from_secs(120);
 
 /// How long an answer may take where the server or the link may fall silent, and where nothing
 /// of that kind is to come.
@@ -115,7 +115,9 @@ impl Stage<'_> {
             }
             if started.elapsed() > HANG {
                 kill(&mut child)?;
-                return Ok(Err(format!("it hangs, for {} s", HANG.as_secs())));
+                let said = fs::read_to_string(folder.join("stderr"))?;
+                let seconds = HANG.as_secs();
+                return Ok(Err(format!("it hangs, for {seconds} s:\n{said}")));
             }
             let stored = self.mailbox.stored().zip(before);
             if is_due(started.elapsed(), stored.map(|(now, before)| now - before)) {

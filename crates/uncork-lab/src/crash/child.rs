@@ -1,10 +1,12 @@
 //! The import in its child process: what it is to do, and what came of it.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use uncork_import::{Existing, JournalPlace, Options, Order, Progress, Source, Target, import};
@@ -113,7 +115,9 @@ impl Job {
         options.patience.wait_max = WAIT_MAX;
         options.patience.answer = self.answer;
         options.patience.settle = SETTLE;
-        let outcome = import(&[source], &target, &options, &Progress::default());
+        let progress = Arc::new(Progress::default());
+        tell(Arc::clone(&progress));
+        let outcome = import(&[source], &target, &options, &progress);
         Ok(Ended {
             error: outcome.error.map(|error| error.to_string()),
             refused: outcome.report.refused_messages,
@@ -162,6 +166,24 @@ impl Job {
             answer: Duration::from_millis(lines.next()?.parse().ok()?),
         })
     }
+}
+
+/// Writes down each second what goes on, for whoever wants to know where an import hangs. Ends
+/// with the process.
+fn tell(progress: Arc<Progress>) {
+    thread::spawn(move || {
+        loop {
+            thread::sleep(Duration::from_secs(1));
+            let _ = writeln!(
+                io::stderr(),
+                "{} stored, {} there, {} refused: {}",
+                progress.stored(),
+                progress.already_there(),
+                progress.refused(),
+                progress.now()
+            );
+        }
+    });
 }
 
 impl Ended {
