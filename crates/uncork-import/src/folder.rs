@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::journal::{BatchId, FolderId};
+use crate::journal::{BatchId, FolderId, JournalError};
 use crate::look::Selected;
 use crate::mail::{Flag, Item, Mail};
 use crate::reconcile::Fate;
@@ -134,6 +134,12 @@ impl Folder {
             FolderState::Open(opened) => Some(opened),
             _ => None,
         }
+    }
+
+    /// As [`opened`](Self::opened), where mails are handed out: only open folders do that.
+    pub(crate) fn expect_open(&mut self) -> Result<&mut Opened, JournalError> {
+        let misused = JournalError::Misused("a folder hands out mails before it is open");
+        self.opened().ok_or(misused)
     }
 
     pub(crate) fn has_work(&self) -> bool {

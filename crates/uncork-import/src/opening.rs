@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use crate::ImportError;
 use crate::folder::{Doubtful, FolderState, Opened};
-use crate::journal::{FolderId, InFlight, JournalError};
+use crate::journal::{FolderId, InFlight};
 use crate::look::Selected;
 use crate::mail::{Digest, Item, OnServer};
 use crate::reconcile::{Fate, Question};
-use crate::report::List;
 use crate::run::Run;
 use crate::uid_set::UidSet;
 
@@ -83,42 +82,22 @@ impl Run<'_> {
         let answer = question.answer(texts);
         let mut fates = &answer.fates[..];
         for batch in &recorded.pending {
-            let (own, rest) = fates.split_at(batch.items.len().min(fates.len()));
+            let (own, rest) = fates.split_at(batch.items.len());
             fates = rest;
-            let mut entry = batch.batch;
-            let mut start = 0;
-            while start < batch.items.len() {
-                let fate = |at: usize| own.get(at).copied().unwrap_or(Fate::Absent);
-                let is_absent = fate(start) == Fate::Absent;
-                let same = (start..batch.items.len())
-                    .take_while(|&at| (fate(at) == Fate::Absent) == is_absent);
-                let end = start + same.count();
-                let part = if end == batch.items.len() {
-                    entry
-                } else {
-                    let [first, second] = journal.split(entry, end - start)?;
-                    entry = second;
-                    first
-                };
-                if is_absent {
-                    journal.absent(part)?;
-                } else {
-                    journal.stored(part, None, None)?;
+            let runs: Vec<&[Fate]> = own.chunk_by(Fate::is_like).collect();
+            let parts = journal.parts(batch.batch, runs.iter().map(|run| run.len()))?;
+            for (part, run) in parts.into_iter().zip(runs) {
+                match run[0] {
+                    Fate::Absent => journal.absent(part)?,
+                    Fate::Stored { .. } | Fate::Altered { .. } => {
+                        journal.stored(part, None, None)?;
+                    }
                 }
-                start = end;
             }
-            let altered = own
-                .iter()
-                .filter(|fate| matches!(fate, Fate::Altered { .. }));
-            for fate in altered {
+            for fate in own {
                 if let Fate::Altered { uid } = fate {
-                    let reason = format!("the server has it as UID {uid}, not as it was sent");
-                    self.report.borrow_mut().list(
-                        List::Altered,
-                        "an earlier run",
-                        &folder.name,
-                        &reason,
-                    );
+                    let mut report = self.report.borrow_mut();
+                    report.altered(&folder.name, "an earlier run", *uid);
                 }
             }
         }
@@ -234,9 +213,7 @@ impl Run<'_> {
         let Some(Doubtful { mails, .. }) = folder.doubtful.take() else {
             return Ok(());
         };
-        let Some(id) = folder.opened().map(|opened| opened.id) else {
-            return Err(JournalError::Misused("a folder is compared before it is open").into());
-        };
+        let id = folder.expect_open()?.id;
         let mut fresh = Vec::with_capacity(mails.len());
         for (mail, candidates) in mails {
             let mut is_there = false;

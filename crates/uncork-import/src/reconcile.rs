@@ -22,6 +22,11 @@ pub(crate) enum Fate {
 }
 
 impl Fate {
+    /// Whether both are there, or both are not.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        (*self == Self::Absent) == (*other == Self::Absent)
+    }
+
     /// The UID that the mail has.
     pub(crate) fn uid(&self) -> Option<u32> {
         match *self {

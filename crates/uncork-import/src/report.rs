@@ -137,6 +137,12 @@ impl Report {
         push_bounded(mails, source, folder, reason);
     }
 
+    /// A mail that the server has by its Message-ID, and not by its text.
+    pub(crate) fn altered(&mut self, folder: &str, source: &str, uid: u32) {
+        let reason = format!("the server has it as UID {uid}, not as it was sent");
+        self.list(List::Altered, source, folder, &reason);
+    }
+
     pub(crate) fn repair(&mut self, source: &str, folder: &str, what: &str) {
         push_bounded(&mut self.repaired_list, source, folder, what);
     }

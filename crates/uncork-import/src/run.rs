@@ -376,10 +376,7 @@ impl<'a> Run<'a> {
     }
 
     fn begin(&self, folder: &mut Folder, chunk: Chunk) -> Result<Rc<Ticket>, ImportError> {
-        let Some(opened) = folder.opened() else {
-            // Only folders that are open hand out mails.
-            return Err(JournalError::Misused("a folder hands out mails before it is open").into());
-        };
+        let opened = folder.expect_open()?;
         let uid_floor = opened.uid_floor();
         let items = chunk.mails().iter().map(Mail::item);
         let entry = self
@@ -399,9 +396,7 @@ impl<'a> Run<'a> {
     ) -> Result<(), ImportError> {
         let mut journal = self.journal.borrow_mut();
         let mut report = self.report.borrow_mut();
-        let Some(id) = folder.opened().map(|opened| opened.id) else {
-            return Err(JournalError::Misused("a folder hands out mails before it is open").into());
-        };
+        let id = folder.expect_open()?.id;
         let mut kept: Vec<(Mail, Vec<u32>)> = Vec::with_capacity(mails.len());
         let mut there = 0;
         for mail in mails {
@@ -434,7 +429,7 @@ impl<'a> Run<'a> {
                         }
                         Some(ExistingMatch::Altered { uid }) => {
                             there += 1;
-                            altered(&mut report, &folder.name, &mail, uid);
+                            report.altered(&folder.name, &mail.position.to_string(), uid);
                             continue;
                         }
                     }
@@ -560,30 +555,30 @@ impl<'a> Run<'a> {
         let folder = &mut folders[chunk.folder];
         let mut absent = Vec::new();
         let mut start = 0;
-        while start < fates.len() {
-            let is_absent = fates[start] == Fate::Absent;
-            let same = |fate: &&Fate| (**fate == Fate::Absent) == is_absent;
-            let end = start + fates[start..].iter().take_while(same).count();
-            let part = chunk.part(start..end);
-            let state = if is_absent {
+        for fates in fates.chunk_by(Fate::is_like) {
+            let part = chunk.part(start..start + fates.len());
+            start += fates.len();
+            let state = if fates[0] == Fate::Absent {
                 absent.push(part.clone());
                 MailState::Absent
             } else {
                 self.count_stored(folder, &part);
-                for (mail, fate) in part.mails().iter().zip(&fates[start..end]) {
+                for (mail, fate) in part.mails().iter().zip(fates) {
                     if let Fate::Altered { uid } = fate {
-                        altered(&mut self.report.borrow_mut(), &folder.name, mail, *uid);
+                        let source = mail.position.to_string();
+                        self.report
+                            .borrow_mut()
+                            .altered(&folder.name, &source, *uid);
                     }
                 }
                 if let Some(opened) = folder.opened() {
-                    opened.found(&fates[start..end]);
+                    opened.found(fates);
                 }
                 // Which of them has which UID is known, but not in the order of the set.
                 command.ticket.add_uids(None);
                 MailState::Stored
             };
             self.close(folder, &command.ticket, &part, &state)?;
-            start = end;
         }
         Ok(absent)
     }
@@ -777,16 +772,9 @@ impl<'a> Run<'a> {
             let ranges = uids.as_ref().map(UidSet::ranges);
             journal.stored(ticket.entry, ranges, watermark)?;
         } else {
-            let mut rest = ticket.entry;
-            for (range, state) in &runs {
-                let is_last = range.end == ticket.chunk.len();
-                let entry = if is_last {
-                    rest
-                } else {
-                    let [first, second] = journal.split(rest, range.len())?;
-                    rest = second;
-                    first
-                };
+            let lens = runs.iter().map(|(range, _)| range.len());
+            let parts = journal.parts(ticket.entry, lens)?;
+            for (entry, (range, state)) in parts.into_iter().zip(&runs) {
                 match state {
                     MailState::Stored => journal.stored(entry, None, watermark)?,
                     MailState::Refused(reason) => {
@@ -885,9 +873,4 @@ impl Drop for Quiet<'_, '_> {
         self.run.folders.borrow_mut()[self.place].asked_by = None;
         self.run.changed.notify_waiters();
     }
-}
-
-fn altered(report: &mut Report, folder: &str, mail: &Mail, uid: u32) {
-    let reason = format!("the server has it as UID {uid}, not as it was sent");
-    report.list(List::Altered, &mail.position.to_string(), folder, &reason);
 }

@@ -189,6 +189,26 @@ impl Journal {
         Ok([batch, second])
     }
 
+    /// Makes batches in flight of one: consecutive parts of so many mails, which are all that it
+    /// has.
+    pub(crate) fn parts(
+        &mut self,
+        batch: BatchId,
+        lens: impl IntoIterator<Item = usize>,
+    ) -> Result<Vec<BatchId>, JournalError> {
+        let mut parts = Vec::new();
+        let mut rest = batch;
+        let mut lens = lens.into_iter().peekable();
+        while let Some(len) = lens.next() {
+            let mut part = rest;
+            if lens.peek().is_some() {
+                [part, rest] = self.split(rest, len)?;
+            }
+            parts.push(part);
+        }
+        Ok(parts)
+    }
+
     /// The server has nothing of the batch: its mails are new again.
     pub(crate) fn absent(&mut self, batch: BatchId) -> Result<(), JournalError> {
         let answered = self.batch(batch)?;
