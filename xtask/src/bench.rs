@@ -6,6 +6,7 @@
 mod crash;
 mod import;
 mod result;
+mod scale;
 mod segments;
 
 use anyhow::Result;
@@ -20,6 +21,8 @@ pub(crate) enum Bench {
     Crash(crash::Arguments),
     /// Import a Maildir into a real Dovecot: uncork and other importers.
     Import(import::Arguments),
+    /// Import more and more mails, and over a link with delay: time and memory.
+    Scale(scale::Arguments),
     /// Send a header and a file in five manners: segments, system calls, CPU.
     Segments(segments::Arguments),
 }
@@ -35,6 +38,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Crash(arguments) => crash::run(arguments),
         Bench::Import(arguments) => import::run(arguments),
+        Bench::Scale(arguments) => scale::run(arguments),
         Bench::Segments(arguments) => segments::run(arguments),
     }
 }

@@ -23,6 +23,7 @@ use uncork_lab::process::reaped_children_cpu_ns;
 use uncork_lab::requirement;
 
 use self::maildir::Maildir;
+pub(super) use self::peer::build_uncork;
 use self::peer::{Job, Peer};
 use self::stored::Difference;
 use super::result::{Measure, Report, Spread, Table};

@@ -224,7 +224,7 @@ fn doveadm_import(command: &mut Command, job: &Job<'_>) -> Result<()> {
     Ok(())
 }
 
-fn build_uncork() -> Result<PathBuf> {
+pub(crate) fn build_uncork() -> Result<PathBuf> {
     step(&mut cargo(&["build", "--release", "-p", "uncork-cli"]))?;
     Ok(target_folder().join("release/uncork"))
 }
