@@ -107,18 +107,10 @@ fn check_server_first(challenge: &[u8]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Exchange, Identity};
+    use super::super::Exchange;
+    use super::super::tests::identity;
     use super::*;
     use proptest::prelude::*;
-
-    fn identity<'a>(user: &'a str, secret: &'a str) -> Identity<'a> {
-        Identity {
-            user,
-            secret,
-            host: "server.example.com",
-            port: 143,
-        }
-    }
 
     /// Answers the client's first message with what `server_first` makes of its nonce.
     fn scram(server_first: impl FnOnce(&str) -> String) -> (Exchange, Result<Vec<u8>, String>) {
