@@ -1,5 +1,7 @@
 //! What a server offers, as far as an importer uses it.
 
+use crate::response::number;
+
 /// How a literal may be announced (RFC 7888).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LiteralSupport {
@@ -53,8 +55,8 @@ impl Capabilities {
     /// The number in a capability such as `APPENDLIMIT=35651584`.
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
         let mut numbers = self.0.iter().filter_map(|word| {
-            let (known, number) = word.split_once('=')?;
-            (known == name).then(|| number.parse().ok()).flatten()
+            let (known, digits) = word.split_once('=')?;
+            (known == name).then(|| number(digits)).flatten()
         });
         numbers.next()
     }
@@ -122,6 +124,9 @@ mod tests {
         ] {
             assert_eq!(Capabilities::parse(words).used(), expected, "{words}");
         }
+        let numbers = Capabilities::parse("APPENDLIMIT=+1 APPENDLIMIT=7 SAVELIMIT=-1 STATUS=SIZE");
+        assert_eq!(numbers.number("APPENDLIMIT"), Some(7));
+        assert_eq!(numbers.number("SAVELIMIT"), None);
         assert!(!LiteralSupport::Minus.waits(4096));
         assert!(LiteralSupport::Minus.waits(4097));
     }

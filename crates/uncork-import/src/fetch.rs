@@ -59,6 +59,8 @@ impl Fetched {
 
 enum Value {
     Atom(String),
+    /// Bytes that are no UTF-8, and control characters, have been replaced. A header has line
+    /// ends, which can't be quoted: it comes as a literal, byte by byte.
     Quoted(Vec<u8>),
     Literal(Literal),
     Nil,

@@ -49,6 +49,7 @@ mod head;
 mod identity;
 mod import;
 mod journal;
+mod keyword;
 mod level;
 mod lines;
 mod listing;

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::slice;
 
-use crate::response::strip_word;
+use crate::response::{number, strip_word};
 use crate::special_use::SpecialUse;
 
 /// One line of a listing.
@@ -149,7 +149,7 @@ impl<'r> Words<'r> {
             return (!atom.is_empty()).then_some(Cow::Borrowed(atom));
         };
         let literal = self.literals.next()?;
-        if len.parse() != Ok(literal.len()) {
+        if number(len) != Some(literal.len()) {
             return None;
         }
         let text = std::str::from_utf8(literal).ok()?;

@@ -9,7 +9,7 @@ use crate::ImportError;
 use crate::fetch::Fetched;
 use crate::folder::PermittedFlags;
 use crate::mail::{Digest, Identity, OnServer};
-use crate::response::{Response, Status, StatusKind, strip_word};
+use crate::response::{Response, Status, StatusKind, number, strip_word};
 use crate::session::Session;
 use crate::uid_set::UidSet;
 
@@ -170,21 +170,47 @@ impl Told {
             Response::Untagged(Status {
                 code: Some(code), ..
             }) => {
-                let number =
-                    |word| strip_word(&code, word).and_then(|rest| rest.trim().parse().ok());
-                self.uid_validity = number("UIDVALIDITY").or(self.uid_validity);
-                self.uid_next = number("UIDNEXT").or(self.uid_next);
+                let told = |word| strip_word(&code, word).and_then(|rest| number(rest.trim()));
+                self.uid_validity = told("UIDVALIDITY").or(self.uid_validity);
+                self.uid_next = told("UIDNEXT").or(self.uid_next);
                 if let Some(permitted) = PermittedFlags::parse(&code) {
                     self.permitted = Some(permitted);
                 }
             }
             Response::Data(data) => {
                 let exists = data.text.strip_suffix(" EXISTS");
-                self.messages = exists
-                    .and_then(|number| number.parse().ok())
-                    .unwrap_or(self.messages);
+                self.messages = exists.and_then(number).unwrap_or(self.messages);
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::response::Data;
+
+    #[test]
+    fn numbers_without_a_sign() {
+        let mut told = Told::default();
+        for (code, exists) in [
+            ("UIDVALIDITY 7", "3 EXISTS"),
+            ("UIDNEXT 9", "+4 EXISTS"),
+            ("UIDVALIDITY +8", "EXISTS"),
+            ("UIDNEXT -1", "x EXISTS"),
+        ] {
+            told.take(Response::Untagged(Status {
+                kind: StatusKind::Ok,
+                code: Some(code.to_owned()),
+                text: String::new(),
+            }));
+            told.take(Response::Data(Data {
+                text: exists.to_owned(),
+                literals: Vec::new(),
+            }));
+        }
+        assert_eq!((told.uid_validity, told.uid_next), (Some(7), Some(9)));
+        assert_eq!(told.messages, 3);
     }
 }

@@ -85,7 +85,17 @@ pub(crate) fn modified_utf7(name: &str) -> String {
 /// The inverse of [`modified_utf7`]; `None` for anything that it would spell differently, as two
 /// spellings of one name are two folders to a server.
 pub(crate) fn decode_modified_utf7(spelled: &[u8]) -> Option<String> {
+    let name = decode_modified_utf7_loosely(spelled)?;
+    (modified_utf7(&name).as_bytes() == spelled).then_some(name)
+}
+
+/// What modified UTF-7 says, in another spelling than [`modified_utf7`]'s too; `None` where it is
+/// none.
+pub(crate) fn decode_modified_utf7_loosely(spelled: &[u8]) -> Option<String> {
     let mut rest = std::str::from_utf8(spelled).ok()?;
+    if !rest.is_ascii() {
+        return None;
+    }
     let mut name = String::with_capacity(rest.len());
     while let Some((plain, shifted)) = rest.split_once('&') {
         let (run, after) = shifted.split_once('-')?;
@@ -98,7 +108,7 @@ pub(crate) fn decode_modified_utf7(spelled: &[u8]) -> Option<String> {
         rest = after;
     }
     name.push_str(rest);
-    (modified_utf7(&name).as_bytes() == spelled).then_some(name)
+    Some(name)
 }
 
 /// Appends big-endian UTF-16.
@@ -182,6 +192,21 @@ mod tests {
         assert_eq!(decode_modified_utf7(b"a&-b").as_deref(), Some("a&b"));
     }
 
+    #[test]
+    fn other_spellings() {
+        for (spelled, expected) in [
+            ("&AGE-", Some("a")),
+            ("&U,A-&U,A-", Some("\u{53f0}\u{53f0}")),
+            ("a\tb", Some("a\tb")),
+            ("A&B", None),
+            ("&2D0-", None),
+            ("Entwürfe", None),
+        ] {
+            let decoded = decode_modified_utf7_loosely(spelled.as_bytes());
+            assert_eq!(decoded.as_deref(), expected, "{spelled}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_name_comes_back(name in any::<String>()) {
@@ -201,6 +226,13 @@ mod tests {
         ) {
             if let Some(name) = decode_modified_utf7(&bytes) {
                 prop_assert_eq!(modified_utf7(&name).into_bytes(), bytes);
+            }
+        }
+
+        #[test]
+        fn any_text_is_decoded_or_left(text in "[&A-Za-z0-9+,. -]{0,40}") {
+            if let Some(decoded) = decode_modified_utf7_loosely(text.as_bytes()) {
+                prop_assert_eq!(text.contains('&'), decoded != text || text.contains("&-"));
             }
         }
     }

@@ -28,7 +28,7 @@ pub(crate) mod fuzzing;
 mod header;
 mod moment;
 mod splitter;
-pub(crate) mod status;
+mod status;
 mod style;
 #[cfg(test)]
 mod tests;

@@ -164,7 +164,7 @@ fn check_token(identity: Identity<'_>) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn identity<'a>(user: &'a str, secret: &'a str) -> Identity<'a> {
+    pub(super) fn identity<'a>(user: &'a str, secret: &'a str) -> Identity<'a> {
         Identity {
             user,
             secret,

@@ -32,9 +32,6 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the answer to a goodbye is waited for.
 const LOG_OUT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Untagged responses that are kept of one command.
-const DATA_MAX: usize = 100;
-
 /// A connection.
 pub(crate) struct Session {
     pub(crate) address: String,
@@ -55,9 +52,8 @@ pub(crate) struct Session {
 /// A command that is not answered to its end.
 struct Pending {
     tag: u32,
-    /// For the whole command: a server that says a line now and then gets no longer for it.
+    /// For the whole of it, unless who reads the answer puts it off.
     deadline: Instant,
-    data: Vec<String>,
     /// The server's last words.
     said: Option<String>,
 }
@@ -123,26 +119,13 @@ impl Session {
         Ok(session)
     }
 
-    /// Sends one command line and waits for its end; returns what came in between.
-    pub(crate) async fn command(
-        &mut self,
-        line: &str,
-    ) -> Result<(Vec<String>, Status), ImportError> {
-        let mut pending = self.begin(line).await?;
-        loop {
-            if let Turn::Done(status) = self.turn(&mut pending).await? {
-                return Ok((pending.data, status));
-            }
-        }
-    }
-
     /// Compresses what is sent and read from here on (RFC 4978), between two commands; `false`
     /// where the server does not offer it, or refuses.
     pub(crate) async fn compress(&mut self) -> Result<bool, ImportError> {
         if self.is_compressed || !self.capabilities.has("COMPRESS=DEFLATE") {
             return Ok(self.is_compressed);
         }
-        let (_, status) = self.command("COMPRESS DEFLATE").await?;
+        let status = self.command("COMPRESS DEFLATE", |_| {}).await?;
         if status.kind == StatusKind::Ok {
             self.writer.start_deflate();
             self.is_compressed = true;
@@ -181,7 +164,7 @@ impl Session {
 
     /// Says goodbye; how the server takes it does not matter any more.
     pub(crate) async fn log_out(mut self) {
-        let _ = timeout(LOG_OUT_TIMEOUT, self.command("LOGOUT")).await;
+        let _ = timeout(LOG_OUT_TIMEOUT, self.command("LOGOUT", |_| {})).await;
     }
 
     async fn greeting(&mut self) -> Result<Status, ImportError> {
@@ -224,9 +207,15 @@ impl Session {
     }
 
     async fn ask_capabilities(&mut self) -> Result<(), ImportError> {
-        let (data, _) = self.command("CAPABILITY").await?;
-        let words = data.iter().find_map(|text| strip_word(text, "CAPABILITY"));
-        self.capabilities = Capabilities::parse(words.unwrap_or_default());
+        let mut told = None;
+        self.command("CAPABILITY", |response| {
+            if let Response::Data(data) = response {
+                let words = strip_word(&data.text, "CAPABILITY");
+                told = told.take().or(words.map(Capabilities::parse));
+            }
+        })
+        .await?;
+        self.capabilities = told.unwrap_or_default();
         Ok(())
     }
 
@@ -237,7 +226,6 @@ impl Session {
         let pending = Pending {
             tag,
             deadline: Instant::now() + self.answer_timeout,
-            data: Vec::new(),
             said: None,
         };
         let tag = tag_text(tag);
@@ -262,8 +250,12 @@ impl Session {
         }
     }
 
-    /// Reads until the server wants more of a command, or ends it.
-    async fn turn(&mut self, pending: &mut Pending) -> Result<Turn, ImportError> {
+    /// Reads until the server wants more of a command, or ends it; `each` sees what else comes.
+    async fn turn(
+        &mut self,
+        pending: &mut Pending,
+        mut each: impl FnMut(&mut Pending, Response),
+    ) -> Result<Turn, ImportError> {
         loop {
             match self
                 .response(pending.deadline, pending.said.clone())
@@ -276,10 +268,7 @@ impl Session {
                 Response::Untagged(status) if status.kind == StatusKind::Bye => {
                     pending.said = Some(status.reason());
                 }
-                Response::Data(line) if pending.data.len() < DATA_MAX => {
-                    pending.data.push(line.text);
-                }
-                _ => {}
+                response => each(pending, response),
             }
         }
     }

@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::keyword::keyword;
 use crate::mail::{Flag, FolderPath};
-use crate::mbox::status::keyword;
 use crate::options::Labels;
 
 use encoded_word::decode;

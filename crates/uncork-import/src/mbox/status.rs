@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 
 use super::header::fields;
+use crate::keyword::keyword;
 use crate::mail::Flag;
 
 /// Most keywords of one mail; the rest of a longer list is no work of a mail program.
 const KEYWORDS_MAX: usize = 64;
-/// The longest keyword; what is longer would be refused by most servers.
-const KEYWORD_BYTES_MAX: usize = 128;
 
 /// What the header says of the mail beside its text.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -112,17 +111,6 @@ const X_MOZILLA_STATUS: &[(u16, &str)] = &[
     (0x0008, "\\Deleted"),
     (0x1000, "$Forwarded"),
 ];
-
-/// A word as an IMAP keyword, if it can be one: an atom (RFC 9051, section 9) that does not
-/// begin like a system flag.
-pub(crate) fn keyword(word: &[u8]) -> Option<Flag> {
-    let is_atom = word
-        .iter()
-        .all(|byte| byte.is_ascii_graphic() && !b"(){%*\"\\]".contains(byte));
-    let is_keyword = is_atom && (1..=KEYWORD_BYTES_MAX).contains(&word.len());
-    let word = std::str::from_utf8(word).ok().filter(|_| is_keyword)?;
-    Some(Cow::Owned(word.to_owned()))
-}
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@ use rsasl::config::SASLConfig;
 use rsasl::prelude::{Mechname, SASLClient, Session, SessionError, State};
 
 use super::Mechanism;
+use crate::response::number;
 
 /// The most rounds of PBKDF2 that a server may ask for: about a second's work. Servers use 4096
 /// to 600,000; without a bound a hostile one could keep this side busy for hours.
@@ -96,7 +97,7 @@ fn check_server_first(challenge: &[u8]) -> Result<(), String> {
         return Err("what it says is not SCRAM".to_owned());
     };
     let iterations = std::str::from_utf8(iterations).ok();
-    match iterations.and_then(|text| text.parse::<u32>().ok()) {
+    match iterations.and_then(number) {
         Some(1..=SCRAM_ITERATIONS_MAX) => Ok(()),
         _ => Err(format!(
             "it wants SCRAM with a count of iterations that is not from 1 to {SCRAM_ITERATIONS_MAX}"
@@ -106,18 +107,10 @@ fn check_server_first(challenge: &[u8]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Exchange, Identity};
+    use super::super::Exchange;
+    use super::super::tests::identity;
     use super::*;
     use proptest::prelude::*;
-
-    fn identity<'a>(user: &'a str, secret: &'a str) -> Identity<'a> {
-        Identity {
-            user,
-            secret,
-            host: "server.example.com",
-            port: 143,
-        }
-    }
 
     /// Answers the client's first message with what `server_first` makes of its nonce.
     fn scram(server_first: impl FnOnce(&str) -> String) -> (Exchange, Result<Vec<u8>, String>) {
@@ -161,6 +154,7 @@ mod tests {
             ("0", false),
             ("", false),
             ("-1", false),
+            ("+1", false),
         ] {
             let (_, answer) = scram(|nonce| format!("r={nonce}x,s={SALT},i={count}"));
             assert_eq!(answer.is_ok(), is_done, "{count}");

@@ -53,7 +53,7 @@ impl Session {
         target: &Target,
         options: &Options,
     ) -> Result<(), ImportError> {
-        let (_, status) = self.command("STARTTLS").await?;
+        let status = self.command("STARTTLS", |_| {}).await?;
         if status.kind != StatusKind::Ok {
             let reason = format!("it refuses STARTTLS: {}", status.reason());
             return Err(self.tls_error(reason));

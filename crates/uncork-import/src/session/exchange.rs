@@ -1,8 +1,8 @@
 //! Commands whose answers are looked at one by one, and what a connection has cost.
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::Session;
+use super::{Session, Turn};
 use crate::ImportError;
 use crate::response::{Response, Status, StatusKind};
 
@@ -14,26 +14,31 @@ impl Session {
         line: &str,
         mut each: impl FnMut(Response),
     ) -> Result<Status, ImportError> {
+        let answer_timeout = self.answer_timeout;
         let mut pending = self.begin(line).await?;
         loop {
-            match self
-                .response(pending.deadline, pending.said.clone())
-                .await?
-            {
-                Response::Tagged(answered, status) if answered == pending.tag => {
-                    return Ok(status);
+            let turn = self.turn(&mut pending, |pending, response| {
+                if matches!(response, Response::Data(_)) {
+                    pending.deadline = Instant::now() + answer_timeout;
                 }
-                Response::Untagged(status) if status.kind == StatusKind::Bye => {
-                    pending.said = Some(status.reason());
-                }
-                Response::Continue(_) => {}
-                response => {
-                    if matches!(response, Response::Data(_)) {
-                        pending.deadline = Instant::now() + self.answer_timeout;
-                    }
-                    each(response);
-                }
+                each(response);
+            });
+            if let Turn::Done(status) = turn.await? {
+                return Ok(status);
             }
+        }
+    }
+
+    /// An [`exchange`](Self::exchange) of a few lines: a server that says one now and then gets
+    /// no longer for all of them.
+    pub(crate) async fn command(
+        &mut self,
+        line: &str,
+        each: impl FnMut(Response),
+    ) -> Result<Status, ImportError> {
+        match timeout(self.answer_timeout, self.exchange(line, each)).await {
+            Ok(ended) => ended,
+            Err(_) => Err(self.silent()),
         }
     }
 

@@ -160,7 +160,7 @@ impl Login<'_> {
         let mut pending = self.session.begin(&line).await?;
         let mut distrust = None;
         loop {
-            let challenge = match (self.session.turn(&mut pending).await?, distrust) {
+            let challenge = match (self.session.turn(&mut pending, |_, _| {}).await?, distrust) {
                 (_, Some(reason)) => return Ok(Verdict::Distrusted(reason)),
                 (Turn::Done(status), None) => return Ok(verdict(&exchange, status)),
                 (Turn::Continue(challenge), None) => challenge,
@@ -194,7 +194,7 @@ impl Login<'_> {
         let first = lines.next().unwrap_or_default();
         let mut pending = self.session.begin(&first).await?;
         loop {
-            match self.session.turn(&mut pending).await? {
+            match self.session.turn(&mut pending, |_, _| {}).await? {
                 Turn::Done(status) => return Ok(Verdict::Said(status)),
                 Turn::Continue(_) => {
                     let Some(line) = lines.next() else {

@@ -1,11 +1,7 @@
 //! Folders of a source by the names that the disk, or an archive, has for them.
 
-use base64::Engine;
-use base64::alphabet::IMAP_MUTF7;
-use base64::engine::GeneralPurpose;
-use base64::engine::general_purpose::NO_PAD;
-
 use crate::mail::FolderPath;
+use crate::mailbox::decode_modified_utf7_loosely;
 
 /// Most bytes of one name: what file systems take, and servers rarely more.
 pub(super) const NAME_BYTES_MAX: usize = 255;
@@ -72,46 +68,15 @@ impl Levels {
     /// Adds a name in modified UTF-7, or as it stands where it is none: servers that are set to
     /// UTF-8 write that instead.
     fn push_encoded(&mut self, name: &[u8]) {
-        let text = String::from_utf8_lossy(name);
-        match decode_modified_utf7(&text) {
+        match decode_modified_utf7_loosely(name) {
             Some(decoded) => self.push(&decoded),
-            None => self.push(&text),
+            None => self.push_plain(name),
         }
     }
 }
 
 pub(super) fn ends_with_ignore_case(name: &[u8], suffix: &[u8]) -> bool {
     name.len() > suffix.len() && name[name.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
-}
-
-/// Decodes modified UTF-7 (RFC 3501, section 5.1.3); `None` where the text is none.
-fn decode_modified_utf7(text: &str) -> Option<String> {
-    let engine = GeneralPurpose::new(&IMAP_MUTF7, NO_PAD);
-    let mut decoded = String::with_capacity(text.len());
-    let mut rest = text;
-    if !text.is_ascii() {
-        return None;
-    }
-    while let Some((plain, from_shift)) = rest.split_once('&') {
-        let (shifted, after) = from_shift.split_once('-')?;
-        decoded.push_str(plain);
-        if shifted.is_empty() {
-            decoded.push('&');
-        }
-        let bytes = engine.decode(shifted).ok()?;
-        if bytes.len() % 2 != 0 {
-            return None;
-        }
-        let units = bytes
-            .chunks_exact(2)
-            .map(|unit| u16::from_be_bytes([unit[0], unit[1]]));
-        for char in char::decode_utf16(units) {
-            decoded.push(char.ok()?);
-        }
-        rest = after;
-    }
-    decoded.push_str(rest);
-    Some(decoded)
 }
 
 #[cfg(test)]
@@ -191,13 +156,6 @@ mod tests {
                     prop_assert!(level.len() <= NAME_BYTES_MAX);
                     prop_assert!(!level.contains(char::is_control));
                 }
-            }
-        }
-
-        #[test]
-        fn any_text_is_decoded_or_left(text in "[&A-Za-z0-9+,. -]{0,40}") {
-            if let Some(decoded) = decode_modified_utf7(&text) {
-                prop_assert_eq!(text.contains('&'), decoded != text || text.contains("&-"));
             }
         }
     }

@@ -5,13 +5,11 @@ use std::io::Read;
 use std::path::Path;
 
 use super::packing::{Links, open_regular};
+use crate::keyword::keyword;
 use crate::mail::Flag;
 
 /// Most of a `dovecot-keywords` file that is read: 26 keywords need far less.
 const KEYWORDS_FILE_BYTES_MAX: u64 = 64 * 1024;
-
-/// Most bytes of a keyword.
-const KEYWORD_BYTES_MAX: usize = 255;
 
 /// Where the info part begins (maildir(5)): a colon, or what copies to Windows have for it. The
 /// last is U+F03A, by which Samba, Cygwin and WSL stand for a colon.
@@ -40,7 +38,7 @@ pub(super) fn delivery_seconds(name: &[u8]) -> u64 {
 
 /// The keywords of a Maildir: what the letters from `a` on stand for.
 #[derive(Debug, Default)]
-pub(super) struct Keywords(Vec<Option<String>>);
+pub(super) struct Keywords(Vec<Option<Flag>>);
 
 impl Keywords {
     /// Reads Dovecot's file of a Maildir; without one there are none.
@@ -70,7 +68,7 @@ impl Keywords {
                 .ok()
                 .and_then(|number| keywords.get_mut(number));
             if let Some(slot) = slot {
-                *slot = is_keyword(name).then(|| name.to_owned());
+                *slot = keyword(name.as_bytes());
             }
         }
         Self(keywords)
@@ -88,7 +86,7 @@ impl Keywords {
                 b'S' => Cow::Borrowed("\\Seen"),
                 b'T' => Cow::Borrowed("\\Deleted"),
                 b'a'..=b'z' => match self.0.get(usize::from(letter - b'a')) {
-                    Some(Some(name)) => Cow::Owned(name.clone()),
+                    Some(Some(keyword)) => keyword.clone(),
                     _ => continue,
                 },
                 _ => continue,
@@ -99,15 +97,6 @@ impl Keywords {
         }
         flags
     }
-}
-
-/// Whether a server may take a name as a keyword: an atom (RFC 9051, section 9).
-fn is_keyword(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= KEYWORD_BYTES_MAX
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !b"(){%*\"\\]".contains(&byte))
 }
 
 #[cfg(test)]
