@@ -178,8 +178,10 @@ impl Told {
                 }
             }
             Response::Data(data) => {
-                let exists = data.text.strip_suffix(" EXISTS");
-                self.messages = exists.and_then(number).unwrap_or(self.messages);
+                let told = data.text.split_once(' ');
+                let exists = told.filter(|(_, word)| word.eq_ignore_ascii_case("EXISTS"));
+                let messages = exists.and_then(|(count, _)| number(count));
+                self.messages = messages.unwrap_or(self.messages);
             }
             _ => {}
         }
@@ -195,7 +197,7 @@ mod tests {
     fn numbers_without_a_sign() {
         let mut told = Told::default();
         for (code, exists) in [
-            ("UIDVALIDITY 7", "3 EXISTS"),
+            ("UIDVALIDITY 7", "3 exists"),
             ("UIDNEXT 9", "+4 EXISTS"),
             ("UIDVALIDITY +8", "EXISTS"),
             ("UIDNEXT -1", "x EXISTS"),

@@ -19,7 +19,7 @@ use crate::pace::Pace;
 use crate::reconcile::Fate;
 use crate::rejects::Rejects;
 use crate::report::{List, Progress, Report};
-use crate::response::{Status, strip_word};
+use crate::response::{Status, number, strip_word};
 use crate::tuner::Tuner;
 use crate::uid_set::UidSet;
 use crate::window::Command;
@@ -831,7 +831,7 @@ impl<'a> Run<'a> {
     pub(crate) fn learn_limit(&self, refusal: &Status) {
         let code = refusal.code.as_deref().unwrap_or_default();
         let told = strip_word(code, "MESSAGELIMIT").or_else(|| strip_word(code, "SAVELIMIT"));
-        let told = told.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        let told = told.and_then(|rest| number(rest.split_whitespace().next()?));
         if let Some(messages) = told.filter(|&messages: &usize| messages > 0) {
             let mut limits = self.limits.get();
             limits.messages = limits.messages.min(messages);

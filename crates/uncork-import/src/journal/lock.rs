@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -14,6 +15,9 @@ use super::place::make_private;
 
 /// Most bytes of a lock file that are looked at.
 const HOLDER_BYTES_MAX: u64 = 128;
+
+/// For how long a lock may be held by somebody who is about to end.
+const PASSING: Duration = Duration::from_millis(200);
 
 /// Holds an account for this import.
 ///
@@ -39,7 +43,7 @@ impl AccountLock {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR);
         let mut file = File::from(opened.map_err(|error| failed(error.into()))?);
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match lock(&file) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
                 let (pid, since) = holder(&file);
@@ -55,6 +59,20 @@ impl AccountLock {
         file.set_len(0).map_err(failed)?;
         file.write_all(holder.as_bytes()).map_err(failed)?;
         Ok(Self { _file: file })
+    }
+}
+
+/// Locks the file, if need be at the second attempt: a process that was killed just now may still
+/// be ending, and a child has its parent's locks between its fork and its exec.
+fn lock(file: &File) -> Result<(), Errno> {
+    let begun = Instant::now();
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if begun.elapsed() < PASSING => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            locked => return locked,
+        }
     }
 }
 

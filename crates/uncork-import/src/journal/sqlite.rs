@@ -110,7 +110,10 @@ impl Store {
         let failed = |error| JournalError::sqlite(&path, error);
         let connection = connection.map_err(failed)?;
         harden(&connection).map_err(failed)?;
-        let found = Contents::of(&connection).map_err(failed)?;
+        // One moment of a file that another import may be making.
+        let moment = connection.unchecked_transaction().map_err(failed)?;
+        let found = Contents::of(&moment).map_err(failed)?;
+        drop(moment);
         let mut store = Self { connection, path };
         match found {
             Contents::Nothing => store.make()?,

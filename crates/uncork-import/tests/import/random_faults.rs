@@ -4,7 +4,9 @@
 use std::num::NonZeroU32;
 
 use proptest::prelude::*;
-use uncork_import::{ImportError, JournalPlace, Options, Order, Outcome, Progress, Target, import};
+use uncork_import::{
+    Existing, ImportError, JournalPlace, Options, Order, Outcome, Progress, Target, import,
+};
 use uncork_lab::imap::Fault;
 
 use crate::imap_reader::append_all;
@@ -109,6 +111,9 @@ impl Case {
         options.order = self.order;
         if self.has_journal {
             options.journal = JournalPlace::File(journal.to_owned());
+        } else {
+            // Some mails differ in nothing but their text.
+            options.existing = Existing::Compare;
         }
         options
     }

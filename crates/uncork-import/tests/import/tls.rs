@@ -60,6 +60,18 @@ fn import_to(url: &str, source: &uncork_import::Source, options: &Options) -> Ou
     import_with(source, &target, options)
 }
 
+/// The line of Dovecot's log with this text, once it is there.
+fn log_line(dovecot: &Dovecot, text: &str) -> String {
+    for _ in 0..1000 {
+        let log = dovecot.log();
+        if let Some(line) = log.lines().rfind(|line| line.contains(text)) {
+            return line.to_owned();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("no {text:?} in {}", dovecot.log())
+}
+
 /// By each way to TLS and to log in, byte for byte.
 #[test]
 fn mails_into_dovecot() {
@@ -91,9 +103,7 @@ fn mails_into_dovecot() {
             let outcome = import_to(&url, &source, &options);
             assert_whole(&outcome, 40);
             assert!(read_maildir(&dovecot, &user) == expected, "{url}");
-            let log = dovecot.log();
-            let login = log.lines().rfind(|line| line.contains("Login: "));
-            let login = login.unwrap_or_else(|| panic!("{log}"));
+            let login = log_line(&dovecot, &format!("Login: user=<{user}>"));
             assert!(login.contains(&format!("method={method},")), "{login}");
             assert_eq!(login.contains(", TLS"), has_tls, "{login}");
         }
