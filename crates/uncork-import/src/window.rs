@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::chunk::{Chunk, Ticket};
 
 /// Most mails that wait for their answer on one connection.
-pub(crate) const WINDOW_MESSAGES: usize = 1000;
+pub(crate) const WINDOW_MESSAGES: usize = 4000;
 
 /// Most bytes of them. One mail longer than this travels alone.
 pub(crate) const WINDOW_BYTES: u64 = 16 * 1024 * 1024;

@@ -25,6 +25,10 @@ use super::result::{Measure, Report, Table};
 /// Decides every byte of the mails.
 const SEED: u64 = 1;
 
+/// What each direction of the link holds, so that its bandwidth does not limit: 600 MB a second
+/// at 25 ms one way.
+const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+
 /// How often a running import is asked for its memory. The kernel keeps the peak, so that only
 /// what comes after the last question is missed.
 const LOOK: Duration = Duration::from_millis(5);
@@ -46,11 +50,12 @@ pub(crate) struct Arguments {
     runs: u32,
 }
 
-const MEASURES: [Measure; 5] = [
+const MEASURES: [Measure; 6] = [
     measure("messages_per_second", "msg/s", 0),
     measure("megabytes_per_second", "MB/s", 0),
     measure("seconds", "seconds", 2),
     measure("client_cpu_us_per_message", "client CPU, µs/msg", 1),
+    measure("server_cpu_us_per_message", "server CPU, µs/msg", 1),
     measure("client_memory_peak_mib", "client memory, MiB", 1),
 ];
 
@@ -76,6 +81,7 @@ struct Source {
 struct Sample {
     seconds: f64,
     cpu_ns: u64,
+    server_cpu_ns: u64,
     memory_kib: u64,
 }
 
@@ -110,7 +116,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .collect();
     report.push(bench.table("More and more mails", &rows)?);
 
-    let link = |round_trip: Duration| Link::start(LinkConfig::new(direct, round_trip / 2));
+    let link = |round_trip: Duration| {
+        Link::start(LinkConfig {
+            queue_bytes: QUEUE_BYTES,
+            ..LinkConfig::new(direct, round_trip / 2)
+        })
+    };
     let near = link(Duration::ZERO)?;
     let far = link(Duration::from_millis(arguments.delay_ms))?;
     let rows: Vec<_> = [(0, &near), (arguments.delay_ms, &far)]
@@ -211,6 +222,7 @@ impl Bench {
         let user = self.server.fresh_user();
         let report = scratch.path().join("report");
         let cpu_before = reaped_children_cpu_ns(std::process::id());
+        let server_cpu_before = self.server.cpu_ns();
         let start = Instant::now();
         let mut child = Command::new(&self.uncork)
             .arg("import")
@@ -226,6 +238,7 @@ impl Bench {
         let memory_kib = watch_memory(&mut child)?;
         let seconds = start.elapsed().as_secs_f64();
         let cpu_ns = reaped_children_cpu_ns(std::process::id()).saturating_sub(cpu_before);
+        let server_cpu_ns = self.server.cpu_ns().saturating_sub(server_cpu_before);
         let report: serde_json::Value = serde_json::from_slice(&fs::read(&report)?)?;
         let imported = report["imported"].as_u64();
         ensure!(
@@ -238,6 +251,7 @@ impl Bench {
         Ok(Sample {
             seconds,
             cpu_ns,
+            server_cpu_ns,
             memory_kib,
         })
     }
@@ -253,6 +267,7 @@ impl Sample {
             source.bytes as f64 / 1e6 / self.seconds,
             self.seconds,
             self.cpu_ns as f64 / 1e3 / mails,
+            self.server_cpu_ns as f64 / 1e3 / mails,
             self.memory_kib as f64 / 1024.0,
         ]
     }
