@@ -4,10 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use crate::folder_map::MapError;
+use crate::imap::response::{ResponseError, Status};
+use crate::imap::throttle::Setback;
 use crate::journal::JournalError;
-use crate::rejects::RejectsError;
-use crate::response::{ResponseError, Status};
-use crate::throttle::Setback;
+use crate::prepare::rejects::RejectsError;
 
 /// Why an import ended before its last mail. What was stored by then is in the report.
 #[derive(Debug, thiserror::Error)]

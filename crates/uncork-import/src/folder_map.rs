@@ -1,14 +1,21 @@
 //! Which folder on the server a folder of the source goes to.
 
+mod composed;
+mod level;
+pub(crate) mod listing;
+pub(crate) mod mailbox;
+pub(crate) mod namespace;
+mod special_use;
+
 use std::borrow::Cow;
 use std::cmp::Reverse;
 
-use crate::composed::composed;
-use crate::level::{Notes, replacement, safe_level};
-use crate::listing::Presence;
+use self::composed::composed;
+use self::level::{Notes, replacement, safe_level};
+use self::listing::Presence;
+use self::namespace::{INBOX, ServerFolders};
+use self::special_use::SpecialUse;
 use crate::mail::FolderPath;
-use crate::namespace::{INBOX, ServerFolders};
-use crate::special_use::SpecialUse;
 
 /// Longest name on the wire: Dovecot takes no longer one, and the lines of commands have limits
 /// not far above (RFC 7162, section 4: 8192 bytes).

@@ -34,9 +34,9 @@ pub const TARGETS: [(&str, Target); 10] = [
 /// the same when they are split.
 pub fn mbox(data: &[u8]) {
     let mut input = Input(data);
-    crate::mbox::fuzzing::any_bytes(input);
+    crate::source::mbox::fuzzing::any_bytes(input);
     input.byte();
-    crate::mbox::fuzzing::joined_and_split(input);
+    crate::source::mbox::fuzzing::joined_and_split(input);
 }
 
 /// What a Maildir, or another tree, says by its names.

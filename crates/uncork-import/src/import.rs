@@ -11,22 +11,24 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
-use crate::capability::{AppendSupport, Capabilities};
 use crate::folder_map::FolderMap;
+use crate::folder_map::mailbox::MailboxEncoding;
+use crate::folder_map::namespace::{ServerFolders, listing_commands};
+use crate::imap::capability::{AppendSupport, Capabilities};
+use crate::imap::response::Response;
+use crate::imap::session::Session;
 use crate::journal::Journal;
-use crate::mailbox::MailboxEncoding;
-use crate::namespace::{ServerFolders, listing_commands};
-use crate::pace::{Pace, until_midnight};
 use crate::prepare::PrepareOptions;
-use crate::reader::{ARRIVALS_AHEAD, Arrival, BATCH_BYTES, BATCH_MESSAGES, ReadBatch, Reading};
-use crate::rejects::Rejects;
+use crate::prepare::rejects::Rejects;
 use crate::report::List;
-use crate::response::Response;
+use crate::run::pace::{Pace, until_midnight};
+use crate::run::reader::{
+    ARRIVALS_AHEAD, Arrival, BATCH_BYTES, BATCH_MESSAGES, ReadBatch, Reading,
+};
+use crate::run::tuner::Tuner;
+use crate::run::worker::Worker;
 use crate::run::{Limits, Run, Sharing, Terms};
-use crate::session::Session;
 use crate::source::Unit;
-use crate::tuner::Tuner;
-use crate::worker::Worker;
 use crate::{ImportError, JournalPlace, Options, Order, Outcome, Progress, Report, Source, Target};
 
 /// How often it is looked at whether more connections would be faster.
@@ -134,7 +136,7 @@ async fn run<'s, 'e>(
     run.report.borrow_mut().sources_read = is_read && !run.is_over();
     let session = match session {
         Some(session) if options.verify && !run.is_over() => {
-            crate::verify::verify(&run, session).await
+            crate::run::verify::verify(&run, session).await
         }
         session => session,
     };

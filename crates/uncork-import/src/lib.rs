@@ -29,63 +29,24 @@
 //!
 //! # Limits
 //! Mails that were in the folder before, and that no journal knows, are recognised by Message-ID,
-//! dates and size, not by their text. A server that stores what it had received long after the
+//! dates and size, not by their text ([`Existing::Compare`] has them compared). A server that stores what it had received long after the
 //! connection broke can have such mails twice.
 
-mod capability;
-mod chunk;
-mod composed;
-mod date;
-mod draft;
-mod encoder;
 mod error;
-mod fetch;
-mod folder;
 mod folder_map;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod head;
-mod identity;
+mod imap;
 mod import;
 mod journal;
-mod keyword;
-mod level;
-mod lines;
-mod listing;
-mod look;
 mod mail;
-mod mailbox;
-mod mbox;
-mod namespace;
-mod normalise;
-mod opening;
 mod options;
-mod outgoing;
-mod pace;
 mod prepare;
-mod reader;
-mod reconcile;
-mod rejects;
-mod repair;
 mod report;
-mod response;
 mod run;
-mod sasl;
-mod session;
 mod source;
-mod special_use;
-mod spool;
-mod takeout;
 mod target;
-mod throttle;
-mod tuner;
-mod uid_set;
-mod upload;
-mod verify;
-mod window;
-mod wire;
-mod worker;
 
 pub use error::ImportError;
 pub use import::import;
@@ -94,7 +55,7 @@ pub use options::{
     Compress, Credentials, DateFrom, Existing, JournalPlace, Labels, OnConnect, Options, Order,
     Patience, Stop, Strictness, TlsOptions, TokenSource,
 };
-pub use repair::Repair;
+pub use prepare::repair::Repair;
 pub use report::{FolderReport, Progress, REFUSED_LISTED_MAX, Refused, Report};
 pub use source::{Format, Source, SourceError, UnknownFormat};
 pub use target::{Security, Target, TargetError};

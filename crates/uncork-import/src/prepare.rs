@@ -1,17 +1,27 @@
 //! From the text that a source reads to a mail that can be sent.
 
+pub(crate) mod date;
+pub(crate) mod draft;
+pub(crate) mod head;
+mod identity;
+mod lines;
+pub(crate) mod normalise;
+pub(crate) mod rejects;
+pub(crate) mod repair;
+mod spool;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::date::Choice;
-use crate::draft::{Body, Draft, MAIL_BYTES_MAX};
-use crate::head::Head;
+use self::date::Choice;
+use self::draft::{Body, Draft, MAIL_BYTES_MAX};
+use self::head::Head;
+use self::rejects::{Original, Outcome, Rejects};
+use self::repair::{Repair, Repairs};
 use crate::mail::{FolderPath, Found, Identity, Mail, Position, Sink, Text};
 use crate::options::{DateFrom, Strictness};
-use crate::rejects::{Original, Outcome, Rejects};
-use crate::repair::{Repair, Repairs};
 
 /// How mails are prepared.
 #[derive(Debug, Clone)]
@@ -164,8 +174,8 @@ fn into_mail(
 
 #[cfg(test)]
 mod tests {
+    use self::spool::MEMORY_BYTES_MAX;
     use super::*;
-    use crate::spool::MEMORY_BYTES_MAX;
     use proptest::prelude::*;
     use std::fs;
     use std::os::unix::fs::FileExt;

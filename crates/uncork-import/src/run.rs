@@ -1,5 +1,19 @@
 //! One import while it runs: what its connections share, on their one thread.
 
+mod chunk;
+mod encoder;
+pub(crate) mod folder;
+mod opening;
+mod outgoing;
+pub(crate) mod pace;
+pub(crate) mod reader;
+mod reconcile;
+pub(crate) mod tuner;
+mod upload;
+pub(crate) mod verify;
+mod window;
+pub(crate) mod worker;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -10,19 +24,19 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::Notify;
 
-use crate::chunk::{Chunk, MailState, Ticket};
-use crate::folder::{Doubtful, Folder, FolderState, QUEUE_BATCHES};
+use self::chunk::{Chunk, MailState, Ticket};
+use self::folder::{Doubtful, Folder, FolderState, QUEUE_BATCHES};
+use self::pace::Pace;
+use self::reconcile::Fate;
+use self::tuner::Tuner;
+use self::window::Command;
 use crate::folder_map::ServerFolder;
+use crate::imap::response::{Status, number, strip_word};
+use crate::imap::uid_set::UidSet;
 use crate::journal::{Claim, ExistingMatch, FolderId, Journal, JournalError};
 use crate::mail::Mail;
-use crate::pace::Pace;
-use crate::reconcile::Fate;
-use crate::rejects::Rejects;
+use crate::prepare::rejects::Rejects;
 use crate::report::{List, Progress, Report};
-use crate::response::{Status, number, strip_word};
-use crate::tuner::Tuner;
-use crate::uid_set::UidSet;
-use crate::window::Command;
 use crate::{Existing, ImportError, Options, Target};
 
 /// A command has at most this part of a day's bytes, so that nearly all of them can be used.
@@ -584,7 +598,7 @@ impl<'a> Run<'a> {
     }
 
     /// Whether the command with these mails may end, on connection `me`: see
-    /// [`Turns`](crate::folder::Turns).
+    /// [`Turns`](crate::run::folder::Turns).
     pub(crate) fn may_end(&self, chunk: &Chunk, me: usize) -> bool {
         let turns = || {
             self.folders.borrow()[chunk.folder]

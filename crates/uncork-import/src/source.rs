@@ -11,9 +11,12 @@ mod folder_name;
 mod format;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod keyword;
 mod maildir;
+pub(crate) mod mbox;
 mod names;
 mod packing;
+pub(crate) mod takeout;
 mod tar;
 mod text;
 mod tree;

@@ -8,18 +8,18 @@ use futures_util::FutureExt;
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 
 use super::Input;
-use crate::capability::Capabilities;
-use crate::fetch::Fetched;
-use crate::folder::PermittedFlags;
 use crate::folder_map::FolderMap;
-use crate::head::HEAD_BYTES_MAX;
-use crate::listing::{Namespace, Presence, parse_list, parse_namespaces};
+use crate::folder_map::listing::{Namespace, Presence, parse_list, parse_namespaces};
+use crate::folder_map::mailbox::{MailboxEncoding, quoted};
+use crate::folder_map::namespace::ServerFolders;
+use crate::imap::capability::Capabilities;
+use crate::imap::fetch::Fetched;
+use crate::imap::response::{Data, Response, Responses, Status};
+use crate::imap::throttle::Setback;
+use crate::imap::uid_set::UidSet;
 use crate::mail::FolderPath;
-use crate::mailbox::{MailboxEncoding, quoted};
-use crate::namespace::ServerFolders;
-use crate::response::{Data, Response, Responses, Status};
-use crate::throttle::Setback;
-use crate::uid_set::UidSet;
+use crate::prepare::head::HEAD_BYTES_MAX;
+use crate::run::folder::PermittedFlags;
 
 /// Any bytes are the same responses in whatever pieces they come, even where whoever waits for
 /// them gives up at each, and everything that reads responses bears them.

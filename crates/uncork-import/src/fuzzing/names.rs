@@ -1,11 +1,11 @@
 //! Names of folders.
 
 use super::Input;
-use crate::listing::parse_list;
+use crate::folder_map::listing::parse_list;
+use crate::folder_map::mailbox::{MailboxEncoding, decode_modified_utf7, modified_utf7};
 use crate::mail::FolderPath;
-use crate::mailbox::{MailboxEncoding, decode_modified_utf7, modified_utf7};
 use crate::options::Labels;
-use crate::takeout;
+use crate::source::takeout;
 
 /// Modified UTF-7: there is one spelling a name, and each name comes back from a server.
 pub fn utf7(data: &[u8]) {

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use memchr::{memchr2, memmem};
 
 use super::{Input, pieces};
-use crate::date::{internal_date, parse};
-use crate::draft::{Body, Draft};
 use crate::mail::Text;
-use crate::normalise::Normaliser;
+use crate::prepare::date::{internal_date, parse};
+use crate::prepare::draft::{Body, Draft};
+use crate::prepare::normalise::Normaliser;
 
 /// Any bytes become what an IMAP literal can carry, in whatever pieces they come, and stay so.
 pub fn normalise(data: &[u8]) {

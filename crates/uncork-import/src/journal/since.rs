@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::message::{self, STORED};
 use super::sqlite::number;
 use super::{FolderId, Item, Journal, JournalError};
-use crate::uid_set::UidSet;
+use crate::imap::uid_set::UidSet;
 
 /// Batches that are looked at from the newest back: more than can be on their way at once.
 const BATCHES_MAX: u32 = 4096;

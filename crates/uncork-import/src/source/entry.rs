@@ -11,10 +11,10 @@ use super::files::eml_shape;
 use super::folder_name::{Levels, ends_with_ignore_case};
 use super::format::HEAD_BYTES;
 use super::maildir::{self, Keywords};
+use super::mbox::{Place, Variant, looks_like_mbox, read_mbox};
 use super::packing::{CHUNK_BYTES, read_up_to};
 use super::text::{self, Shape};
 use crate::mail::{FolderPath, Found, Position, Sink};
-use crate::mbox::{Place, Variant, looks_like_mbox, read_mbox};
 use crate::options::Labels;
 
 /// Most bytes of an entry's path that are kept.

@@ -20,8 +20,8 @@ use super::names::{Names, Order, Start};
 use super::packing::{CHUNK_BYTES, Counted};
 use super::text::{self, Shape};
 use super::unit::whole;
-use crate::date;
 use crate::mail::{Flag, FolderPath, Found, Position, Sink};
+use crate::prepare::date;
 
 /// How often a folder is listed anew because files are not where they were. Who renames all of
 /// a folder once costs one listing; a folder that never rests must not be listed for each mail.

@@ -1,7 +1,7 @@
 //! Folders of a source by the names that the disk, or an archive, has for them.
 
+use crate::folder_map::mailbox::decode_modified_utf7_loosely;
 use crate::mail::FolderPath;
-use crate::mailbox::decode_modified_utf7_loosely;
 
 /// Most bytes of one name: what file systems take, and servers rarely more.
 pub(super) const NAME_BYTES_MAX: usize = 255;

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use super::mbox::{Variant, looks_like_mbox};
 use super::packing::Packing;
-use crate::mbox::{Variant, looks_like_mbox};
 
 /// What a source is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

@@ -3,9 +3,9 @@
 use super::entry::{eml_folder, guess, maildir_folder, mbox_folder};
 use super::folder_name::{LEVELS_MAX, NAME_BYTES_MAX};
 use super::maildir::{Keywords, delivery_seconds, split_name};
+use crate::folder_map::mailbox::{decode_modified_utf7, modified_utf7};
 use crate::fuzzing::{Input, is_flag};
 use crate::mail::FolderPath;
-use crate::mailbox::{decode_modified_utf7, modified_utf7};
 
 /// Names of mails and folders, and the keywords beside them.
 pub(crate) fn names(mut input: Input<'_>) {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::path::Path;
 
+use super::keyword::keyword;
 use super::packing::{Links, open_regular};
-use crate::keyword::keyword;
 use crate::mail::Flag;
 
 /// Most of a `dovecot-keywords` file that is read: 26 keywords need far less.

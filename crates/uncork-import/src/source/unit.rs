@@ -13,14 +13,14 @@ use super::STDIN;
 use super::entry::{Entries, cant_read_on};
 use super::files;
 use super::format::Format;
+use super::mbox::{Place, read_mbox};
 use super::packing::{CHUNK_BYTES, Counted, Links, open_regular};
 use super::tar;
 use super::text::{self, Shape};
 use super::zip;
-use crate::date;
 use crate::mail::{FolderPath, Found, Position, Sink};
-use crate::mbox::{Place, read_mbox};
 use crate::options::Labels;
+use crate::prepare::date;
 
 /// A part of a source that can be read by itself, while others are read elsewhere.
 #[derive(Debug, Clone)]
