@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::output;
+
 /// How a verb ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -67,12 +69,11 @@ impl Failure {
 }
 
 /// Prints a failure with all its causes on one line, its advice on the next, and gives the code.
-#[expect(clippy::print_stderr, reason = "errors go to stderr")]
 pub(crate) fn code(done: Result<Exit, Failure>) -> ExitCode {
     let exit = done.unwrap_or_else(|failure| {
-        eprintln!("uncork: {:#}", failure.error);
+        output::note(&format!("uncork: {:#}", failure.error));
         if let Some(advice) = failure.advice {
-            eprintln!("{advice}");
+            output::note(&advice);
         }
         failure.exit
     });

@@ -19,10 +19,10 @@ pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
     print().map_err(failure)
 }
 
-/// A line for the person at the terminal, beside the output.
-#[expect(clippy::print_stderr, reason = "logs go to stderr")]
+/// A line for the person at the terminal, beside the output. Where nobody listens any more
+/// (`2>&1 | head`), that is no reason to end.
 pub(crate) fn note(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// stdout can't be written: a full disk, a closed pipe. The work itself is done.

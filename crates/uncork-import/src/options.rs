@@ -135,7 +135,7 @@ pub enum Compress {
 /// Whether the mails of a folder keep their order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Order {
-    /// They do: one connection a folder.
+    /// They do: where several connections share a folder, they take turns.
     #[default]
     Kept,
     /// They need not: several connections on one folder, where that is faster.

@@ -168,7 +168,11 @@ struct SpeedArgs {
 }
 
 const ORDERS: &[(&str, &str, Order)] = &[
-    ("kept", "They do: one connection a folder", Order::Kept),
+    (
+        "kept",
+        "They do: connections take turns in a folder",
+        Order::Kept,
+    ),
     (
         "any",
         "They need not: several connections a folder",

@@ -2,7 +2,7 @@
 
 use uncork_import::{FolderReport, Refused, Repair, Report, Target};
 
-use super::words::{are, count, counted, rounded, size, were};
+use super::words::{are, count, counted, rounded, size, time, were};
 
 /// A report, and what has to be known beside it to talk about it.
 #[derive(Debug, Clone, Copy)]
@@ -41,10 +41,10 @@ impl<'a> Summary<'a> {
             _ => {}
         }
         format!(
-            "{mails} {} imported into {place} ({} in {:.1} s, {} a second)",
+            "{mails} {} imported into {place} ({} in {}, {} a second)",
             were(report.imported),
             size(report.bytes),
-            report.seconds,
+            time(report.seconds),
             counted(rounded(report.messages_per_second), "mail"),
         )
     }

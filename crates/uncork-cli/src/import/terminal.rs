@@ -132,7 +132,7 @@ mod tests {
         report.connections = 1;
         report.capabilities_used = vec!["LITERAL+".to_owned()];
         insta::assert_snapshot!(printed(&report, Some("unused")), @r#"
-        1 mail was imported into Old on mail.example.org (1.50 MB in 0.5 s, 2 mails a second)
+        1 mail was imported into Old on mail.example.org (1.50 MB in 500 ms, 2 mails a second)
         used: LITERAL+, 1 connection
         "#);
     }
@@ -181,7 +181,7 @@ mod tests {
             report.folders.push(folder);
         }
         insta::assert_snapshot!(printed(&report, Some("to try them again: …")), @r#"
-        5,000 mails were imported into 2 folders on mail.example.org (0 B in 0.0 s, 0 mails a second)
+        5,000 mails were imported into 2 folders on mail.example.org (0 B in 0 ms, 0 mails a second)
         1 mail was there already, and not sent again
         1 flag that the server does not take was left out; the mails are in
         7 mails were read and not sent

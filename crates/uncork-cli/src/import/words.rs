@@ -28,6 +28,15 @@ pub(super) fn size(bytes: u64) -> String {
     DecimalBytes(bytes).to_string()
 }
 
+/// A time, to the millisecond where it is short.
+pub(super) fn time(seconds: f64) -> String {
+    if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else {
+        format!("{seconds:.1} s")
+    }
+}
+
 /// A rate in whole things a second.
 #[expect(
     clippy::cast_possible_truncation,
@@ -52,6 +61,8 @@ mod tests {
         assert_eq!(counted(1, "mail"), "1 mail");
         assert_eq!(counted(12_345, "mail"), "12,345 mails");
         assert_eq!(size(1_234_567_890), "1.23 GB");
+        assert_eq!(time(0.0236), "24 ms");
+        assert_eq!(time(61.24), "61.2 s");
         assert_eq!(rounded(f64::NAN), 0);
         assert_eq!(rounded(1234.5), 1235);
         assert_eq!(printable("a\u{1b}[2Jb"), "a\u{fffd}[2Jb");
