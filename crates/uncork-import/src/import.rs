@@ -181,7 +181,13 @@ where
                     }
                 }
             }
-            _ = tick.tick() => run.tune(Instant::now()),
+            _ = tick.tick() => {
+                run.tune(Instant::now());
+                // A stop is asked for on another thread.
+                if run.is_over() {
+                    run.changed.notify_waiters();
+                }
+            }
         }
         if workers.is_empty() && forwarders.is_empty() && (run.is_over() || !run.has_work()) {
             return spare;

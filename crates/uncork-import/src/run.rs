@@ -618,9 +618,7 @@ impl<'a> Run<'a> {
         self.folders.borrow_mut()[chunk.folder]
             .turns
             .end(chunk.turn);
-        if self.sharing != Sharing::Never {
-            self.changed.notify_waiters();
-        }
+        self.changed.notify_waiters();
     }
 
     /// Holds a folder back, and waits until nothing of it is on its way on other connections and
@@ -691,14 +689,14 @@ impl<'a> Run<'a> {
         here.any(|unresolved| unresolved.refusal.is_none())
     }
 
-    pub(crate) fn take_unresolved(&self, place: usize) -> Vec<Unresolved> {
-        let (here, others) = self
-            .unresolved
-            .take()
-            .into_iter()
-            .partition(|unresolved| unresolved.command.chunk.folder == place);
-        self.unresolved.replace(others);
-        here
+    /// Takes one of them, by its turn in the folder.
+    pub(crate) fn take_unresolved(&self, place: usize, turn: u64) -> Option<Unresolved> {
+        let mut unresolved = self.unresolved.borrow_mut();
+        let at = unresolved.iter().position(|unresolved| {
+            let chunk = &unresolved.command.chunk;
+            (chunk.folder, chunk.turn) == (place, turn)
+        })?;
+        Some(unresolved.remove(at))
     }
 
     /// Chunks to be sent before anything else of their folders, in this order.

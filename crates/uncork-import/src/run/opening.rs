@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::Run;
+use super::chunk::MailState;
 use super::folder::{Doubtful, FolderState, Opened};
 use super::reconcile::{Fate, Question};
+use super::{Ready, Run};
 use crate::ImportError;
 use crate::imap::look::Selected;
 use crate::imap::uid_set::UidSet;
@@ -101,13 +102,36 @@ impl Run<'_> {
                 }
             }
         }
+        drop(folders);
+        drop(journal);
+        self.claim_again(place)?;
+        let mut journal = self.journal.borrow_mut();
+        let mut folders = self.folders.borrow_mut();
+        let folder = &mut folders[place];
         let existing: Vec<OnServer> = answer.others;
         if !existing.is_empty() {
             journal.add_existing(recorded.id, &existing)?;
         }
-        journal.set_watermark(recorded.id, selected.uid_validity, selected.uid_next)?;
+        // What this run has on its way since before is not accounted for.
+        let floors = folder.on_its_way.iter().map(|(_, floor)| *floor);
+        let watermark = floors.fold(selected.uid_next, u64::min);
+        journal.set_watermark(recorded.id, selected.uid_validity, watermark)?;
         folder.state = FolderState::Open(Opened::new(recorded.id, selected));
         self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Before a folder is looked at again: what waits to be sent is claimed once more, as the
+    /// folder may be another one by now, or have it.
+    pub(crate) fn claim_again(&self, place: usize) -> Result<(), ImportError> {
+        let mut folders = self.folders.borrow_mut();
+        let folder = &mut folders[place];
+        while let Some(Ready { chunk, ticket }) = folder.ready.pop_back() {
+            if let Some(ticket) = ticket {
+                self.close(folder, &ticket, &chunk, &MailState::Absent)?;
+            }
+            folder.queue.push_front(chunk.mails().to_vec());
+        }
         Ok(())
     }
 
@@ -210,10 +234,13 @@ impl Run<'_> {
     ) -> Result<(), ImportError> {
         let mut folders = self.folders.borrow_mut();
         let folder = &mut folders[place];
+        // Where it has gone meanwhile, they are compared when somebody has looked again.
+        let Some(id) = folder.opened().map(|opened| opened.id) else {
+            return Ok(());
+        };
         let Some(Doubtful { mails, .. }) = folder.doubtful.take() else {
             return Ok(());
         };
-        let id = folder.expect_open()?.id;
         let mut fresh = Vec::with_capacity(mails.len());
         for (mail, candidates) in mails {
             let mut is_there = false;

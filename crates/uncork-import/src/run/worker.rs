@@ -9,8 +9,8 @@ use super::upload::{Pause, Stretch, stretch};
 use super::window::Command;
 use super::{Ready, Run, Unresolved};
 use crate::ImportError;
-use crate::imap::look::Access;
-use crate::imap::response::StatusKind;
+use crate::imap::look::{Access, Selected};
+use crate::imap::response::{Status, StatusKind};
 use crate::imap::session::Session;
 use crate::imap::throttle::Setback;
 
@@ -259,13 +259,17 @@ impl<'p, 'r> Worker<'p, 'r> {
             }
             let fates = self.fates(session, place, &commands).await?;
             // From here on nothing waits, so that nothing can be left half done.
-            let here = run.take_unresolved(place);
-            let mut fates = fates.as_slice();
+            let mut rest = fates.as_slice();
             let mut again = Vec::new();
-            for unresolved in here {
-                let (own, rest) = fates.split_at(unresolved.command.chunk.len());
-                fates = rest;
-                let absent = self.run.asked(&unresolved.command, own)?;
+            for command in &commands {
+                let (own, others) = rest.split_at(command.chunk.len());
+                rest = others;
+                // Whoever sent it may have given up meanwhile; and others may have come, about
+                // which nobody has asked.
+                let Some(unresolved) = run.take_unresolved(place, command.chunk.turn) else {
+                    continue;
+                };
+                let absent = run.asked(&unresolved.command, own)?;
                 self.again(&unresolved, absent, &mut again);
             }
             let ready = again.into_iter().map(|chunk| Ready {
@@ -306,10 +310,7 @@ impl<'p, 'r> Worker<'p, 'r> {
                     self.run
                         .pause(self.wait().max(at_least.unwrap_or_default()));
                 } else if fewer_connections {
-                    self.run.fail(ImportError::Unavailable {
-                        address: self.run.target.address(),
-                        reason: refusal.reason(),
-                    });
+                    self.run.fail(self.unavailable(refusal));
                 } else {
                     // It does not pass, so that it may be the mail.
                     return self.refuse_or_bisect(absent, sent, &refusal.reason(), again);
@@ -318,10 +319,16 @@ impl<'p, 'r> Worker<'p, 'r> {
                     self.run.fewer_connections();
                 }
             }
-            Setback::TooManyConnections => self.run.fewer_connections(),
+            Setback::TooManyConnections if self.has_patience() => {
+                self.run.pause(self.wait());
+                self.run.fewer_connections();
+            }
+            Setback::TooManyConnections => self.run.fail(self.unavailable(refusal)),
             Setback::Full { reason } => self.run.fail(ImportError::Full { reason }),
-            Setback::NotPermitted => self.run.block(place, &refusal.reason()),
-            Setback::TryCreate => self.run.vanished(place),
+            Setback::TryCreate if self.has_patience() => self.run.vanished(place),
+            Setback::NotPermitted | Setback::TryCreate => {
+                self.run.block(place, &refusal.reason());
+            }
         }
         again.extend(absent);
     }
@@ -356,8 +363,7 @@ impl<'p, 'r> Worker<'p, 'r> {
         let may_come_yet = self.run.is_broken_off(place);
         let mut before = None;
         loop {
-            let Ok(now) = session.select(&wire, Access::Read).await? else {
-                self.run.vanished(place);
+            let Some(now) = self.look(session, place, &wire, Access::Read).await? else {
                 return Ok(all_absent);
             };
             let fates = self.fates_in(session, place, commands, &now).await?;
@@ -369,6 +375,32 @@ impl<'p, 'r> Worker<'p, 'r> {
             }
             before = Some(fates);
             self.settle().await;
+        }
+    }
+
+    /// Selects a folder that was there before; `None` where it has gone. A refusal for any other
+    /// reason says nothing about the mails in it.
+    async fn look(
+        &self,
+        session: &mut Session,
+        place: usize,
+        wire: &str,
+        access: Access,
+    ) -> Result<Option<Selected>, ImportError> {
+        match session.select(wire, access).await? {
+            Ok(selected) => Ok(Some(selected)),
+            Err(refusal) if Setback::of(&refusal) == Setback::TryCreate => {
+                self.run.vanished(place);
+                Ok(None)
+            }
+            Err(refusal) => Err(self.unavailable(&refusal)),
+        }
+    }
+
+    fn unavailable(&self, refusal: &Status) -> ImportError {
+        ImportError::Unavailable {
+            address: self.run.target.address(),
+            reason: refusal.reason(),
         }
     }
 
@@ -387,9 +419,9 @@ impl<'p, 'r> Worker<'p, 'r> {
         session: &mut Session,
         place: usize,
         commands: &[Command],
-        now: &crate::imap::look::Selected,
+        now: &Selected,
     ) -> Result<Option<Vec<Fate>>, ImportError> {
-        let (mut question, uids) = {
+        let (mut question, uids, settled_from) = {
             let mut folders = self.run.folders.borrow_mut();
             let Some(opened) = folders[place].opened() else {
                 return Ok(None);
@@ -406,13 +438,16 @@ impl<'p, 'r> Worker<'p, 'r> {
                 settled: opened.settled.clone(),
                 ..Question::default()
             };
-            (question, opened.uids.clone())
+            // The settled are among what has come since the server was asked last.
+            let settled_from = (!opened.settled.is_empty()).then_some(opened.uid_next);
+            (question, opened.uids.clone(), settled_from)
         };
         let mails = commands.iter().flat_map(|command| command.chunk.mails());
         question.pending = mails.map(crate::mail::Mail::item).collect();
         let floor = commands
             .iter()
             .map(|command| command.ticket.uid_floor)
+            .chain(settled_from)
             .min();
         session
             .mails_from(floor.unwrap_or(1), |mail| {
@@ -431,8 +466,7 @@ impl<'p, 'r> Worker<'p, 'r> {
         for (place, wire) in places {
             // What others send meanwhile would have UIDs that are not known afterwards.
             let _quiet = self.run.quiet(place, self.me).await;
-            let Ok(now) = session.select(&wire, Access::Read).await? else {
-                self.run.vanished(place);
+            let Some(now) = self.look(session, place, &wire, Access::Read).await? else {
                 continue;
             };
             session.deselect(&wire).await?;
@@ -443,6 +477,8 @@ impl<'p, 'r> Worker<'p, 'r> {
 
     /// Looks at a folder before the first mail goes into it; makes it where it is missing.
     async fn open(&mut self, session: &mut Session, place: usize) -> Result<(), ImportError> {
+        // One that has to be looked at again may have mails on their way by other connections.
+        let _quiet = self.run.quiet(place, self.me).await;
         let result = self.look_at(session, place).await;
         if result.is_err() {
             self.run.vanished(place);
@@ -469,8 +505,12 @@ impl<'p, 'r> Worker<'p, 'r> {
         }
         if let Err(refusal) = &selected {
             if let Setback::Wait { at_least, .. } = Setback::of(refusal) {
-                run.pause(at_least.unwrap_or(run.options.patience.wait));
-                run.vanished(place);
+                if self.has_patience() {
+                    run.pause(self.wait().max(at_least.unwrap_or_default()));
+                    run.vanished(place);
+                } else {
+                    run.block(place, &refusal.reason());
+                }
                 return Ok(());
             }
             let created = session.exchange(&format!("CREATE {wire}"), |_| {}).await?;
@@ -494,6 +534,7 @@ impl<'p, 'r> Worker<'p, 'r> {
         let Ok(mut selected) = selected else {
             return Ok(());
         };
+        run.claim_again(place)?;
         let mut recorded = run.recorded(place, &selected)?;
         // An earlier run may have ended just now, and the server not yet with what it sent.
         // Where others deliver all the time, that is no reason to wait for ever.
@@ -502,8 +543,7 @@ impl<'p, 'r> Worker<'p, 'r> {
                 break;
             }
             self.settle().await;
-            let Ok(now) = session.select(&wire, access).await? else {
-                run.vanished(place);
+            let Some(now) = self.look(session, place, &wire, access).await? else {
                 return Ok(());
             };
             let is_settled = now.uid_next == selected.uid_next;
@@ -546,10 +586,10 @@ impl<'p, 'r> Worker<'p, 'r> {
         place: usize,
     ) -> Result<(), ImportError> {
         let (wire, uids) = self.run.doubtful_uids(place);
-        let Ok(_) = session.select(&wire, Access::Read).await? else {
-            self.run.vanished(place);
+        let looked = self.look(session, place, &wire, Access::Read).await?;
+        if looked.is_none() {
             return Ok(());
-        };
+        }
         let texts = session.texts(&uids).await?;
         session.deselect(&wire).await?;
         self.run.compared(place, &texts)
