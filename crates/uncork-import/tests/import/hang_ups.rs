@@ -53,6 +53,46 @@ fn between_storing_and_saying_so() {
     }
 }
 
+/// A server that can't look into the folder just now has not said that nothing is in it.
+#[test]
+fn while_the_folder_is_locked() {
+    for offers in Offers::ALL {
+        for times in [1, 3] {
+            let locked = Fault::RefuseSelect {
+                first: 2,
+                times,
+                text: "[INUSE] Mailbox is locked".to_owned(),
+            };
+            let hang_up = Fault::HangUpBeforeTagged { message: 101 };
+            let lab = Lab::offering(offers, vec![hang_up, locked]);
+            let (_root, source) = numbered(MAILS);
+            let outcome = lab.import(&source);
+            assert_whole(&outcome, MAILS as u64);
+            let stored = numbers(&lab.read("INBOX"));
+            assert_eq!(stored, (0..MAILS).collect::<Vec<_>>(), "{offers:?}");
+        }
+    }
+}
+
+/// It is waited for, and then given up.
+#[test]
+fn a_folder_that_is_locked_for_ever() {
+    let locked = Fault::RefuseSelect {
+        first: 1,
+        times: u64::MAX,
+        text: "[INUSE] Mailbox is locked".to_owned(),
+    };
+    let lab = Lab::offering(Offers::MultiAppend, vec![locked]);
+    let (_root, source) = numbered(MAILS);
+    let outcome = lab.import(&source);
+    assert_eq!(outcome.report.refused_messages, MAILS as u64);
+    assert!(
+        outcome.report.notes[0].contains("locked"),
+        "{:?}",
+        outcome.report.notes
+    );
+}
+
 #[test]
 fn after_saying_so() {
     for offers in Offers::ALL {

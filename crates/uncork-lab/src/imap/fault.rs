@@ -62,6 +62,16 @@ pub enum Fault {
         /// How many logins are refused.
         times: u64,
     },
+    /// SELECT and EXAMINE are refused with this text, though the folder is there: for example
+    /// `[INUSE] Mailbox is locked`.
+    RefuseSelect {
+        /// The first one that is refused, counted from 1.
+        first: u64,
+        /// How many are refused.
+        times: u64,
+        /// The text of the NO.
+        text: String,
+    },
     /// The APPEND with this message is stored, and the connection ends without a reply.
     HangUpBeforeTagged {
         /// The number of the message.

@@ -17,6 +17,7 @@ pub(crate) struct Refusal {
 pub(crate) struct FaultPlan {
     faults: Vec<Armed>,
     messages: AtomicU64,
+    selects: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -41,7 +42,9 @@ impl FaultPlan {
     pub(crate) fn new(faults: Vec<Fault>) -> Self {
         let arm = |fault: Fault| {
             let left = match &fault {
-                Fault::Throttle { times, .. } | Fault::RefuseLogin { times, .. } => *times,
+                Fault::Throttle { times, .. }
+                | Fault::RefuseLogin { times, .. }
+                | Fault::RefuseSelect { times, .. } => *times,
                 _ => 1,
             };
             Armed {
@@ -52,6 +55,7 @@ impl FaultPlan {
         Self {
             faults: faults.into_iter().map(arm).collect(),
             messages: AtomicU64::new(0),
+            selects: AtomicU64::new(0),
         }
     }
 
@@ -130,6 +134,17 @@ impl FaultPlan {
     pub(crate) fn refuses_login(&self) -> Option<&str> {
         self.faults.iter().find_map(|armed| match &armed.fault {
             Fault::RefuseLogin { text, .. } if armed.spend() => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The text of the NO that a SELECT or EXAMINE gets.
+    pub(crate) fn refuses_select(&self) -> Option<&str> {
+        let number = self.selects.fetch_add(1, Ordering::Relaxed) + 1;
+        self.faults.iter().find_map(|armed| match &armed.fault {
+            Fault::RefuseSelect { first, text, .. } if *first <= number && armed.spend() => {
+                Some(text.as_str())
+            }
             _ => None,
         })
     }

@@ -107,6 +107,10 @@ impl Session {
     pub(crate) fn select(&mut self, tag: &str, access: Access, name: &[u8]) -> Step {
         // Also a SELECT that fails leaves the folder selected before (RFC 3501, 6.3.1).
         self.selected = None;
+        let house = Arc::clone(&self.house);
+        if let Some(text) = house.faults.refuses_select() {
+            return self.tagged(tag, &format!("NO {text}"));
+        }
         let folder = match self.find(name, "NONEXISTENT") {
             Ok(folder) => folder,
             Err(reply) => return self.tagged(tag, &reply),
