@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::chunk::MailState;
-use super::folder::{Doubtful, FolderState, Opened};
+use super::folder::{Doubtful, FolderState, Opened, SETTLED_MAX};
 use super::reconcile::{Fate, Question};
 use super::{Ready, Run};
 use crate::ImportError;
@@ -163,17 +163,16 @@ impl Run<'_> {
         self.changed.notify_waiters();
     }
 
-    /// The folders of a connection with mails acknowledged since the server was asked, and
-    /// nothing on its way.
+    /// The folders of a connection with mails acknowledged since the server was asked: where
+    /// nothing is on its way, or it is high time.
     pub(crate) fn folders_to_sync(&self, me: usize) -> Vec<(usize, String)> {
         let mut folders = self.folders.borrow_mut();
         let folders = folders.iter_mut().enumerate();
-        let folders = folders.filter(|(_, folder)| {
-            folder.owner.is_none_or(|owner| owner == me) && folder.on_its_way.is_empty()
-        });
+        let folders = folders.filter(|(_, folder)| folder.owner.is_none_or(|owner| owner == me));
         folders
             .filter(|(_, folder)| match &folder.state {
-                FolderState::Open(opened) => opened.is_unplaced(),
+                FolderState::Open(opened) if folder.on_its_way.is_empty() => opened.is_unplaced(),
+                FolderState::Open(opened) => opened.settled.len() >= SETTLED_MAX,
                 _ => false,
             })
             .map(|(place, folder)| (place, folder.wire.clone()))
@@ -184,6 +183,14 @@ impl Run<'_> {
     pub(crate) fn sync(&self, place: usize, selected: &Selected) -> Result<(), ImportError> {
         let mut folders = self.folders.borrow_mut();
         let folder = &mut folders[place];
+        // What waits with a ticket that is partly sent gets another one.
+        for Ready { chunk, ticket } in std::mem::take(&mut folder.ready) {
+            if let Some(ticket) = ticket {
+                self.close(folder, &ticket, &chunk, &MailState::Absent)?;
+            }
+            let ticket = None;
+            folder.ready.push_back(Ready { chunk, ticket });
+        }
         let is_idle = folder.on_its_way.is_empty();
         let Some(opened) = folder.opened() else {
             return Ok(());

@@ -5,7 +5,7 @@ use uncork_lab::imap::Manners;
 use uncork_lab::mail::{MailGenerator, write_eml_folder};
 
 use crate::imap_reader::StoredMail;
-use crate::support::{FILE_DATE, Lab, Offers, assert_whole, maildir};
+use crate::support::{FILE_DATE, Lab, Offers, assert_whole, maildir, numbered, numbers};
 
 const SEED: u64 = 3;
 const MAILS: usize = 300;
@@ -148,4 +148,28 @@ fn flag_all(root: &std::path::Path) {
             std::fs::rename(&path, root.join(format!("cur/{base}:2,FS"))).unwrap();
         }
     }
+}
+
+/// Without UIDPLUS the server is asked now and then where it stands, so that not all mails of an
+/// import have to be remembered.
+#[test]
+fn many_mails_without_uids() {
+    const MANY: usize = 9_900;
+    let (_root, source) = numbered(MANY);
+    let personality = Offers::LiteralPlus.personality().uid_plus(false);
+    let lab = Lab::start(personality, Vec::new());
+    assert_whole(&lab.import(&source), MANY as u64);
+    let commands = lab.server.commands();
+    let asked = commands
+        .iter()
+        .rposition(|command| command.starts_with("EXAMINE"));
+    let sent = commands
+        .iter()
+        .rposition(|command| command.starts_with("APPEND"));
+    assert!(asked.is_some() && asked < sent, "{asked:?} {sent:?}");
+    let asked = commands
+        .iter()
+        .filter(|command| command.starts_with("EXAMINE"));
+    assert!(asked.count() < 4);
+    assert_eq!(numbers(&lab.read("INBOX")), (0..MANY).collect::<Vec<_>>());
 }
