@@ -285,6 +285,9 @@ impl Pipeline<'_, '_> {
     }
 
     /// Waits until the command may end, while the server takes in what is there of it.
+    ///
+    /// A server that answers a command only when it has the next one whole would have two
+    /// connections wait for each other for ever; hence the patience.
     async fn wait_for_turn(&mut self, chunk: &Chunk) -> Result<(), ImportError> {
         loop {
             let changed = self.run.changed.notified();
@@ -301,6 +304,9 @@ impl Pipeline<'_, '_> {
                     self.answer(read.unwrap_or(Err(ResponseError::Closed)))?;
                 }
                 () = changed => {}
+                () = tokio::time::sleep(self.run.options.patience.answer) => {
+                    return Err(self.silent());
+                }
             }
         }
     }
