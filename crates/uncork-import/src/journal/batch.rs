@@ -158,7 +158,7 @@ impl Journal {
     }
 
     /// Makes two batches in flight of one: its first `at` mails, and the others.
-    pub(crate) fn split(
+    pub(super) fn split(
         &mut self,
         batch: BatchId,
         at: usize,

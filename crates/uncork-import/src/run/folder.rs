@@ -163,8 +163,12 @@ impl Folder {
         if opened.is_unplaced() {
             return None;
         }
-        let floors = self.on_its_way.iter().map(|(_, floor)| *floor);
-        Some(floors.min().unwrap_or_else(|| opened.uid_floor()))
+        Some(self.lowest_floor().unwrap_or_else(|| opened.uid_floor()))
+    }
+
+    /// The lowest UID that a mail on its way may have; `None` where none is.
+    pub(crate) fn lowest_floor(&self) -> Option<u64> {
+        self.on_its_way.iter().map(|(_, floor)| *floor).min()
     }
 }
 

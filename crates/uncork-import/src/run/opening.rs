@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::chunk::MailState;
-use super::folder::{Doubtful, FolderState, Opened, SETTLED_MAX};
+use super::folder::{Doubtful, Folder, FolderState, Opened, SETTLED_MAX};
 use super::reconcile::{Fate, Question};
 use super::{Ready, Run};
 use crate::ImportError;
@@ -77,6 +77,7 @@ impl Run<'_> {
         texts: &HashMap<u32, Digest>,
         selected: &Selected,
     ) -> Result<(), ImportError> {
+        self.claim_again(place)?;
         let mut journal = self.journal.borrow_mut();
         let mut folders = self.folders.borrow_mut();
         let folder = &mut folders[place];
@@ -102,19 +103,13 @@ impl Run<'_> {
                 }
             }
         }
-        drop(folders);
-        drop(journal);
-        self.claim_again(place)?;
-        let mut journal = self.journal.borrow_mut();
-        let mut folders = self.folders.borrow_mut();
-        let folder = &mut folders[place];
         let existing: Vec<OnServer> = answer.others;
         if !existing.is_empty() {
             journal.add_existing(recorded.id, &existing)?;
         }
         // What this run has on its way since before is not accounted for.
-        let floors = folder.on_its_way.iter().map(|(_, floor)| *floor);
-        let watermark = floors.fold(selected.uid_next, u64::min);
+        let floor = folder.lowest_floor().unwrap_or(selected.uid_next);
+        let watermark = floor.min(selected.uid_next);
         journal.set_watermark(recorded.id, selected.uid_validity, watermark)?;
         folder.state = FolderState::Open(Opened::new(recorded.id, selected));
         self.changed.notify_waiters();
@@ -126,11 +121,21 @@ impl Run<'_> {
     pub(crate) fn claim_again(&self, place: usize) -> Result<(), ImportError> {
         let mut folders = self.folders.borrow_mut();
         let folder = &mut folders[place];
-        while let Some(Ready { chunk, ticket }) = folder.ready.pop_back() {
+        self.give_up_tickets(folder)?;
+        while let Some(Ready { chunk, .. }) = folder.ready.pop_back() {
+            folder.queue.push_front(chunk.mails().to_vec());
+        }
+        Ok(())
+    }
+
+    /// What waits with a ticket that is partly sent gets another one.
+    fn give_up_tickets(&self, folder: &mut Folder) -> Result<(), ImportError> {
+        for Ready { chunk, ticket } in std::mem::take(&mut folder.ready) {
             if let Some(ticket) = ticket {
                 self.close(folder, &ticket, &chunk, &MailState::Absent)?;
             }
-            folder.queue.push_front(chunk.mails().to_vec());
+            let ticket = None;
+            folder.ready.push_back(Ready { chunk, ticket });
         }
         Ok(())
     }
@@ -183,14 +188,7 @@ impl Run<'_> {
     pub(crate) fn sync(&self, place: usize, selected: &Selected) -> Result<(), ImportError> {
         let mut folders = self.folders.borrow_mut();
         let folder = &mut folders[place];
-        // What waits with a ticket that is partly sent gets another one.
-        for Ready { chunk, ticket } in std::mem::take(&mut folder.ready) {
-            if let Some(ticket) = ticket {
-                self.close(folder, &ticket, &chunk, &MailState::Absent)?;
-            }
-            let ticket = None;
-            folder.ready.push_back(Ready { chunk, ticket });
-        }
+        self.give_up_tickets(folder)?;
         let is_idle = folder.on_its_way.is_empty();
         let Some(opened) = folder.opened() else {
             return Ok(());
