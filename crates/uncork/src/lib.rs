@@ -56,6 +56,7 @@ mod burst;
 mod draft;
 mod error;
 mod message;
+pub mod nonblocking;
 mod options;
 pub mod plan;
 mod run;

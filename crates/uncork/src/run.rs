@@ -135,6 +135,24 @@ pub(crate) struct Run<'m, 's, W: Wire> {
     copied_bytes: usize,
 }
 
+/// Where a message that is on its way was left off.
+#[derive(Debug)]
+pub(crate) struct Position {
+    plan: Plan,
+    departure: usize,
+    part: usize,
+    part_bytes: u64,
+    sent_bytes: u64,
+    copied: Vec<u8>,
+    copied_bytes: usize,
+}
+
+impl Position {
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
+    }
+}
+
 /// What a step has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -195,6 +213,49 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
         })
     }
 
+    /// Goes on with the same message where [`Run::pause`] left it.
+    pub(crate) fn resume(
+        wire: W,
+        state: &'s mut State,
+        message: &'m Message<'_>,
+        position: Position,
+    ) -> Self {
+        Self {
+            wire,
+            state,
+            parts: message.parts(),
+            total_bytes: message.len(),
+            plan: position.plan,
+            departure: position.departure,
+            part: position.part,
+            part_bytes: position.part_bytes,
+            sent_bytes: position.sent_bytes,
+            copied: position.copied,
+            copied_bytes: position.copied_bytes,
+        }
+    }
+
+    /// Leaves off, to be gone on with later. What the kernel holds of the message stays held.
+    pub(crate) fn pause(mut self) -> Position {
+        let position = Position {
+            plan: std::mem::take(&mut self.plan),
+            departure: std::mem::take(&mut self.departure),
+            part: self.part,
+            part_bytes: self.part_bytes,
+            sent_bytes: self.sent_bytes,
+            copied: std::mem::take(&mut self.copied),
+            copied_bytes: self.copied_bytes,
+        };
+        // An empty plan is a finished one, so that dropping `self` releases nothing.
+        debug_assert!(self.is_finished());
+        position
+    }
+
+    /// Whether all bytes have left, and there is only a cork to be taken off.
+    pub(crate) fn has_all_sent(&self) -> bool {
+        self.sent_bytes == self.total_bytes
+    }
+
     /// Makes one system call (two where a file has to be copied).
     pub(crate) fn step(&mut self) -> Result<Step, Stop> {
         match self.plan.get(self.departure) {
@@ -235,7 +296,6 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
     }
 
     /// Bytes of the message that the kernel has taken so far.
-    #[cfg(feature = "tokio")]
     pub(crate) fn sent_bytes(&self) -> u64 {
         self.sent_bytes
     }

@@ -11,6 +11,8 @@ mod blocking;
 mod burst;
 #[path = "uncork/left_in_the_middle.rs"]
 mod left_in_the_middle;
+#[path = "uncork/nonblocking.rs"]
+mod nonblocking;
 #[path = "uncork/options.rs"]
 mod options;
 #[path = "uncork/support.rs"]
