@@ -1,0 +1,245 @@
+//! Resources that a worker keeps, bounded in entries and bytes.
+
+use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashTable;
+use slab::Slab;
+
+use crate::resource::Resource;
+use crate::site::SiteId;
+
+/// A resource is compared with the file system where its last comparison is longer ago: so long may
+/// a change stay unseen.
+pub const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Longest key that is kept. What is behind a longer one is found anew each time.
+const KEY_BYTES_MAX: usize = 1024;
+
+/// A cache of resources by site and path. What was used since the hand passed it is spared once
+/// (the clock algorithm), so that a hit writes one flag.
+#[derive(Debug)]
+pub struct Cache {
+    table: HashTable<usize>,
+    entries: Slab<Entry>,
+    hasher: RandomState,
+    hand: usize,
+    bytes: usize,
+    entries_max: usize,
+    bytes_max: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    site: SiteId,
+    key: Box<[u8]>,
+    hash: u64,
+    resource: Rc<Resource>,
+    checked_at: Instant,
+    bytes: usize,
+    was_used: bool,
+}
+
+impl Cache {
+    /// An empty cache with these bounds.
+    #[must_use]
+    pub fn new(entries_max: usize, bytes_max: usize) -> Self {
+        Self {
+            table: HashTable::new(),
+            entries: Slab::new(),
+            hasher: RandomState::new(),
+            hand: 0,
+            bytes: 0,
+            entries_max: entries_max.max(1),
+            bytes_max,
+        }
+    }
+
+    /// The resource of a path, if it is kept and still holds.
+    pub fn get(&mut self, site: SiteId, key: &[u8], now: Instant) -> Option<&Rc<Resource>> {
+        let hash = self.hash(site, key);
+        let entries = &self.entries;
+        let index = *self.table.find(hash, |index| is(entries, *index, site, key))?;
+        let entry = &mut self.entries[index];
+        if now.duration_since(entry.checked_at) >= CHECK_INTERVAL {
+            if !entry.resource.still_holds() {
+                self.remove(index);
+                return None;
+            }
+            entry.checked_at = now;
+        }
+        let entry = &mut self.entries[index];
+        entry.was_used = true;
+        Some(&entry.resource)
+    }
+
+    /// Keeps a resource, and lets go of others where there is no room.
+    pub fn insert(&mut self, site: SiteId, key: &[u8], resource: &Rc<Resource>, now: Instant) {
+        let hash = self.hash(site, key);
+        let entries = &self.entries;
+        let earlier = self.table.find(hash, |index| is(entries, *index, site, key));
+        if let Some(index) = earlier.copied() {
+            self.remove(index);
+        }
+        let bytes = resource.bytes() + key.len() + size_of::<Entry>();
+        if key.len() > KEY_BYTES_MAX || bytes > self.bytes_max {
+            return;
+        }
+        while self.entries.len() >= self.entries_max || self.bytes + bytes > self.bytes_max {
+            self.evict();
+        }
+        let index = self.entries.insert(Entry {
+            site,
+            key: key.into(),
+            hash,
+            resource: Rc::clone(resource),
+            checked_at: now,
+            bytes,
+            was_used: false,
+        });
+        self.bytes += bytes;
+        let entries = &self.entries;
+        self.table
+            .insert_unique(hash, index, |index| entries[*index].hash);
+    }
+
+    /// Lets go of what belongs to sites that are gone.
+    pub fn retain_sites(&mut self, is_there: impl Fn(SiteId) -> bool) {
+        let gone: Vec<usize> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| !is_there(entry.site))
+            .map(|(index, _)| index)
+            .collect();
+        for index in gone {
+            self.remove(index);
+        }
+    }
+
+    /// How many resources are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Memory that they take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn hash(&self, site: SiteId, key: &[u8]) -> u64 {
+        self.hasher.hash_one((site, key))
+    }
+
+    /// Moves the hand on to the first entry that was not used since it passed, and lets go of it.
+    fn evict(&mut self) {
+        loop {
+            if self.hand >= self.entries.capacity() {
+                self.hand = 0;
+            }
+            let index = self.hand;
+            self.hand += 1;
+            match self.entries.get_mut(index) {
+                None => {}
+                Some(entry) if entry.was_used => entry.was_used = false,
+                Some(_) => return self.remove(index),
+            }
+        }
+    }
+
+    fn remove(&mut self, index: usize) {
+        let entry = self.entries.remove(index);
+        self.bytes -= entry.bytes;
+        if let Ok(found) = self.table.find_entry(entry.hash, |other| *other == index) {
+            found.remove();
+        }
+    }
+}
+
+fn is(entries: &Slab<Entry>, index: usize, site: SiteId, key: &[u8]) -> bool {
+    let entry = &entries[index];
+    entry.site == site && *entry.key == *key
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::resource::Kind;
+    use crate::rules::Rules;
+    use crate::site::Site;
+
+    fn site() -> SiteId {
+        let rules = Arc::new(Rules::default());
+        Site::new("test".to_owned(), "/".into(), rules, 1).id
+    }
+
+    fn resource(bytes: usize) -> Rc<Resource> {
+        let location = "x".repeat(bytes);
+        Rc::new(Resource::fixed(Kind::Elsewhere(301, location)))
+    }
+
+    #[test]
+    fn entries_and_bytes_are_bounded_and_what_is_used_stays() {
+        let (a, b) = (site(), site());
+        let now = Instant::now();
+        let mut cache = Cache::new(100, 1_000_000);
+        let one = resource(10);
+        cache.insert(a, b"/kept", &one, now);
+        for number in 0..1000 {
+            assert!(cache.get(a, b"/kept", now).is_some(), "{number}");
+            assert!(cache.get(b, b"/kept", now).is_none());
+            cache.insert(a, format!("/{number}").as_bytes(), &one, now);
+            assert!(cache.len() <= 100);
+        }
+        assert_eq!(cache.len(), 100);
+        for number in 0..1000 {
+            cache.insert(b, format!("/{number}").as_bytes(), &resource(50_000), now);
+            assert!(cache.bytes() <= 1_000_000);
+        }
+        assert!(cache.len() < 20);
+        cache.insert(b, b"/huge", &resource(2_000_000), now);
+        assert!(cache.get(b, b"/huge", now).is_none());
+        cache.retain_sites(|id| id == a);
+        assert!(cache.get(b, b"/999", now).is_none());
+        cache.retain_sites(|_| false);
+        assert_eq!((cache.len(), cache.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_second_one_of_a_name_replaces_the_first() {
+        let site = site();
+        let now = Instant::now();
+        let mut cache = Cache::new(10, 1_000_000);
+        cache.insert(site, b"/", &resource(10), now);
+        let second = resource(20);
+        cache.insert(site, b"/", &second, now);
+        assert_eq!(cache.len(), 1);
+        assert!(Rc::ptr_eq(cache.get(site, b"/", now).unwrap(), &second));
+    }
+
+    #[test]
+    fn what_does_not_hold_any_more_is_gone_at_the_next_check() {
+        let site = site();
+        let now = Instant::now();
+        let mut cache = Cache::new(10, 1_000_000);
+        let uncertain = Rc::new(Resource {
+            kind: Kind::NotFound,
+            witnesses: Vec::new(),
+            is_uncertain: true,
+        });
+        cache.insert(site, b"/", &uncertain, now);
+        assert!(cache.get(site, b"/", now).is_some());
+        assert!(cache.get(site, b"/", now + CHECK_INTERVAL).is_none());
+        assert!(cache.is_empty());
+    }
+}

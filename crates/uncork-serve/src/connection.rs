@@ -1,0 +1,561 @@
+//! One connection: bytes in, responses out, and what it waits for.
+
+mod record;
+
+use std::fs::File;
+use std::io::{self, IoSliceMut, Read};
+use std::net::{IpAddr, Shutdown, TcpStream};
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use smallvec::SmallVec;
+use uncork::TcpInfo;
+use uncork::nonblocking::{Sender, Turn};
+use uncork::plan::{SENDFILE_CAP_BYTES, StreamFacts};
+
+use self::record::{Answered, OwnedRecord};
+use crate::desk::Desk;
+use crate::head::{Head, Persistence};
+use crate::loader::Errand;
+use crate::outgoing::Outgoing;
+use crate::render;
+use crate::request::{self, Reject, Version};
+use crate::site::{Site, Sites};
+
+/// How long a peer has to close after it was told to.
+const LINGER_SECONDS: u32 = 2;
+
+/// Most bytes of one connection that leave before the others have their turn: one call of the
+/// library's `sendfile`.
+const TURN_BYTES: u64 = SENDFILE_CAP_BYTES as u64;
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    sender: Sender<TcpStream>,
+    peer: IpAddr,
+    /// Received and not yet answered. Takes no memory while the connection is idle.
+    unread: Vec<u8>,
+    /// How much of an unfinished head was searched for its end.
+    searched_bytes: usize,
+    /// Of a request's body that was not wanted: still to be thrown away.
+    skip_bytes: u64,
+    state: State,
+    /// When something has to have happened, in the worker's seconds.
+    deadline: u32,
+    requests: u64,
+    flight: Option<Box<Flight>>,
+    /// After what is on its way, the connection ends.
+    ending: Option<Ending>,
+    /// Segments in which everything could have left.
+    least_segments: u64,
+}
+
+/// What a connection does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It reads: between requests, or in the middle of one.
+    Reading,
+    /// It waits for what a path is.
+    Finding,
+    /// It sends, and the socket takes no more.
+    Sending,
+    /// It sends, and it is the others' turn.
+    Yielding,
+    /// It sends, and waits for a part of a file.
+    Warming,
+    /// The peer was told to close, and is listened to until it does.
+    Lingering,
+    /// It is over.
+    Done,
+}
+
+/// How a connection ends after its last response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Everything was read: closing loses nothing.
+    Close,
+    /// The peer may still be sending. Closing now would reset the connection, and could destroy the
+    /// response on its way (RFC 9112, section 9.6).
+    Linger,
+}
+
+/// What a worker has to do with a connection after an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Wait until it is readable.
+    Read,
+    /// Wait until it is writable.
+    Write,
+    /// Wait for a letter.
+    Letter,
+    /// Go on after the others.
+    Turn,
+    /// Close it.
+    Close,
+}
+
+/// Responses that could not leave at once.
+#[derive(Debug)]
+struct Flight {
+    outgoing: Outgoing,
+    records: Vec<OwnedRecord>,
+    /// Bytes sent at the beginning of the window over which the rate is looked at.
+    window_bytes: u64,
+}
+
+/// Whether it is asked, before a file is sent, if it is in memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Residency {
+    Asked,
+    /// It was read just now. Asking again could go on for ever where memory is short.
+    Assumed,
+}
+
+impl Connection {
+    /// A fresh one.
+    #[must_use]
+    pub fn new(stream: TcpStream, facts: StreamFacts, peer: IpAddr, desk: &Desk) -> Self {
+        Self {
+            sender: Sender::with_facts(stream, facts),
+            peer,
+            unread: Vec::new(),
+            searched_bytes: 0,
+            skip_bytes: 0,
+            state: State::Reading,
+            deadline: desk.deadline(desk.limits.idle_time),
+            requests: 0,
+            flight: None,
+            ending: None,
+            least_segments: 0,
+        }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// Whether nothing of a request or a response is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Reading && self.unread.is_empty() && self.skip_bytes == 0
+    }
+
+    /// The socket is readable: one read, and everything that it makes possible.
+    pub fn on_readable(&mut self, buffer: &mut [u8], desk: &mut Desk, token: usize) -> Next {
+        if !matches!(self.state, State::Reading | State::Lingering) {
+            return self.next();
+        }
+        let read = match self.sender.get_ref().read(buffer) {
+            Ok(0) => return Next::Close,
+            Ok(read) => read,
+            Err(error) if is_for_later(&error) => return self.next(),
+            Err(_) => return Next::Close,
+        };
+        if self.state == State::Lingering {
+            return Next::Read;
+        }
+        if self.unread.is_empty() {
+            let used = self.answer(&buffer[..read], desk, token);
+            self.unread.extend_from_slice(&buffer[used..read]);
+        } else {
+            self.unread.extend_from_slice(&buffer[..read]);
+            self.answer_unread(desk, token);
+        }
+        self.next()
+    }
+
+    /// The socket takes bytes again, or it is this connection's turn.
+    pub fn on_writable(&mut self, desk: &mut Desk, token: usize) -> Next {
+        if matches!(self.state, State::Sending | State::Yielding) {
+            self.go_on(desk, token, Residency::Asked);
+        }
+        self.next()
+    }
+
+    /// What this connection waited for is known.
+    pub fn on_found(&mut self, desk: &mut Desk, token: usize) -> Next {
+        if self.state == State::Finding {
+            self.state = State::Reading;
+            self.answer_unread(desk, token);
+        }
+        self.next()
+    }
+
+    /// The part of the file for which this connection waited is in memory.
+    pub fn on_warmed(&mut self, desk: &mut Desk, token: usize) -> Next {
+        if self.state == State::Warming {
+            self.go_on(desk, token, Residency::Assumed);
+        }
+        self.next()
+    }
+
+    /// Whether its deadline has come.
+    #[must_use]
+    pub fn is_due(&self, seconds: u32) -> bool {
+        self.deadline <= seconds
+    }
+
+    /// Its deadline has come: something took too long.
+    pub fn on_tick(&mut self, desk: &mut Desk, token: usize) -> Next {
+        match self.state {
+            State::Reading if self.unread.is_empty() => self.state = State::Done,
+            State::Reading => {
+                let reason = "The request took too long to arrive";
+                self.refuse(Reject { status: 408, reason }, desk, token);
+            }
+            State::Sending | State::Yielding => self.check_rate(desk),
+            // These wait for this machine's disk, not for the peer.
+            State::Finding | State::Warming => {}
+            State::Lingering | State::Done => self.state = State::Done,
+        }
+        self.next()
+    }
+
+    /// Says a status and a sentence, and ends.
+    pub fn refuse(&mut self, reject: Reject, desk: &mut Desk, token: usize) {
+        let nowhere = Rc::clone(&desk.nowhere);
+        let mut outgoing = std::mem::take(&mut desk.outgoing);
+        let answered = self.reject(reject, &nowhere, &mut outgoing, desk);
+        self.depart(outgoing, &[answered], desk, token);
+    }
+
+    /// Writes down what was on its way, and counts segments.
+    pub fn close(mut self, desk: &mut Desk) {
+        if let Some(flight) = self.flight.take() {
+            let sent_bytes = flight.outgoing.progress.sent_bytes();
+            for record in &flight.records {
+                record.write(self.peer, sent_bytes, desk);
+            }
+        }
+        if self.requests == 0 {
+            return;
+        }
+        if let Ok(info) = TcpInfo::of(self.sender.get_ref()) {
+            if let Some(sent) = info.data_segments_out {
+                let sent = sent.saturating_sub(info.retransmitted_segments);
+                desk.metrics.segments(u64::from(sent), self.least_segments);
+            }
+        }
+    }
+
+    /// Looks whether the kernel holds a small segment of it now.
+    #[must_use]
+    pub fn holds_small_segment(&self) -> bool {
+        TcpInfo::of(self.sender.get_ref()).is_ok_and(|info| info.holds_small_segment() == Some(true))
+    }
+
+    fn next(&self) -> Next {
+        match self.state {
+            State::Reading | State::Lingering => Next::Read,
+            State::Finding | State::Warming => Next::Letter,
+            State::Sending => Next::Write,
+            State::Yielding => Next::Turn,
+            State::Done => Next::Close,
+        }
+    }
+
+    /// Answers what has been kept.
+    fn answer_unread(&mut self, desk: &mut Desk, token: usize) {
+        let mut unread = std::mem::take(&mut self.unread);
+        let used = self.answer(&unread, desk, token);
+        if used < unread.len() {
+            unread.drain(..used);
+            self.unread = unread;
+        }
+    }
+
+    /// Answers the requests in `bytes`, all that are whole in one departure. Returns how many bytes
+    /// they took.
+    fn answer(&mut self, bytes: &[u8], desk: &mut Desk, token: usize) -> usize {
+        let was_in_a_head = self.searched_bytes > 0;
+        let sites = Rc::clone(&desk.sites);
+        let nowhere = Rc::clone(&desk.nowhere);
+        let mut used = 0;
+        while self.state == State::Reading && used < bytes.len() {
+            let mut outgoing = std::mem::take(&mut desk.outgoing);
+            let mut answered = SmallVec::new();
+            let rest = &bytes[used..];
+            let places = (&**sites, &*nowhere);
+            let gathered = self.gather(rest, places, &mut outgoing, &mut answered, desk, token);
+            used += gathered;
+            if outgoing.is_empty() {
+                desk.outgoing = outgoing;
+                break;
+            }
+            self.depart(outgoing, &answered, desk, token);
+        }
+        if self.state == State::Reading {
+            if used == bytes.len() && self.skip_bytes == 0 {
+                self.deadline = desk.deadline(desk.limits.idle_time);
+            } else if used > 0 || !was_in_a_head {
+                self.deadline = desk.deadline(desk.limits.head_time);
+            }
+        }
+        used
+    }
+
+    /// Puts the answers to the requests in `bytes` together, until one is not whole, has to wait, or
+    /// it is enough. Returns how many bytes the answered ones took.
+    fn gather<'s, 'b>(
+        &mut self,
+        bytes: &'b [u8],
+        (sites, nowhere): (&'s Sites, &'s Arc<Site>),
+        outgoing: &mut Outgoing,
+        answered: &mut SmallVec<[Answered<'s, 'b>; 2]>,
+        desk: &mut Desk,
+        token: usize,
+    ) -> usize {
+        let mut used = 0;
+        while self.ending.is_none() && !outgoing.is_full() {
+            let rest = &bytes[used..];
+            if self.skip_bytes > 0 {
+                let skipped = rest.len().min(usize::try_from(self.skip_bytes).unwrap_or(usize::MAX));
+                self.skip_bytes -= skipped as u64;
+                used += skipped;
+                if self.skip_bytes > 0 {
+                    break;
+                }
+                continue;
+            }
+            if rest.is_empty() {
+                break;
+            }
+            let Some(head_bytes) = request::head_end(rest, self.searched_bytes) else {
+                self.searched_bytes = rest.len();
+                if let Some(reject) = request::early_reject(rest, &desk.limits) {
+                    answered.push(self.reject(reject, nowhere, outgoing, desk));
+                    used = bytes.len();
+                }
+                break;
+            };
+            let request = match request::parse(&rest[..head_bytes], &desk.limits) {
+                Ok(request) => request,
+                Err(reject) => {
+                    answered.push(self.reject(reject, nowhere, outgoing, desk));
+                    used = bytes.len();
+                    break;
+                }
+            };
+            let site = sites.find(request.host.as_ref());
+            let answer = match site {
+                Some(site) => desk.answer(site, &request, token),
+                None => Some(crate::desk::Answer::Plain(421, "No site of this name is here")),
+            };
+            let Some(answer) = answer else {
+                self.searched_bytes = head_bytes.saturating_sub(4);
+                self.state = State::Finding;
+                break;
+            };
+            self.searched_bytes = 0;
+            used += head_bytes;
+            self.requests += 1;
+            self.skip_bytes = request.body_bytes;
+            if request.expects_continue {
+                // Whether the body comes is the peer's choice now: nothing behind it can be told.
+                self.ending = Some(Ending::Linger);
+            } else if !request.keep_alive
+                || desk.is_draining
+                || self.requests >= desk.limits.requests_per_connection
+            {
+                let has_more = request.body_bytes > 0 || used < bytes.len();
+                self.ending = Some(if has_more { Ending::Linger } else { Ending::Close });
+            }
+            let head = Head {
+                clock: &desk.clock,
+                version: request.version,
+                persistence: match self.ending {
+                    None => Persistence::Keep,
+                    Some(_) => Persistence::Close,
+                },
+            };
+            let (status, body_bytes) = render::render(outgoing, &request, &answer, head);
+            let site = site.unwrap_or(nowhere);
+            let end = outgoing.len();
+            answered.push(Answered::new(site, &request, status, end - body_bytes..end));
+        }
+        used
+    }
+
+    /// Puts a refusal together, after which the connection ends.
+    fn reject<'s, 'b>(
+        &mut self,
+        reject: Reject,
+        nowhere: &'s Arc<Site>,
+        outgoing: &mut Outgoing,
+        desk: &Desk,
+    ) -> Answered<'s, 'b> {
+        self.requests += 1;
+        self.ending = Some(Ending::Linger);
+        self.searched_bytes = 0;
+        self.unread = Vec::new();
+        let head = Head {
+            clock: &desk.clock,
+            version: Version::Http11,
+            persistence: Persistence::Close,
+        };
+        let (status, body_bytes) = render::plain(outgoing, head, reject.status, reject.reason, true);
+        let end = outgoing.len();
+        Answered::refused(nowhere, status, end - body_bytes..end)
+    }
+
+    /// Sends what was gathered, as far as it goes now.
+    fn depart(
+        &mut self,
+        mut outgoing: Outgoing,
+        answered: &[Answered<'_, '_>],
+        desk: &mut Desk,
+        token: usize,
+    ) {
+        self.least_segments += self.sender.facts().least_segments(outgoing.len());
+        let sent = self.send(&mut outgoing, desk, token, Residency::Asked);
+        if let Sent::Waits(state) = sent {
+            self.state = state;
+            self.deadline = desk.deadline(desk.limits.send_window);
+            let records = answered.iter().map(|one| one.keep(desk.now)).collect();
+            self.flight = Some(Box::new(Flight {
+                window_bytes: outgoing.progress.sent_bytes(),
+                outgoing,
+                records,
+            }));
+            return;
+        }
+        let sent_bytes = match sent {
+            Sent::Failed { sent_bytes } => sent_bytes,
+            _ => outgoing.len(),
+        };
+        let took = desk.now.elapsed();
+        for one in answered {
+            one.write(self.peer, sent_bytes, took, desk);
+        }
+        outgoing.clear();
+        desk.outgoing = outgoing;
+        self.has_departed(&sent, desk);
+    }
+
+    /// Goes on with what is on its way, and then with what was received meanwhile.
+    fn go_on(&mut self, desk: &mut Desk, token: usize, residency: Residency) {
+        let Some(mut flight) = self.flight.take() else {
+            self.state = State::Done;
+            return;
+        };
+        let sent = self.send(&mut flight.outgoing, desk, token, residency);
+        if let Sent::Waits(state) = sent {
+            self.state = state;
+            self.flight = Some(flight);
+            return;
+        }
+        let sent_bytes = match sent {
+            Sent::Failed { sent_bytes } => sent_bytes,
+            _ => flight.outgoing.len(),
+        };
+        for record in &flight.records {
+            record.write(self.peer, sent_bytes, desk);
+        }
+        self.state = State::Reading;
+        self.has_departed(&sent, desk);
+        if self.state == State::Reading {
+            self.deadline = desk.deadline(desk.limits.idle_time);
+            if !self.unread.is_empty() {
+                self.answer_unread(desk, token);
+            }
+        }
+    }
+
+    /// One call of the library's, after a look whether it would wait for the disk.
+    fn send(
+        &mut self,
+        outgoing: &mut Outgoing,
+        desk: &Desk,
+        token: usize,
+        residency: Residency,
+    ) -> Sent {
+        if residency == Residency::Asked {
+            if let Some((file, range)) = outgoing.next_of_file() {
+                if !is_resident(file, &range) {
+                    desk.metrics.waited_for_disk();
+                    let file = Arc::clone(file);
+                    desk.loader.hand_in(Errand::Warm { file, range, token });
+                    return Sent::Waits(State::Warming);
+                }
+            }
+        }
+        let (message, progress) = outgoing.parts();
+        match self.sender.send(&message, progress, TURN_BYTES) {
+            Ok(Turn::Finished) => Sent::Whole,
+            Ok(Turn::Blocked) => Sent::Waits(State::Sending),
+            Ok(Turn::Yielded) => Sent::Waits(State::Yielding),
+            Err(error) => Sent::Failed {
+                sent_bytes: error.sent_bytes(),
+            },
+        }
+    }
+
+    /// After a departure: whether the connection goes on.
+    fn has_departed(&mut self, sent: &Sent, desk: &Desk) {
+        match (sent, self.ending) {
+            (Sent::Failed { .. }, _) | (_, Some(Ending::Close)) => self.state = State::Done,
+            (_, Some(Ending::Linger)) => {
+                let _ = self.sender.get_ref().shutdown(Shutdown::Write);
+                self.state = State::Lingering;
+                self.deadline = desk.seconds + LINGER_SECONDS;
+            }
+            (_, None) => {}
+        }
+    }
+
+    /// At the end of a window: whether the peer took enough of what is on its way.
+    fn check_rate(&mut self, desk: &Desk) {
+        let Some(flight) = &mut self.flight else {
+            return;
+        };
+        let sent_bytes = flight.outgoing.progress.sent_bytes();
+        let limits = &desk.limits;
+        let least_bytes = limits
+            .send_bytes_per_second
+            .saturating_mul(limits.send_window.as_secs().max(1));
+        if sent_bytes - flight.window_bytes < least_bytes {
+            self.state = State::Done;
+        } else {
+            flight.window_bytes = sent_bytes;
+            self.deadline = desk.deadline(limits.send_window);
+        }
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.sender.get_ref().as_fd()
+    }
+}
+
+/// How far a departure came.
+#[derive(Debug, PartialEq, Eq)]
+enum Sent {
+    Whole,
+    Waits(State),
+    Failed { sent_bytes: u64 },
+}
+
+fn is_for_later(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
+
+/// Whether the end of a range is in the kernel's memory, and with it, as files are read ahead in
+/// order, most likely all of it. One system call, for at most 2 MiB.
+fn is_resident(file: &File, range: &Range<u64>) -> bool {
+    let mut byte = [0];
+    let mut slices = [IoSliceMut::new(&mut byte)];
+    let last = range.end.saturating_sub(1);
+    let read = preadv2(file, &mut slices, last, ReadWriteFlags::NOWAIT);
+    // EOPNOTSUPP: this file system can't tell.
+    read != Err(Errno::AGAIN)
+}

@@ -1,0 +1,136 @@
+//! What a path of a site is: found, opened, and ready to be sent.
+
+mod find;
+mod listing;
+
+use std::fs::File;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::accept_encoding::{Coding, CodingSet};
+use crate::witness::Witness;
+
+pub use find::find;
+pub use listing::Order;
+
+/// Longest body that is kept in memory. A longer one is sent from its file.
+///
+/// One vectored write of 64 KiB costs the kernel a copy and saves the second call.
+pub const MEMORY_BODY_BYTES: u64 = 64 * 1024;
+
+/// What a path of a site is, and by what a change of it is noticed.
+#[derive(Debug)]
+pub struct Resource {
+    /// What it is.
+    pub kind: Kind,
+    /// What was seen of the file system on the way.
+    pub witnesses: Vec<Witness>,
+    /// Something was changed so shortly before that a later change might not show: found anew at the
+    /// next check.
+    pub is_uncertain: bool,
+}
+
+/// What a path is.
+#[derive(Debug)]
+pub enum Kind {
+    /// Something to be served.
+    Page(Page),
+    /// Somewhere else: status and `Location`.
+    Elsewhere(u16, String),
+    /// Nothing.
+    NotFound,
+    /// Something that is not served: no file, or out of the root.
+    Forbidden,
+    /// It could not be found out: no descriptors, a broken disk.
+    Failed,
+}
+
+/// Something to be served, in one or several codings.
+#[derive(Debug)]
+pub struct Page {
+    /// At least one.
+    pub representations: SmallVec<[Representation; 1]>,
+    /// The codings of these.
+    pub codings: CodingSet,
+}
+
+/// A page in one coding.
+#[derive(Debug)]
+pub struct Representation {
+    /// Its coding.
+    pub coding: Coding,
+    /// Length in bytes.
+    pub len: u64,
+    /// Its bytes.
+    pub body: Body,
+    /// With its quotes.
+    pub etag: Option<String>,
+    /// Seconds since the epoch.
+    pub last_modified: Option<u64>,
+    /// The media type.
+    pub content_type: String,
+    /// Header lines of a response that carries it, each with its line end: those that a 304 has too,
+    /// then those of the body.
+    pub lines: String,
+    /// How many bytes of `lines` a 304 has too.
+    pub shared_bytes: usize,
+}
+
+/// Where the bytes of a representation are.
+#[derive(Debug)]
+pub enum Body {
+    /// In memory.
+    Memory(Vec<u8>),
+    /// In the file that was opened.
+    File(Arc<File>),
+}
+
+impl Page {
+    /// The representation in `coding`.
+    #[must_use]
+    pub fn of(&self, coding: Coding) -> Option<&Representation> {
+        self.representations.iter().find(|one| one.coding == coding)
+    }
+}
+
+impl Resource {
+    /// A resource that depends on no file.
+    #[must_use]
+    pub fn fixed(kind: Kind) -> Self {
+        Self {
+            kind,
+            witnesses: Vec::new(),
+            is_uncertain: false,
+        }
+    }
+
+    /// Whether everything is still as it was found. A system call a witness.
+    #[must_use]
+    pub fn still_holds(&self) -> bool {
+        !self.is_uncertain && self.witnesses.iter().all(Witness::still_holds)
+    }
+
+    /// Memory that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let witnesses: usize = self.witnesses.iter().map(Witness::bytes).sum();
+        let pages: usize = match &self.kind {
+            Kind::Page(page) => page.representations.iter().map(Representation::bytes).sum(),
+            Kind::Elsewhere(_, location) => location.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + witnesses + pages
+    }
+}
+
+impl Representation {
+    fn bytes(&self) -> usize {
+        let body = match &self.body {
+            Body::Memory(bytes) => bytes.len(),
+            // What the kernel keeps for an open file.
+            Body::File(_) => 1024,
+        };
+        size_of::<Self>() + body + self.lines.len() + self.content_type.len() + 64
+    }
+}
