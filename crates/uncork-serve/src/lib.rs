@@ -11,6 +11,9 @@ pub mod admin;
 pub mod clock;
 pub mod condition;
 pub mod config;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host;
 pub mod limits;
 pub mod lockdown;
