@@ -12,7 +12,8 @@ pub struct LogSettings {
 }
 
 /// How a line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Apache's combined format, with the host in front of it where all hosts share a file.
     Combined,
