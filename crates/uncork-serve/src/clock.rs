@@ -120,7 +120,11 @@ fn civil(days: u64) -> (u64, usize, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     (year, index(month), day)
 }
@@ -143,7 +147,10 @@ fn two(out: &mut [u8], number: u64) {
     out[1] = b'0' + (number % 10) as u8;
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a day of the week, a month")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a day of the week, a month"
+)]
 fn index(number: u64) -> usize {
     number as usize
 }
@@ -167,7 +174,12 @@ mod tests {
             assert_eq!(clock.iso(), iso.as_bytes());
             assert_eq!(clock.unix_seconds(), seconds);
         };
-        check(0, "Thu, 01 Jan 1970 00:00:00 GMT", "01/Jan/1970:00:00:00 +0000", "1970-01-01T00:00:00Z");
+        check(
+            0,
+            "Thu, 01 Jan 1970 00:00:00 GMT",
+            "01/Jan/1970:00:00:00 +0000",
+            "1970-01-01T00:00:00Z",
+        );
         check(
             784_111_777,
             "Sun, 06 Nov 1994 08:49:37 GMT",
@@ -190,7 +202,10 @@ mod tests {
 
     #[test]
     fn out_of_the_calendar() {
-        assert_eq!(Clock::at(UNIX_EPOCH - Duration::from_secs(1)).unix_seconds(), 0);
+        assert_eq!(
+            Clock::at(UNIX_EPOCH - Duration::from_secs(1)).unix_seconds(),
+            0
+        );
         assert_eq!(at(SECONDS_MAX + 1).iso(), b"9999-12-31T23:59:59Z");
     }
 

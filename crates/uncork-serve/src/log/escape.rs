@@ -50,15 +50,18 @@ pub(super) fn json(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Copies what needs no escape from the front, in chunks; gives back the rest.
 fn copy_clean<'b>(out: &mut Vec<u8>, bytes: &'b [u8]) -> &'b [u8] {
-    let (chunks, tail) = bytes.as_chunks::<CHUNK>();
     // Without a branch a byte, the compiler makes vector instructions of the chunk.
-    let is_clean = |chunk: &[u8; CHUNK]| !chunk.iter().fold(false, |dirty, &byte| dirty | is_dirty(byte));
-    let clean = chunks.iter().take_while(|chunk| is_clean(chunk)).count() * CHUNK;
-    let end = if clean == chunks.len() * CHUNK {
-        clean + tail.iter().take_while(|&&byte| !is_dirty(byte)).count()
-    } else {
-        clean
+    let is_clean = |chunk: &[u8; CHUNK]| {
+        !chunk
+            .iter()
+            .fold(false, |dirty, &byte| dirty | is_dirty(byte))
     };
+    let mut end = 0;
+    while bytes[end..].first_chunk::<CHUNK>().is_some_and(is_clean) {
+        end += CHUNK;
+    }
+    let tail = bytes[end..].iter().take(CHUNK);
+    end += tail.take_while(|&&byte| !is_dirty(byte)).count();
     let (clean, rest) = bytes.split_at(end);
     out.extend_from_slice(clean);
     rest
@@ -92,9 +95,17 @@ mod tests {
     fn known_answers() {
         check(quoted, b"", "");
         check(quoted, b"a b\"c\\d\n\x7f\xff", r"a b\x22c\x5Cd\x0A\x7F\xFF");
-        check(quoted, b"0123456789abcdef0123456789\"abcdef", r"0123456789abcdef0123456789\x22abcdef");
+        check(
+            quoted,
+            b"0123456789abcdef0123456789\"abcdef",
+            r"0123456789abcdef0123456789\x22abcdef",
+        );
         check(word, b" a b ", r"\x20a\x20b\x20");
         check(json, "ä\"\\\r\u{7f}".as_bytes(), r#"ä\"\\\u000D\u007F"#);
-        check(json, b"0123456789abcde\xc3\xa4\xff\xc3", "0123456789abcdeä\u{fffd}\u{fffd}");
+        check(
+            json,
+            b"0123456789abcde\xc3\xa4\xff\xc3",
+            "0123456789abcdeä\u{fffd}\u{fffd}",
+        );
     }
 }
