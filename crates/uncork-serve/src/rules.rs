@@ -33,7 +33,8 @@ pub struct Rules {
 }
 
 /// Which symbolic links are followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Symlinks {
     /// Those that stay beneath the site's root.
     Inside,
@@ -42,7 +43,8 @@ pub enum Symlinks {
 }
 
 /// Of what an ETag is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Etag {
     /// Time of change and size; the content where that time means nothing (in the first day of the
     /// epoch, as packers of images and stores set it).
