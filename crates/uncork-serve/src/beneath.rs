@@ -53,8 +53,13 @@ impl Opener {
     /// Asks the kernel which of them there is.
     #[must_use]
     pub fn probe() -> Self {
-        match openat2(CWD, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::BENEATH)
-        {
+        match openat2(
+            CWD,
+            ".",
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+            ResolveFlags::BENEATH,
+        ) {
             Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => Opener::Walk,
             _ => Opener::Openat2,
         }
@@ -140,8 +145,7 @@ fn walk(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, OpenError> {
         let name = if name.is_empty() { b"." } else { name };
         match next {
             Some(next) => {
-                let flags =
-                    OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 folder = Some(openat(at, name, flags, Mode::empty())?);
                 rest = next;
             }

@@ -60,7 +60,9 @@ impl Cache {
     pub fn get(&mut self, site: SiteId, key: &[u8], now: Instant) -> Option<&Rc<Resource>> {
         let hash = self.hash(site, key);
         let entries = &self.entries;
-        let index = *self.table.find(hash, |index| is(entries, *index, site, key))?;
+        let index = *self
+            .table
+            .find(hash, |index| is(entries, *index, site, key))?;
         let entry = &mut self.entries[index];
         if now.duration_since(entry.checked_at) >= CHECK_INTERVAL {
             if !entry.resource.still_holds() {
@@ -78,7 +80,9 @@ impl Cache {
     pub fn insert(&mut self, site: SiteId, key: &[u8], resource: &Rc<Resource>, now: Instant) {
         let hash = self.hash(site, key);
         let entries = &self.entries;
-        let earlier = self.table.find(hash, |index| is(entries, *index, site, key));
+        let earlier = self
+            .table
+            .find(hash, |index| is(entries, *index, site, key));
         if let Some(index) = earlier.copied() {
             self.remove(index);
         }

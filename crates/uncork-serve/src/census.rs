@@ -103,7 +103,9 @@ impl Census {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.of_address.lock().unwrap_or_else(PoisonError::into_inner)
+        self.of_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -136,24 +136,3 @@ pub struct SiteConfig {
     /// How it is served.
     pub rules: Arc<Rules>,
 }
-
-/// STAND-IN until `host` is merged. Swap its body with `HostPattern::parse(text)`.
-fn parse_pattern(text: &str) -> Option<HostPattern> {
-    use crate::host::{HOST_BYTES_MAX, HostName};
-    let name = |text: &str| {
-        let text = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-        let label = |label: &str| {
-            (1..=63).contains(&label.len())
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-        };
-        (text.len() <= HOST_BYTES_MAX && text.split('.').all(label))
-            .then(|| HostName(text.as_bytes().into()))
-    };
-    match text.strip_prefix("*.") {
-        _ if text == "_default" => Some(HostPattern::Default),
-        Some(rest) => name(rest).map(HostPattern::Beneath),
-        None => name(text).map(HostPattern::Exact),
-    }
-}

@@ -207,7 +207,14 @@ impl Connection {
             State::Reading if self.unread.is_empty() => self.state = State::Done,
             State::Reading => {
                 let reason = "The request took too long to arrive";
-                self.refuse(Reject { status: 408, reason }, desk, token);
+                self.refuse(
+                    Reject {
+                        status: 408,
+                        reason,
+                    },
+                    desk,
+                    token,
+                );
             }
             State::Sending | State::Yielding => self.check_rate(desk),
             // These wait for this machine's disk, not for the peer.
@@ -247,7 +254,8 @@ impl Connection {
     /// Looks whether the kernel holds a small segment of it now.
     #[must_use]
     pub fn holds_small_segment(&self) -> bool {
-        TcpInfo::of(self.sender.get_ref()).is_ok_and(|info| info.holds_small_segment() == Some(true))
+        TcpInfo::of(self.sender.get_ref())
+            .is_ok_and(|info| info.holds_small_segment() == Some(true))
     }
 
     fn next(&self) -> Next {
@@ -315,7 +323,9 @@ impl Connection {
         while self.ending.is_none() && !outgoing.is_full() {
             let rest = &bytes[used..];
             if self.skip_bytes > 0 {
-                let skipped = rest.len().min(usize::try_from(self.skip_bytes).unwrap_or(usize::MAX));
+                let skipped = rest
+                    .len()
+                    .min(usize::try_from(self.skip_bytes).unwrap_or(usize::MAX));
                 self.skip_bytes -= skipped as u64;
                 used += skipped;
                 if self.skip_bytes > 0 {
@@ -345,7 +355,10 @@ impl Connection {
             let site = sites.find(request.host.as_ref());
             let answer = match site {
                 Some(site) => desk.answer(site, &request, token),
-                None => Some(crate::desk::Answer::Plain(421, "No site of this name is here")),
+                None => Some(crate::desk::Answer::Plain(
+                    421,
+                    "No site of this name is here",
+                )),
             };
             let Some(answer) = answer else {
                 self.searched_bytes = head_bytes.saturating_sub(4);
@@ -364,7 +377,11 @@ impl Connection {
                 || self.requests >= desk.limits.requests_per_connection
             {
                 let has_more = request.body_bytes > 0 || used < bytes.len();
-                self.ending = Some(if has_more { Ending::Linger } else { Ending::Close });
+                self.ending = Some(if has_more {
+                    Ending::Linger
+                } else {
+                    Ending::Close
+                });
             }
             let head = Head {
                 clock: &desk.clock,
@@ -399,7 +416,8 @@ impl Connection {
             version: Version::Http11,
             persistence: Persistence::Close,
         };
-        let (status, body_bytes) = render::plain(outgoing, head, reject.status, reject.reason, true);
+        let (status, body_bytes) =
+            render::plain(outgoing, head, reject.status, reject.reason, true);
         let end = outgoing.len();
         Answered::refused(nowhere, status, end - body_bytes..end)
     }

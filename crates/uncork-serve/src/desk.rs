@@ -91,7 +91,10 @@ impl Desk {
             Method::Get | Method::Head => {}
             Method::Options => return Some(Answer::Options),
             Method::Other(_) => {
-                return Some(Answer::Plain(405, "Only GET, HEAD and OPTIONS are served here"));
+                return Some(Answer::Plain(
+                    405,
+                    "Only GET, HEAD and OPTIONS are served here",
+                ));
             }
         }
         let Some(path) = &request.path else {

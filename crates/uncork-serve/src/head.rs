@@ -80,9 +80,14 @@ impl Head<'_> {
         let bodies: u64 = ranges.iter().map(|range| range.end - range.start).sum();
         self.begin(out, 206);
         self.length(out, framing as u64 + bodies);
-        let _ = write!(out, "Content-Type: multipart/byteranges; boundary={boundary}\r\n");
+        let _ = write!(
+            out,
+            "Content-Type: multipart/byteranges; boundary={boundary}\r\n"
+        );
         for line in representation.lines.split_inclusive("\r\n") {
-            let is_type = line.get(..13).is_some_and(|name| name.eq_ignore_ascii_case("content-type:"));
+            let is_type = line
+                .get(..13)
+                .is_some_and(|name| name.eq_ignore_ascii_case("content-type:"));
             if !is_type {
                 out.extend_from_slice(line.as_bytes());
             }

@@ -121,12 +121,23 @@ mod tests {
     #[test]
     fn folders_are_hosts_and_files_are_not() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b.example", "*.wild.example", "_default", ".git", "not a host", "B.Example"] {
+        for name in [
+            "b.example",
+            "*.wild.example",
+            "_default",
+            ".git",
+            "not a host",
+            "B.Example",
+        ] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         fs::write(folder.path().join("file.example"), "").unwrap();
         let scan = scan(folder.path()).unwrap();
-        let hosts: Vec<String> = scan.hosts.iter().map(|(host, _)| host.to_string()).collect();
+        let hosts: Vec<String> = scan
+            .hosts
+            .iter()
+            .map(|(host, _)| host.to_string())
+            .collect();
         assert_eq!(hosts, ["*.wild.example", "b.example", "_default"]);
         // Of two spellings the first of the sorted names is taken.
         assert!(scan.hosts[1].1.ends_with("B.Example"));

@@ -130,7 +130,9 @@ fn work(inbox: &Mutex<Receiver<(Errand, Arc<Mailbox>)>>, opener: Opener) {
 fn warm(file: &File, range: Range<u64>, buffer: &mut [u8]) {
     let mut offset = range.start;
     while offset < range.end {
-        let most = buffer.len().min(usize::try_from(range.end - offset).unwrap_or(usize::MAX));
+        let most = buffer
+            .len()
+            .min(usize::try_from(range.end - offset).unwrap_or(usize::MAX));
         match rustix::io::pread(file, &mut buffer[..most], offset) {
             Ok(0) => return,
             Ok(read) => offset += read as u64,

@@ -76,7 +76,8 @@ impl Outgoing {
         }
         self.len += range.end - range.start;
         let resource = Rc::clone(resource);
-        self.pieces.push(Piece::Body(resource, representation.coding, range));
+        self.pieces
+            .push(Piece::Body(resource, representation.coding, range));
     }
 
     /// Whether there is nothing to send.
@@ -115,14 +116,16 @@ impl Outgoing {
             progress,
             ..
         } = self;
-        let message = pieces.iter().fold(Message::new(), |message, piece| match piece {
-            Piece::Text(range) => message.bytes(&text[range.clone()]),
-            Piece::Body(resource, coding, range) => match body(resource, *coding) {
-                Some(Body::Memory(bytes)) => message.bytes(slice(bytes, range)),
-                Some(Body::File(file)) => message.file(file, range.clone()),
-                None => message,
-            },
-        });
+        let message = pieces
+            .iter()
+            .fold(Message::new(), |message, piece| match piece {
+                Piece::Text(range) => message.bytes(&text[range.clone()]),
+                Piece::Body(resource, coding, range) => match body(resource, *coding) {
+                    Some(Body::Memory(bytes)) => message.bytes(slice(bytes, range)),
+                    Some(Body::File(file)) => message.file(file, range.clone()),
+                    None => message,
+                },
+            });
         (message, progress)
     }
 
@@ -165,6 +168,10 @@ fn body(resource: &Resource, coding: Coding) -> Option<&Body> {
 
 /// A range of bytes in memory; ranges were decided by their length.
 fn slice<'b>(bytes: &'b [u8], range: &Range<u64>) -> &'b [u8] {
-    let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    let at = |offset: u64| {
+        usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len())
+    };
     &bytes[at(range.start)..at(range.end)]
 }

@@ -54,7 +54,13 @@ pub fn plain(
 
 /// An answer that names what its resource is not: made by nobody.
 fn nothing_such(outgoing: &mut Outgoing, head: Head<'_>, with_body: bool) -> (u16, u64) {
-    plain(outgoing, head, 500, "The answer does not fit the page", with_body)
+    plain(
+        outgoing,
+        head,
+        500,
+        "The answer does not fit the page",
+        with_body,
+    )
 }
 
 fn of_page(
@@ -68,7 +74,6 @@ fn of_page(
     let of = |coding: Coding| page.of(coding);
     match decision {
         Decision::Plain(status, sentence) => plain(outgoing, head, *status, sentence, with_body),
-        Decision::Options => nothing_such(outgoing, head, with_body),
         Decision::Whole(status, coding) => {
             let Some(one) = of(*coding) else {
                 return nothing_such(outgoing, head, with_body);

@@ -25,8 +25,6 @@ pub enum Decision {
     Unsatisfiable(Coding),
     /// A status and a sentence.
     Plain(u16, &'static str),
-    /// 204 to OPTIONS.
-    Options,
 }
 
 /// Decides how a page answers a GET or HEAD. With a status other than 200 the page is that of an
@@ -34,7 +32,10 @@ pub enum Decision {
 #[must_use]
 pub fn decide(request: &Request<'_>, page: &Page, status: u16, ranges_max: usize) -> Decision {
     let Some(coding) = choose(request, page) else {
-        return Decision::Plain(406, "This is here only in codings that the request does not accept");
+        return Decision::Plain(
+            406,
+            "This is here only in codings that the request does not accept",
+        );
     };
     let Some(representation) = page.of(coding) else {
         return Decision::Plain(500, "There is no such coding of this page");
@@ -50,7 +51,10 @@ pub fn decide(request: &Request<'_>, page: &Page, status: u16, ranges_max: usize
         Outcome::Proceed => {}
         Outcome::NotModified => return Decision::NotModified(coding),
         Outcome::PreconditionFailed => {
-            return Decision::Plain(412, "What is here is not what the request's condition names");
+            return Decision::Plain(
+                412,
+                "What is here is not what the request's condition names",
+            );
         }
     }
     // Ranges are defined for GET only (RFC 9110, section 14.2).

@@ -24,7 +24,7 @@ use crate::config::{Config, LISTEN_DEFAULT};
 use crate::desk::Desk;
 use crate::hosts_folder::{self, Watch};
 use crate::loader::Loader;
-use crate::log::{AccessLog, LogError, WorkerLog};
+use crate::log::{AccessLog, LogError, OpenedLog, WorkerLog};
 use crate::mailbox::{Letter, Mailbox};
 use crate::metrics::Metrics;
 use crate::outgoing::Outgoing;
@@ -95,13 +95,14 @@ pub struct Bound {
     listeners: Vec<Vec<TcpListener>>,
     addresses: Vec<SocketAddr>,
     admin: Option<TcpListener>,
+    log: Option<OpenedLog>,
 }
 
 impl Bound {
     /// Takes the `inherited` sockets, or else binds the configuration's addresses.
     ///
     /// # Errors
-    /// Where an address can't be listened on.
+    /// Where an address can't be listened on, or the access log can't be opened.
     pub fn new(config: Config, inherited: Vec<TcpListener>) -> Result<Self, ServeError> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let workers = config.threads.unwrap_or(cores).max(1);
@@ -138,11 +139,13 @@ impl Bound {
                 Some(listener.map_err(|source| ServeError::Listen { address, source })?)
             }
         };
+        let log = config.log.as_ref().map(AccessLog::open).transpose()?;
         Ok(Self {
             config,
             listeners,
             addresses,
             admin,
+            log,
         })
     }
 
@@ -167,21 +170,19 @@ impl Bound {
     /// Starts the workers.
     ///
     /// # Errors
-    /// Where the sites or the log can't be opened, or a thread can't be started.
+    /// Where a folder can't be read, or a thread can't be started.
     pub fn start(self) -> Result<Server, ServeError> {
         let Self {
             config,
             listeners,
             addresses,
             admin,
+            log,
         } = self;
         let workers = listeners.len();
         let (sites, notes) = build(&config, &Sites::default(), workers)?;
         let sites = Arc::new(sites);
-        let log = match &config.log {
-            None => None,
-            Some(settings) => Some(AccessLog::start(settings, workers)?),
-        };
+        let log = log.map(|opened| opened.start(workers)).transpose()?;
         let opener = Opener::probe();
         let loader = Loader::start(opener).map_err(ServeError::start("start a thread"))?;
         let metrics = Arc::new(Metrics::new(workers));
@@ -474,7 +475,9 @@ fn build(
         }
         for (host, path) in scan.hosts {
             let root = absolute(&path);
-            let same = before.of(&host).filter(|site| site.root == root && site.rules == folder.rules);
+            let same = before
+                .of(&host)
+                .filter(|site| site.root == root && site.rules == folder.rules);
             let site = same.cloned().unwrap_or_else(|| {
                 let rules = Arc::clone(&folder.rules);
                 Arc::new(Site::new(host.to_string(), root, rules, workers))
@@ -509,7 +512,9 @@ fn start_admin(
             all.dedup_by_key(|site| site.id);
             all.push(&nowhere);
             let counted = all.iter().map(|site| (site.name.as_str(), &site.counters));
-            let dropped = dropped.as_ref().map_or(0, |count| count.load(Ordering::Relaxed));
+            let dropped = dropped
+                .as_ref()
+                .map_or(0, |count| count.load(Ordering::Relaxed));
             metrics.render(counted, dropped)
         }),
         Box::new(move || {

@@ -57,7 +57,9 @@ impl Sites {
     pub fn add(&mut self, pattern: &HostPattern, site: &Arc<Site>) {
         let site = Arc::clone(site);
         match pattern {
-            HostPattern::Exact(name) => drop(self.exact.entry(name.as_str().into()).or_insert(site)),
+            HostPattern::Exact(name) => {
+                drop(self.exact.entry(name.as_str().into()).or_insert(site))
+            }
             HostPattern::Beneath(name) => {
                 drop(self.beneath.entry(name.as_str().into()).or_insert(site));
             }

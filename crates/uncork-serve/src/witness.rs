@@ -61,7 +61,9 @@ impl Facts {
     /// Whether a change right after `now` could leave these facts as they are.
     #[must_use]
     pub fn may_hide_a_change(&self, now: SystemTime) -> bool {
-        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         self.changed + TIME_GRAIN > now
     }
 }

@@ -112,7 +112,12 @@ impl Worker {
         census: Arc<Census>,
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, mailbox.bell(), EventData::new_u64(BELL), EventFlags::IN)?;
+        epoll::add(
+            &epoll,
+            mailbox.bell(),
+            EventData::new_u64(BELL),
+            EventFlags::IN,
+        )?;
         let now = desk.now;
         let mut worker = Self {
             epoll,
@@ -223,11 +228,7 @@ impl Worker {
     }
 
     /// Calls one of a connection's methods, and does what it says.
-    fn with(
-        &mut self,
-        token: usize,
-        call: impl FnOnce(&mut Connection, &mut Desk, usize) -> Next,
-    ) {
+    fn with(&mut self, token: usize, call: impl FnOnce(&mut Connection, &mut Desk, usize) -> Next) {
         if let Some(slot) = self.slots.get_mut(token) {
             let next = call(&mut slot.connection, &mut self.desk, token);
             self.do_next(token, next);
@@ -411,7 +412,9 @@ impl Worker {
         }
         self.sample();
         let cache = &self.desk.cache;
-        self.desk.metrics.cache(cache.len() as u64, cache.bytes() as u64);
+        self.desk
+            .metrics
+            .cache(cache.len() as u64, cache.bytes() as u64);
         if let Some(log) = &mut self.desk.log {
             log.flush();
         }

@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Fault, Place};
 use super::file::{self, Pairs, Seconds, Section, Text};
-use super::{Config, HostsFolder, SiteConfig, parse_pattern, value};
+use super::{Config, HostsFolder, SiteConfig, value};
 use crate::host::HostPattern;
 use crate::limits::Limits;
 use crate::log::{LogFormat, LogSettings, LogTarget};
@@ -389,7 +389,7 @@ impl<'t> Reading<'t> {
 
     fn host(&mut self, text: &Text) -> Result<HostPattern, ConfigError> {
         let pattern = self.checked(text, |host| {
-            parse_pattern(host).ok_or_else(|| Fault::Host {
+            HostPattern::parse(host).ok_or_else(|| Fault::Host {
                 value: host.to_owned(),
             })
         })?;

@@ -29,12 +29,8 @@ const DIGEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// How often a file that changes while it is read is read again.
 const READS_MAX: usize = 4;
 
-/// The codings that stand in files of their own, and how these end.
-const SUFFIXES: [(Coding, &str); 3] = [
-    (Coding::Brotli, ".br"),
-    (Coding::Zstd, ".zst"),
-    (Coding::Gzip, ".gz"),
-];
+/// The codings that stand in files of their own.
+const CODINGS: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
 
 /// Finds what `path` is in `site`: a validated path that begins with `/`; where folders are listed,
 /// perhaps with a NUL and the [code](listing::Order::code) of an order behind it. `None` where that is
@@ -169,7 +165,8 @@ impl Search<'_> {
         let Opened::Folder(folder) = self.open(relative)? else {
             return Ok(Kind::NotFound);
         };
-        let page = listing::page(&folder, self.path, self.order, &rules).map_err(OpenError::Failed)?;
+        let page =
+            listing::page(&folder, self.path, self.order, &rules).map_err(OpenError::Failed)?;
         self.is_listing = true;
         Ok(self.memory_page(page))
     }
@@ -192,19 +189,15 @@ impl Search<'_> {
     }
 
     /// The page of a file and of what stands compressed beside it.
-    fn page(
-        &mut self,
-        name: &[u8],
-        identity: Option<(OwnedFd, Facts)>,
-    ) -> Result<Kind, OpenError> {
+    fn page(&mut self, name: &[u8], identity: Option<(OwnedFd, Facts)>) -> Result<Kind, OpenError> {
         let mut found: SmallVec<[(Coding, OwnedFd, Facts, CString); 1]> = SmallVec::new();
         let age = identity.as_ref().map(|(_, facts)| facts.modified.as_secs());
         if let Some((file, facts)) = identity {
             found.push((Coding::Identity, file, facts, self.absolute(name)));
         }
         if self.site.rules.precompressed {
-            for (coding, suffix) in SUFFIXES {
-                let name = [name, suffix.as_bytes()].concat();
+            for coding in CODINGS {
+                let name = [name, coding.suffix().as_bytes()].concat();
                 match self.open(&name) {
                     // One that is older than the file is of an earlier content.
                     Ok(Opened::File(file, facts))
@@ -220,7 +213,9 @@ impl Search<'_> {
         if found.is_empty() {
             return Ok(Kind::NotFound);
         }
-        let codings: CodingSet = found.iter().map(|(coding, ..)| *coding).collect();
+        let codings = found
+            .iter()
+            .fold(CodingSet::EMPTY, |set, (coding, ..)| set.with(*coding));
         let varies = found.len() > 1 || !codings.contains(Coding::Identity);
         let mut representations = SmallVec::new();
         for (coding, file, _, path) in found {
@@ -290,7 +285,7 @@ impl Search<'_> {
             last_modified: None,
         });
         Kind::Page(Page {
-            codings: std::iter::once(Coding::Identity).collect(),
+            codings: CodingSet::EMPTY.with(Coding::Identity),
             representations: SmallVec::from_iter([Representation {
                 coding: Coding::Identity,
                 len: bytes.len() as u64,
@@ -373,9 +368,7 @@ impl Search<'_> {
                 Ok(read) => return Ok(read),
                 Err(Errno::INTR) => {}
                 // EOPNOTSUPP: this file system can't tell.
-                Err(Errno::AGAIN | Errno::OPNOTSUPP)
-                    if self.patience == Patience::CachedOnly =>
-                {
+                Err(Errno::AGAIN | Errno::OPNOTSUPP) if self.patience == Patience::CachedOnly => {
                     return Err(OpenError::NeedsDisk);
                 }
                 Err(errno) => return Err(OpenError::Failed(errno.into())),
@@ -424,14 +417,8 @@ fn parent(relative: &[u8]) -> &[u8] {
 
 /// A strong ETag of time and size; of one coding, as two files of one page may share both.
 fn time_tag(facts: &Facts, coding: Coding) -> String {
-    let suffix = match coding {
-        Coding::Identity => "",
-        Coding::Gzip => "-gz",
-        Coding::Zstd => "-zst",
-        Coding::Brotli => "-br",
-    };
     let nanos = facts.modified.as_nanos();
-    format!("\"{nanos:x}-{:x}{suffix}\"", facts.len)
+    format!("\"{nanos:x}-{:x}{}\"", facts.len, coding.suffix())
 }
 
 /// A strong ETag of 128 bits of the content's digest.

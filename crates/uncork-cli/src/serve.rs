@@ -1,0 +1,186 @@
+//! `uncork serve`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+use uncork_serve::config::Config;
+use uncork_serve::{Bound, ServeError, Server};
+
+use crate::exit::{Exit, Failure};
+use crate::output;
+
+/// Serve static sites over HTTP/1.1, one a host name, each response in the fewest packets
+///
+/// Listens on 127.0.0.1:8080 if nothing else is said. SIGHUP reads the configuration again, SIGUSR1
+/// opens the access log again, SIGTERM and Ctrl-C finish what is under way and end.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct ServeArgs {
+    /// Serve this folder, whatever the host name
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["hosts", "config"], conflicts_with_all = ["hosts", "config"])]
+    root: Option<PathBuf>,
+    /// Serve each folder in this one as the site of its name
+    ///
+    /// `example.org` is that host, `*.example.org` all beneath it, `_default` all others. Folders may
+    /// come and go while it runs.
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    hosts: Option<PathBuf>,
+    /// Read all of it from a file; docs/serve.md describes it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen: an address, or a port of this machine; may be said more than once
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    listen: Vec<SocketAddr>,
+    /// Threads that serve; one a core if nothing is said
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Where /metrics (for Prometheus) and /health are
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    admin: Option<SocketAddr>,
+    /// Print one JSON document when it is ready
+    #[arg(long)]
+    json: bool,
+    /// Print nothing but errors
+    #[arg(long)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  uncork serve --root public
+      One site, on http://127.0.0.1:8080
+  uncork serve --hosts /srv/www --listen 0.0.0.0:80 --listen '[::]:80'
+      A site for each folder: /srv/www/example.org, /srv/www/*.example.net, /srv/www/_default
+  uncork serve --config /etc/uncork/serve.toml
+      Rules for each site, logs, limits; as a service: packaging/uncork-serve.service";
+
+/// Serves until a signal ends it.
+pub(crate) fn run(arguments: &ServeArgs) -> Result<Exit, Failure> {
+    let config = arguments.config()?;
+    let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1]);
+    let mut signals = signals.map_err(|error| Failure::new(Exit::NotPermitted, error))?;
+    let bound = Bound::new(config, Vec::new()).map_err(failure)?;
+    let server = bound.start().map_err(failure)?;
+    let ready = Ready::of(&server);
+    if arguments.json {
+        output::json(&ready)?;
+    } else if !arguments.quiet {
+        ready.print();
+    }
+    for signal in signals.forever() {
+        match signal {
+            SIGHUP => arguments.reload(&server),
+            SIGUSR1 => server.reopen_log(),
+            _ => break,
+        }
+    }
+    if !arguments.quiet {
+        output::note("finishing what is under way");
+    }
+    server
+        .drain()
+        .map_err(|error| Failure::new(Exit::Losses, error))?;
+    Ok(Exit::Done)
+}
+
+impl ServeArgs {
+    /// What the command line says, and the file that it names.
+    fn config(&self) -> Result<Config, Failure> {
+        let mut config = match (&self.root, &self.hosts, &self.config) {
+            (Some(root), ..) => Config::of_root(self.folder(root)?),
+            (_, Some(hosts), _) => Config::of_hosts(self.folder(hosts)?),
+            (.., Some(file)) => {
+                Config::load(file).map_err(|error| Failure::new(Exit::Usage, error))?
+            }
+            _ => unreachable!("clap requires one of them"),
+        };
+        if !self.listen.is_empty() {
+            config.listen.clone_from(&self.listen);
+        }
+        config.threads = self.threads.map(usize::from).or(config.threads);
+        config.admin = self.admin.or(config.admin);
+        Ok(config)
+    }
+
+    fn folder(&self, path: &PathBuf) -> Result<PathBuf, Failure> {
+        let what = |error: std::io::Error| {
+            let kind = error.kind();
+            let error = anyhow::Error::new(error);
+            let text = format!("can't serve {}", path.display());
+            Failure::io(Exit::Usage, kind, error.context(text))
+        };
+        let path = std::path::absolute(path).map_err(what)?;
+        if !std::fs::metadata(&path).map_err(what)?.is_dir() {
+            return Err(what(std::io::ErrorKind::NotADirectory.into()));
+        }
+        Ok(path)
+    }
+
+    fn reload(&self, server: &Server) {
+        let notes = self
+            .config()
+            .map_err(|failure| failure.error)
+            .and_then(|config| Ok(server.reload(config)?));
+        match notes {
+            Ok(notes) => {
+                notes.iter().for_each(|note| output::note(note));
+                output::note(&format!("reloaded: {}", sites(server)));
+            }
+            Err(error) => output::note(&format!("not reloaded, all stays as it was: {error:#}")),
+        }
+    }
+}
+
+/// What is said when it serves.
+#[derive(Debug, Serialize)]
+struct Ready {
+    listening: Vec<SocketAddr>,
+    sites: usize,
+    has_default: bool,
+    notes: Vec<String>,
+}
+
+impl Ready {
+    fn of(server: &Server) -> Self {
+        let sites = server.sites();
+        Self {
+            listening: server.addresses().to_vec(),
+            sites: sites.len(),
+            has_default: sites.has_default(),
+            notes: server.notes().to_vec(),
+        }
+    }
+
+    fn print(&self) {
+        for address in &self.listening {
+            output::note(&format!("listening on http://{address}/"));
+        }
+        self.notes.iter().for_each(|note| output::note(note));
+    }
+}
+
+fn sites(server: &Server) -> String {
+    match server.sites().len() {
+        1 => "1 host".to_owned(),
+        count => format!("{count} hosts"),
+    }
+}
+
+/// An address, or a port of this machine alone.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
+        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    }
+    text.parse().map_err(|_| {
+        "not an address: 127.0.0.1:8080, [::]:80, or a port of this machine".to_owned()
+    })
+}
+
+fn failure(error: ServeError) -> Failure {
+    let kind = error.kind();
+    Failure::io(Exit::Usage, kind, error)
+}
