@@ -292,15 +292,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_etag_is_found_among_others(before in "(W?/?\"[!#-~]{0,5}\"[ ,]{1,3}){0,4}", weak: bool) {
-            let weak_mark = if weak { "W/" } else { "" };
-            let value = format!("{before},{weak_mark}\"abc\"");
-            let malformed = before.contains("W\"") || before.starts_with('/') || before.contains([' ', ',']) && (before.contains(" /") || before.contains(",/"));
-            prop_assume!(!malformed);
+        fn an_etag_is_found_among_others(others in "((W/)?\"[!#-~]{0,2}\"[ ,]{1,3}){0,4}", weak: bool) {
+            let mark = if weak { "W/" } else { "" };
+            let value = format!("{others}{mark}\"abc\"");
             let field = Field::Once(value.as_bytes());
             prop_assert!(matches(field, KNOWN.etag, Comparison::Weak));
-            let strong_before = before.starts_with("\"abc\"") || before.contains(" \"abc\"") || before.contains(",\"abc\"");
-            prop_assert_eq!(matches(field, KNOWN.etag, Comparison::Strong), !weak || strong_before);
+            prop_assert_eq!(matches(field, KNOWN.etag, Comparison::Strong), !weak);
         }
 
         #[test]

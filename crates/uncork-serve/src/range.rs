@@ -137,9 +137,9 @@ mod tests {
 
     #[track_caller]
     fn check_of(len: u64, value: &str, expected: &[Range<u64>]) {
-        let ranges: &[Range<u64>] = match parse(value.as_bytes(), len, 4) {
-            Ranges::One(range) => &[range],
-            Ranges::Several(ranges) => &ranges.to_vec(),
+        let ranges = match parse(value.as_bytes(), len, 4) {
+            Ranges::One(range) => vec![range],
+            Ranges::Several(ranges) => ranges.into_vec(),
             other => panic!("{value:?}: {other:?}"),
         };
         assert_eq!(ranges, expected, "{value:?}");

@@ -76,3 +76,81 @@ pub fn early_reject(bytes: &[u8], limits: &Limits) -> Option<Reject> {
     }
     (bytes.len() >= limits.head_bytes).then_some(TOO_LONG)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_of_heads() {
+        let check = |bytes: &str, expected: Option<usize>| {
+            let bytes = bytes.as_bytes();
+            for from in 0..=expected.map_or(bytes.len(), |end| end - 1) {
+                assert_eq!(head_end(bytes, from), expected, "{bytes:?} from {from}");
+            }
+        };
+        check("", None);
+        check("GET / HTTP/1.1\r\nA: b\r\n", None);
+        check("GET / HTTP/1.1\r\n\r\nGET", Some(18));
+        check("GET / HTTP/1.1\n\n", Some(16));
+        check("GET / HTTP/1.1\n\r\n", Some(17));
+        check("GET / HTTP/1.1\r\n\n", Some(17));
+        check("a\r\n\r", None);
+        check("a\r\r\n", None);
+        check("\r\n\r\n\r\n\r\n", None);
+        check("\r\n\r\n\r\n\r\n\r", None);
+        check("\r\n\r\na\r\n\r\n", Some(9));
+        check("\r\n\n", Some(3));
+        assert_eq!(head_end(b"\r\n\r\n\r\n\r\n\r\n", 9), Some(10));
+        assert_eq!(head_end(b"abc", 1000), None);
+    }
+
+    #[test]
+    fn beginnings_that_are_refused() {
+        let limits = Limits {
+            head_bytes: 100,
+            target_bytes: 10,
+            ..Limits::default()
+        };
+        let check = |bytes: &str, expected: Option<u16>| {
+            let status = early_reject(bytes.as_bytes(), &limits).map(|reject| reject.status);
+            assert_eq!(status, expected, "{bytes:?}");
+        };
+        for good in [
+            "",
+            "\r",
+            "\r\n\r",
+            "G",
+            "GET",
+            "GET ",
+            "GET /",
+            "GET /234567890",
+            "GET /234567890 HTTP/1.1\r\nA",
+            "\r\nGET /",
+            "GET /\r\nsomething",
+        ] {
+            check(good, None);
+        }
+        for bad in [
+            "\x16\x03\x01",
+            "\0",
+            " ",
+            "\n",
+            "\rG",
+            "GET\t",
+            "GET\r\n",
+            "(",
+            "\r\n\r\n\r\n\r\n\r\n",
+            "GE\u{e4}",
+        ] {
+            check(bad, Some(400));
+        }
+        check("GET /2345678901", Some(414));
+        check(&"A".repeat(32), None);
+        check(&"A".repeat(33), Some(400));
+        check(&format!("GET / HTTP/1.1\r\n{}", "a".repeat(83)), None);
+        check(&format!("GET / HTTP/1.1\r\n{}", "a".repeat(84)), Some(431));
+        let reject = early_reject(b"\x16\x03\x01\x02", &limits).unwrap();
+        assert!(reject.reason.contains("TLS"));
+    }
+}

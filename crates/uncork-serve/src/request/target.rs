@@ -151,3 +151,145 @@ fn has_dot_segment(path: &[u8]) -> bool {
     path.split(|&byte| byte == b'/')
         .any(|segment| matches!(segment, b"." | b".."))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::request::parse;
+
+    /// Host, path and query of a target, of which the first is the Host line's `h` if it says none.
+    #[track_caller]
+    fn check_target(line: &str, expected: Option<(&str, Option<&str>, Option<&str>)>) {
+        let head = format!("{line} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let parsed = parse(head.as_bytes(), &Limits::default());
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let found = parsed.as_ref().ok().map(|request| {
+            let host = request.host.as_ref().unwrap().to_string();
+            (
+                host,
+                request.path.as_ref().map(|path| text(path.as_bytes())),
+                request.query.map(text),
+            )
+        });
+        let expected = expected.map(|(host, path, query)| {
+            (
+                host.to_owned(),
+                path.map(str::to_owned),
+                query.map(str::to_owned),
+            )
+        });
+        assert_eq!(found, expected, "{line:?}");
+        if let Err(reject) = parsed {
+            assert_eq!(reject.status, 400, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn targets() {
+        let good = |line: &str, host, path, query| check_target(line, Some((host, path, query)));
+        good("GET /", "h", Some("/"), None);
+        good("GET /?", "h", Some("/"), Some(""));
+        good("GET /a?b?c=../%zz\\", "h", Some("/a"), Some("b?c=../%zz\\"));
+        good("GET //a///b//", "h", Some("/a/b/"), None);
+        good("GET /%41%c3%A4/ä", "h", Some("/Aä/ä"), None);
+        good("GET /%252e%252e%3f%23", "h", Some("/%2e%2e?#"), None);
+        good(
+            "GET /.well-known/..a/a../.../a.",
+            "h",
+            Some("/.well-known/..a/a../.../a."),
+            None,
+        );
+        good("GET /:*@\"<>[]^`{|}", "h", Some("/:*@\"<>[]^`{|}"), None);
+        good(
+            "GET http://Example.org:80/a?b",
+            "example.org",
+            Some("/a"),
+            Some("b"),
+        );
+        good("GET HTTPS://x", "x", Some("/"), None);
+        good("GET http://x?b", "x", Some("/"), Some("b"));
+        good("GET http://x//a", "x", Some("/a"), None);
+        good("GET http://[::1]:80/", "[::1]", Some("/"), None);
+        good("GET /http://x/", "h", Some("/http:/x/"), None);
+        good("OPTIONS *", "h", None, None);
+        good("OPTIONS /a", "h", Some("/a"), None);
+        good("CONNECT x:443", "h", None, None);
+        for bad in [
+            "GET *",
+            "PUT *",
+            "GET a",
+            "GET ?",
+            "GET .",
+            "GET x:80",
+            "OPTIONS **",
+            "CONNECT /",
+            "CONNECT http://x/",
+            "GET ftp://x/",
+            "GET http:/x/",
+            "GET http:x",
+            "GET ://x/",
+            "GET http:///a",
+            "GET http://",
+            "GET http://:80/",
+            "GET http://u@x/",
+            "GET http://u:p@x/",
+            "GET http://x:y/",
+            "GET http://x#/",
+            "GET http://x\\y/",
+            "GET /#a",
+            "GET /a?b#c",
+            "GET /\x01",
+            "GET /\x7f",
+            "GET /\0",
+            "GET /?\x01",
+            "GET /.",
+            "GET /..",
+            "GET /../a",
+            "GET /a/../b",
+            "GET /a/./b",
+            "GET /a/..",
+            "GET /%2e%2E/a",
+            "GET /a/.%2e",
+            "GET /%2e",
+            "GET //../a",
+            "GET /a//..",
+            "GET http://x/../a",
+            "GET /a\\b",
+            "GET /a%5cb",
+            "GET /..\\a",
+            "GET /a%2fb",
+            "GET /a%2F..%2fb",
+            "GET /%00",
+            "GET /a%0ab",
+            "GET /%1F",
+            "GET /%7f",
+            "GET /%",
+            "GET /%4",
+            "GET /%4x",
+            "GET /%x4",
+            "GET /%%41",
+            "GET /%+1",
+            "GET /a%?41",
+        ] {
+            check_target(bad, None);
+        }
+        let head = b"GET /\xff%FE HTTP/1.0\r\n\r\n";
+        let request = parse(head, &Limits::default()).unwrap();
+        assert_eq!(request.path, Some(Path::Owned(b"/\xff\xfe".to_vec())));
+        let head = b"GET /plain HTTP/1.0\r\n\r\n";
+        let request = parse(head, &Limits::default()).unwrap();
+        assert_eq!(request.path, Some(Path::Borrowed(b"/plain")));
+        assert_eq!(request.host, None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_target_holds(target in "/([a-z.]|/|%[2-6][0-9a-f]|\\.{1,2}/){0,12}") {
+            let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+            crate::fuzzing::request_head(head.as_bytes());
+        }
+    }
+}

@@ -104,13 +104,12 @@ fn header_lines() {
         "Host:",
         "Host: a|X:",
         "Host: a|X: \u{e4}\t!",
-        "Host: a|!#$%&'*+-.^_`|x: y",
+        "Host: a|!#$%&'*+-.^_`~x: y",
         "Host: a|Content-Length: 0",
         "Host: a|Content-Length: 00065536",
         "Host: a|Expect: 100-Continue",
     ] {
-        // A bar in a name would end the line; the rest of it still is a header line.
-        check_lines("HTTP/1.1", &good.replace("`|x", "`x"), 0);
+        check_lines("HTTP/1.1", good, 0);
     }
     for bad in [
         "",
@@ -279,204 +278,6 @@ fn limits_hold() {
     }
 }
 
-/// Host, path and query of a target, of which the first is the Host line's `h` if it says none.
-#[track_caller]
-fn check_target(line: &str, expected: Option<(&str, Option<&str>, Option<&str>)>) {
-    let head = format!("{line} HTTP/1.1\r\nHost: h\r\n\r\n");
-    let parsed = parse(head.as_bytes(), &Limits::default());
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let found = parsed.as_ref().ok().map(|request| {
-        let host = request.host.as_ref().unwrap().to_string();
-        (
-            host,
-            request.path.as_ref().map(|path| text(path.as_bytes())),
-            request.query.map(text),
-        )
-    });
-    let expected = expected.map(|(host, path, query)| {
-        (
-            host.to_owned(),
-            path.map(str::to_owned),
-            query.map(str::to_owned),
-        )
-    });
-    assert_eq!(found, expected, "{line:?}");
-    if let Err(reject) = parsed {
-        assert_eq!(reject.status, 400, "{line:?}");
-    }
-}
-
-#[test]
-fn targets() {
-    let good = |line: &str, host, path, query| check_target(line, Some((host, path, query)));
-    good("GET /", "h", Some("/"), None);
-    good("GET /?", "h", Some("/"), Some(""));
-    good("GET /a?b?c=../%zz\\", "h", Some("/a"), Some("b?c=../%zz\\"));
-    good("GET //a///b//", "h", Some("/a/b/"), None);
-    good("GET /%41%c3%A4/ä", "h", Some("/Aä/ä"), None);
-    good("GET /%252e%252e%3f%23", "h", Some("/%2e%2e?#"), None);
-    good(
-        "GET /.well-known/..a/a../.../a.",
-        "h",
-        Some("/.well-known/..a/a../.../a."),
-        None,
-    );
-    good("GET /:*@\"<>[]^`{|}", "h", Some("/:*@\"<>[]^`{|}"), None);
-    good(
-        "GET http://Example.org:80/a?b",
-        "example.org",
-        Some("/a"),
-        Some("b"),
-    );
-    good("GET HTTPS://x", "x", Some("/"), None);
-    good("GET http://x?b", "x", Some("/"), Some("b"));
-    good("GET http://x//a", "x", Some("/a"), None);
-    good("GET http://[::1]:80/", "[::1]", Some("/"), None);
-    good("GET /http://x/", "h", Some("/http:/x/"), None);
-    good("OPTIONS *", "h", None, None);
-    good("OPTIONS /a", "h", Some("/a"), None);
-    good("CONNECT x:443", "h", None, None);
-    for bad in [
-        "GET *",
-        "PUT *",
-        "GET a",
-        "GET ?",
-        "GET .",
-        "GET x:80",
-        "OPTIONS **",
-        "CONNECT /",
-        "CONNECT http://x/",
-        "GET ftp://x/",
-        "GET http:/x/",
-        "GET http:x",
-        "GET ://x/",
-        "GET http:///a",
-        "GET http://",
-        "GET http://:80/",
-        "GET http://u@x/",
-        "GET http://u:p@x/",
-        "GET http://x:y/",
-        "GET http://x#/",
-        "GET http://x\\y/",
-        "GET /#a",
-        "GET /a?b#c",
-        "GET /\x01",
-        "GET /\x7f",
-        "GET /\0",
-        "GET /?\x01",
-        "GET /.",
-        "GET /..",
-        "GET /../a",
-        "GET /a/../b",
-        "GET /a/./b",
-        "GET /a/..",
-        "GET /%2e%2E/a",
-        "GET /a/.%2e",
-        "GET /%2e",
-        "GET //../a",
-        "GET /a//..",
-        "GET http://x/../a",
-        "GET /a\\b",
-        "GET /a%5cb",
-        "GET /..\\a",
-        "GET /a%2fb",
-        "GET /a%2F..%2fb",
-        "GET /%00",
-        "GET /a%0ab",
-        "GET /%1F",
-        "GET /%7f",
-        "GET /%",
-        "GET /%4",
-        "GET /%4x",
-        "GET /%x4",
-        "GET /%%41",
-        "GET /%+1",
-        "GET /a%?41",
-    ] {
-        check_target(bad, None);
-    }
-    let head = b"GET /\xff%FE HTTP/1.0\r\n\r\n";
-    let request = parse(head, &Limits::default()).unwrap();
-    assert_eq!(request.path, Some(Path::Owned(b"/\xff\xfe".to_vec())));
-    let head = b"GET /plain HTTP/1.0\r\n\r\n";
-    let request = parse(head, &Limits::default()).unwrap();
-    assert_eq!(request.path, Some(Path::Borrowed(b"/plain")));
-    assert_eq!(request.host, None);
-}
-
-#[test]
-fn ends_of_heads() {
-    let check = |bytes: &str, expected: Option<usize>| {
-        let bytes = bytes.as_bytes();
-        for from in 0..=expected.map_or(bytes.len(), |end| end - 1) {
-            assert_eq!(head_end(bytes, from), expected, "{bytes:?} from {from}");
-        }
-    };
-    check("", None);
-    check("GET / HTTP/1.1\r\nA: b\r\n", None);
-    check("GET / HTTP/1.1\r\n\r\nGET", Some(18));
-    check("GET / HTTP/1.1\n\n", Some(16));
-    check("GET / HTTP/1.1\n\r\n", Some(17));
-    check("GET / HTTP/1.1\r\n\n", Some(17));
-    check("a\r\n\r", None);
-    check("a\r\r\n", None);
-    check("\r\n\r\n\r\n\r\n", None);
-    check("\r\n\r\n\r\n\r\n\r", None);
-    check("\r\n\r\na\r\n\r\n", Some(9));
-    check("\r\n\n", Some(3));
-    assert_eq!(head_end(b"\r\n\r\n\r\n\r\n\r\n", 9), Some(10));
-    assert_eq!(head_end(b"abc", 1000), None);
-}
-
-#[test]
-fn beginnings_that_are_refused() {
-    let limits = Limits {
-        head_bytes: 100,
-        target_bytes: 10,
-        ..Limits::default()
-    };
-    let check = |bytes: &str, expected: Option<u16>| {
-        let status = early_reject(bytes.as_bytes(), &limits).map(|reject| reject.status);
-        assert_eq!(status, expected, "{bytes:?}");
-    };
-    for good in [
-        "",
-        "\r",
-        "\r\n\r",
-        "G",
-        "GET",
-        "GET ",
-        "GET /",
-        "GET /234567890",
-        "GET /234567890 HTTP/1.1\r\nA",
-        "\r\nGET /",
-        "GET /\r\nsomething",
-    ] {
-        check(good, None);
-    }
-    for bad in [
-        "\x16\x03\x01",
-        "\0",
-        " ",
-        "\n",
-        "\rG",
-        "GET\t",
-        "GET\r\n",
-        "(",
-        "\r\n\r\n\r\n\r\n\r\n",
-        "GE\u{e4}",
-    ] {
-        check(bad, Some(400));
-    }
-    check("GET /2345678901", Some(414));
-    check(&"A".repeat(32), None);
-    check(&"A".repeat(33), Some(400));
-    check(&format!("GET / HTTP/1.1\r\n{}", "a".repeat(83)), None);
-    check(&format!("GET / HTTP/1.1\r\n{}", "a".repeat(84)), Some(431));
-    let reject = early_reject(b"\x16\x03\x01\x02", &limits).unwrap();
-    assert!(reject.reason.contains("TLS"));
-}
-
 proptest! {
     #[test]
     fn any_request_holds(
@@ -488,12 +289,6 @@ proptest! {
         tail in "(\r\n|\n|\r)?",
     ) {
         let head = format!("{blank}{method} {target} {version}\r\n{lines}{tail}");
-        crate::fuzzing::request_head(head.as_bytes());
-    }
-
-    #[test]
-    fn any_target_holds(target in "/([a-z.]|/|%[2-6][0-9a-f]|\\.{1,2}/){0,12}") {
-        let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
         crate::fuzzing::request_head(head.as_bytes());
     }
 
