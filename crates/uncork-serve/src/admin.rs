@@ -46,6 +46,7 @@ struct Answers {
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
     status: &'static str,
+    /// Whole header lines.
     more: &'static str,
     body: String,
 }
@@ -176,13 +177,13 @@ impl Answers {
         }
         if request.method != Some("GET") {
             let mut answer = Answer::plain("405 Method Not Allowed", "GET alone");
-            answer.more = "Allow: GET\r\n";
+            answer.more = "Allow: GET\r\nContent-Type: text/plain; charset=utf-8\r\n";
             return Some(answer);
         }
         if path == "/metrics" {
             return Some(Answer {
                 status: "200 OK",
-                more: "",
+                more: "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
                 body: (self.metrics)(),
             });
         }
@@ -197,14 +198,14 @@ impl Answer {
     fn plain(status: &'static str, body: &str) -> Self {
         Self {
             status,
-            more: "",
+            more: "Content-Type: text/plain; charset=utf-8\r\n",
             body: format!("{body}\n"),
         }
     }
 
     fn head(&self) -> String {
         format!(
-            "HTTP/1.1 {}\r\n{}Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n",
+            "HTTP/1.1 {}\r\n{}Content-Length: {}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n",
             self.status,
             self.more,
             self.body.len()
