@@ -241,9 +241,11 @@ pub fn host(data: &[u8]) {
         Some(&name)
     );
     assert_eq!(name.parents().count(), text.matches('.').count());
-    // What its A-labels stand for is the same name.
+    // What its A-labels stand for is the same name. One that stands for what looks like another one,
+    // and has other letters in it, stands for nothing that can be mapped.
     let (unicode, valid) = idna::domain_to_unicode(text);
-    if valid.is_ok() {
+    let nested = |label: &str| label.starts_with("xn--") && !label.is_ascii();
+    if valid.is_ok() && !unicode.split('.').any(nested) {
         assert_eq!(HostName::parse(unicode.as_bytes()), Some(name));
     }
 }

@@ -37,7 +37,7 @@ impl HostName {
     /// The name in a `Host` header, in the authority of a target, or of a folder; `None` where it is
     /// none, the empty one included. A port is checked and left out.
     ///
-    /// Allocates only for names above 64 bytes and for those that are not ASCII.
+    /// Allocates only for names above 64 bytes, for IPv6 addresses and for what is not ASCII.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         if let Some(rest) = bytes.strip_prefix(b"[") {

@@ -137,7 +137,8 @@ impl Reject {
 
 /// Parses a head that is complete: through the empty line that [`head_end`] found.
 ///
-/// Allocates only where the path has to be decoded, and for host names that are long or not ASCII.
+/// Allocates only where the path has to be decoded, and for the hosts for which [`HostName::parse`]
+/// says so.
 ///
 /// # Errors
 /// Where it is malformed, says different things at once, or takes more than it may.
