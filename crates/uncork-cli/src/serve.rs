@@ -8,7 +8,8 @@ use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use uncork_serve::config::Config;
-use uncork_serve::{Bound, ServeError, Server};
+use uncork_serve::lockdown::{self, Lockdown, Statement};
+use uncork_serve::{Bound, Opener, ServeError, Server, service};
 
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -58,19 +59,31 @@ Examples:
   uncork serve --config /etc/uncork/serve.toml
       Rules for each site, logs, limits; as a service: packaging/uncork-serve.service";
 
+/// What this version is not, said at the start so that nobody finds out later.
+const NOT_SERVED: &str = "TLS, HTTP/2, uploads and scripts";
+
 /// Serves until a signal ends it.
 pub(crate) fn run(arguments: &ServeArgs) -> Result<Exit, Failure> {
+    let open_files = lockdown::raise_open_files();
+    let inherited =
+        service::inherited_listeners().map_err(|error| Failure::new(Exit::Usage, error))?;
     let config = arguments.config()?;
     let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1]);
     let mut signals = signals.map_err(|error| Failure::new(Exit::NotPermitted, error))?;
-    let bound = Bound::new(config, Vec::new()).map_err(failure)?;
+    let bound = Bound::new(config, inherited).map_err(failure)?;
+    let plan = bound.lockdown_plan(&arguments.config_folder());
+    let mut statements = vec![open_files];
+    let given_up = Lockdown::apply(&plan);
+    statements.extend(given_up.map_err(|error| Failure::new(Exit::NotPermitted, error))?);
+    let threads = bound.workers();
     let server = bound.start().map_err(failure)?;
-    let ready = Ready::of(&server);
+    let ready = Ready::new(&server, threads, &statements);
     if arguments.json {
         output::json(&ready)?;
     } else if !arguments.quiet {
         ready.print();
     }
+    service::ready(&format!("serving {}", hosts(&server)));
     for signal in signals.forever() {
         match signal {
             SIGHUP => arguments.reload(&server),
@@ -78,6 +91,7 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<Exit, Failure> {
             _ => break,
         }
     }
+    service::stopping();
     if !arguments.quiet {
         output::note("finishing what is under way");
     }
@@ -120,7 +134,18 @@ impl ServeArgs {
         Ok(path)
     }
 
+    /// What has to stay readable for a reload.
+    fn config_folder(&self) -> Vec<PathBuf> {
+        let file = self
+            .config
+            .as_ref()
+            .and_then(|file| std::path::absolute(file).ok());
+        let folder = file.and_then(|file| Some(file.parent()?.to_owned()));
+        folder.into_iter().collect()
+    }
+
     fn reload(&self, server: &Server) {
+        service::reloading();
         let notes = self
             .config()
             .map_err(|failure| failure.error)
@@ -128,10 +153,11 @@ impl ServeArgs {
         match notes {
             Ok(notes) => {
                 notes.iter().for_each(|note| output::note(note));
-                output::note(&format!("reloaded: {}", sites(server)));
+                output::note(&format!("reloaded: {}", hosts(server)));
             }
             Err(error) => output::note(&format!("not reloaded, all stays as it was: {error:#}")),
         }
+        service::ready(&format!("serving {}", hosts(server)));
     }
 }
 
@@ -139,34 +165,79 @@ impl ServeArgs {
 #[derive(Debug, Serialize)]
 struct Ready {
     listening: Vec<SocketAddr>,
-    sites: usize,
+    threads: usize,
+    hosts: usize,
+    /// Whether requests for any other name are served too.
     has_default: bool,
+    holds: Vec<String>,
+    does_not_hold: Vec<String>,
     notes: Vec<String>,
+    #[serde(skip)]
+    what: String,
 }
 
 impl Ready {
-    fn of(server: &Server) -> Self {
+    fn new(server: &Server, threads: usize, statements: &[Statement]) -> Self {
         let sites = server.sites();
+        let texts = |holds: bool| {
+            let those = statements.iter().filter(|one| one.holds() == holds);
+            those.map(|one| one.text().to_owned()).collect::<Vec<_>>()
+        };
+        let (mut holds, mut does_not_hold) = (texts(true), texts(false));
+        match server.opener() {
+            Opener::Openat2 => {
+                holds.push(
+                    "Paths: files are opened only beneath their site's folder (openat2)".to_owned(),
+                );
+            }
+            Opener::Walk => {
+                does_not_hold.push(
+                    "Paths: this kernel has no openat2, so that no link is followed".to_owned(),
+                );
+            }
+        }
         Self {
             listening: server.addresses().to_vec(),
-            sites: sites.len(),
+            threads,
+            hosts: sites.len(),
             has_default: sites.has_default(),
+            holds,
+            does_not_hold,
             notes: server.notes().to_vec(),
+            what: hosts(server),
         }
     }
 
     fn print(&self) {
         for address in &self.listening {
-            output::note(&format!("listening on http://{address}/"));
+            output::note(&format!(
+                "http://{address}/  {} ({} threads)",
+                self.what, self.threads
+            ));
         }
-        self.notes.iter().for_each(|note| output::note(note));
+        for text in &self.holds {
+            output::note(&format!("  holds     {text}"));
+        }
+        for text in &self.does_not_hold {
+            output::note(&format!("  does not  {text}"));
+        }
+        output::note(&format!("  not here  {NOT_SERVED}"));
+        self.notes
+            .iter()
+            .for_each(|note| output::note(&format!("  note      {note}")));
+        output::note("Ctrl-C ends it, after what is under way");
     }
 }
 
-fn sites(server: &Server) -> String {
-    match server.sites().len() {
-        1 => "1 host".to_owned(),
-        count => format!("{count} hosts"),
+/// What is served, in words.
+fn hosts(server: &Server) -> String {
+    let sites = server.sites();
+    match (sites.len(), sites.has_default()) {
+        (0, _) => "no site yet".to_owned(),
+        (1, true) => "one site, for every host name".to_owned(),
+        (1, false) => "1 host name".to_owned(),
+        (count, true) => format!("{} host names, and one site for all others", count - 1),
+        (count, false) => format!("{count} host names"),
     }
 }
 

@@ -24,7 +24,8 @@ use crate::config::{Config, LISTEN_DEFAULT};
 use crate::desk::Desk;
 use crate::hosts_folder::{self, Watch};
 use crate::loader::Loader;
-use crate::log::{AccessLog, LogError, OpenedLog, WorkerLog};
+use crate::lockdown::LockdownPlan;
+use crate::log::{AccessLog, LogError, LogTarget, OpenedLog, WorkerLog};
 use crate::mailbox::{Letter, Mailbox};
 use crate::metrics::Metrics;
 use crate::outgoing::Outgoing;
@@ -165,6 +166,46 @@ impl Bound {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What has to stay readable and writable when everything else is given up: the sites, what is
+    /// `also_readable` (the configuration, for a reload), and the folder of the log.
+    ///
+    /// Sites are put in the place of others by renaming, or by a link that is made anew: so it is the
+    /// folder in which a site stands that stays readable, unless that is `/`.
+    #[must_use]
+    pub fn lockdown_plan(&self, also_readable: &[PathBuf]) -> LockdownPlan {
+        let mut roots: Vec<PathBuf> = self
+            .config
+            .sites
+            .iter()
+            .map(|site| absolute(&site.root))
+            .collect();
+        if let Some(folder) = &self.config.hosts {
+            roots.push(absolute(&folder.path));
+            let scan = hosts_folder::scan(&folder.path).unwrap_or_default();
+            let links = scan.hosts.into_iter().map(|(_, path)| path);
+            roots.extend(links.filter(|path| path.is_symlink()));
+        }
+        let real = roots.iter().filter_map(|root| root.canonicalize().ok());
+        let real: Vec<PathBuf> = real.collect();
+        let mut readable: Vec<PathBuf> = also_readable.to_vec();
+        readable.extend(roots.iter().chain(&real).map(|root| match root.parent() {
+            Some(parent) if parent.parent().is_some() => parent.to_owned(),
+            _ => root.clone(),
+        }));
+        readable.sort();
+        readable.dedup();
+        let writable = match self.config.log.as_ref().map(|log| &log.to) {
+            Some(LogTarget::File(file)) => file.parent().map(absolute),
+            Some(LogTarget::PerHost(folder)) => Some(absolute(folder)),
+            Some(LogTarget::Stdout) | None => None,
+        };
+        LockdownPlan {
+            user: self.config.user.clone(),
+            readable,
+            writable: writable.into_iter().collect(),
+        }
     }
 
     /// Starts the workers.
