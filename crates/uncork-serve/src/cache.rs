@@ -12,7 +12,7 @@ use crate::site::SiteId;
 
 /// A resource is compared with the file system where its last comparison is longer ago: so long may
 /// a change stay unseen.
-pub const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longest key that is kept. What is behind a longer one is found anew each time.
 const KEY_BYTES_MAX: usize = 1024;
@@ -20,7 +20,7 @@ const KEY_BYTES_MAX: usize = 1024;
 /// A cache of resources by site and path. What was used since the hand passed it is spared once
 /// (the clock algorithm), so that a hit writes one flag.
 #[derive(Debug)]
-pub struct Cache {
+pub(crate) struct Cache {
     table: HashTable<usize>,
     entries: Slab<Entry>,
     hasher: RandomState,
@@ -44,7 +44,7 @@ struct Entry {
 impl Cache {
     /// An empty cache with these bounds.
     #[must_use]
-    pub fn new(entries_max: usize, bytes_max: usize) -> Self {
+    pub(crate) fn new(entries_max: usize, bytes_max: usize) -> Self {
         Self {
             table: HashTable::new(),
             entries: Slab::new(),
@@ -57,7 +57,7 @@ impl Cache {
     }
 
     /// The resource of a path, if it is kept and still holds.
-    pub fn get(&mut self, site: SiteId, key: &[u8], now: Instant) -> Option<&Rc<Resource>> {
+    pub(crate) fn get(&mut self, site: SiteId, key: &[u8], now: Instant) -> Option<&Rc<Resource>> {
         let hash = self.hash(site, key);
         let entries = &self.entries;
         let index = *self
@@ -77,7 +77,13 @@ impl Cache {
     }
 
     /// Keeps a resource, and lets go of others where there is no room.
-    pub fn insert(&mut self, site: SiteId, key: &[u8], resource: &Rc<Resource>, now: Instant) {
+    pub(crate) fn insert(
+        &mut self,
+        site: SiteId,
+        key: &[u8],
+        resource: &Rc<Resource>,
+        now: Instant,
+    ) {
         let hash = self.hash(site, key);
         let entries = &self.entries;
         let earlier = self
@@ -109,7 +115,7 @@ impl Cache {
     }
 
     /// Lets go of what belongs to sites that are gone.
-    pub fn retain_sites(&mut self, is_there: impl Fn(SiteId) -> bool) {
+    pub(crate) fn retain_sites(&mut self, is_there: impl Fn(SiteId) -> bool) {
         let gone: Vec<usize> = self
             .entries
             .iter()
@@ -123,19 +129,13 @@ impl Cache {
 
     /// How many resources are kept.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    /// Whether none is.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 
     /// Memory that they take.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
@@ -244,6 +244,6 @@ mod tests {
         cache.insert(site, b"/", &uncertain, now);
         assert!(cache.get(site, b"/", now).is_some());
         assert!(cache.get(site, b"/", now + CHECK_INTERVAL).is_none());
-        assert!(cache.is_empty());
+        assert_eq!(cache.len(), 0);
     }
 }

@@ -9,7 +9,7 @@ use crate::limits::Limits;
 
 /// Counts connections of all workers. Asked once a connection, never for a request.
 #[derive(Debug)]
-pub struct Census {
+pub(crate) struct Census {
     all: AtomicUsize,
     of_address: Mutex<HashMap<IpAddr, usize>>,
     all_max: usize,
@@ -18,7 +18,7 @@ pub struct Census {
 
 /// Why a connection is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Crowded {
+pub(crate) enum Crowded {
     /// There are too many.
     All,
     /// There are too many of its address.
@@ -28,7 +28,7 @@ pub enum Crowded {
 impl Census {
     /// Nobody yet.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             all: AtomicUsize::new(0),
             of_address: Mutex::new(HashMap::new()),
@@ -41,7 +41,7 @@ impl Census {
     ///
     /// # Errors
     /// Where there is no room; it is not counted then.
-    pub fn enter(&self, address: IpAddr) -> Result<(), Crowded> {
+    pub(crate) fn enter(&self, address: IpAddr) -> Result<(), Crowded> {
         if self.all.fetch_add(1, Ordering::Relaxed) >= self.all_max {
             self.all.fetch_sub(1, Ordering::Relaxed);
             return Err(Crowded::All);
@@ -60,7 +60,7 @@ impl Census {
     }
 
     /// Counts one out that was counted in.
-    pub fn leave(&self, address: IpAddr) {
+    pub(crate) fn leave(&self, address: IpAddr) {
         self.all.fetch_sub(1, Ordering::Relaxed);
         let Some(address) = self.counted(address) else {
             return;
@@ -72,18 +72,6 @@ impl Census {
                 of_address.remove(&address);
             }
         }
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.all.load(Ordering::Relaxed)
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// As what an address is counted: not at all where it is this machine (a terminator of TLS in
@@ -136,7 +124,7 @@ mod tests {
         for address in ["192.0.2.1", "192.0.2.1", "2001:db8::1", "2001:db8::1"] {
             census.leave(at(address));
         }
-        assert!(census.is_empty());
+        assert_eq!(census.all.load(Ordering::Relaxed), 0);
         assert!(census.lock().is_empty());
     }
 }

@@ -34,7 +34,7 @@ const TURN_BYTES: u64 = SENDFILE_CAP_BYTES as u64;
 
 /// One connection.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     sender: Sender<TcpStream>,
     peer: IpAddr,
     /// Received and not yet answered. Takes no memory while the connection is idle.
@@ -85,7 +85,7 @@ enum Ending {
 
 /// What a worker has to do with a connection after an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// Wait until it is readable.
     Read,
     /// Wait until it is writable.
@@ -118,7 +118,7 @@ enum Residency {
 impl Connection {
     /// A fresh one.
     #[must_use]
-    pub fn new(stream: TcpStream, facts: StreamFacts, peer: IpAddr, desk: &Desk) -> Self {
+    pub(crate) fn new(stream: TcpStream, facts: StreamFacts, peer: IpAddr, desk: &Desk) -> Self {
         Self {
             sender: Sender::with_facts(stream, facts),
             peer,
@@ -136,18 +136,18 @@ impl Connection {
 
     /// Whose it is.
     #[must_use]
-    pub fn peer(&self) -> IpAddr {
+    pub(crate) fn peer(&self) -> IpAddr {
         self.peer
     }
 
     /// Whether nothing of a request or a response is under way.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.state == State::Reading && self.unread.is_empty() && self.skip_bytes == 0
     }
 
     /// The socket is readable: one read, and everything that it makes possible.
-    pub fn on_readable(&mut self, buffer: &mut [u8], desk: &mut Desk, token: usize) -> Next {
+    pub(crate) fn on_readable(&mut self, buffer: &mut [u8], desk: &mut Desk, token: usize) -> Next {
         if !matches!(self.state, State::Reading | State::Lingering) {
             return self.next();
         }
@@ -171,7 +171,7 @@ impl Connection {
     }
 
     /// The socket takes bytes again, or it is this connection's turn.
-    pub fn on_writable(&mut self, desk: &mut Desk, token: usize) -> Next {
+    pub(crate) fn on_writable(&mut self, desk: &mut Desk, token: usize) -> Next {
         if matches!(self.state, State::Sending | State::Yielding) {
             self.go_on(desk, token, Residency::Asked);
         }
@@ -179,7 +179,7 @@ impl Connection {
     }
 
     /// What this connection waited for is known.
-    pub fn on_found(&mut self, desk: &mut Desk, token: usize) -> Next {
+    pub(crate) fn on_found(&mut self, desk: &mut Desk, token: usize) -> Next {
         if self.state == State::Finding {
             self.state = State::Reading;
             self.answer_unread(desk, token);
@@ -188,7 +188,7 @@ impl Connection {
     }
 
     /// The part of the file for which this connection waited is in memory.
-    pub fn on_warmed(&mut self, desk: &mut Desk, token: usize) -> Next {
+    pub(crate) fn on_warmed(&mut self, desk: &mut Desk, token: usize) -> Next {
         if self.state == State::Warming {
             self.go_on(desk, token, Residency::Assumed);
         }
@@ -197,12 +197,12 @@ impl Connection {
 
     /// Whether its deadline has come.
     #[must_use]
-    pub fn is_due(&self, seconds: u32) -> bool {
+    pub(crate) fn is_due(&self, seconds: u32) -> bool {
         self.deadline <= seconds
     }
 
     /// Its deadline has come: something took too long.
-    pub fn on_tick(&mut self, desk: &mut Desk, token: usize) -> Next {
+    pub(crate) fn on_tick(&mut self, desk: &mut Desk, token: usize) -> Next {
         match self.state {
             State::Reading if self.unread.is_empty() => self.state = State::Done,
             State::Reading => {
@@ -225,7 +225,7 @@ impl Connection {
     }
 
     /// Says a status and a sentence, and ends.
-    pub fn refuse(&mut self, reject: Reject, desk: &mut Desk, token: usize) {
+    pub(crate) fn refuse(&mut self, reject: Reject, desk: &mut Desk, token: usize) {
         let nowhere = Rc::clone(&desk.nowhere);
         let mut outgoing = std::mem::take(&mut desk.outgoing);
         let answered = self.reject(reject, &nowhere, &mut outgoing, desk);
@@ -233,7 +233,7 @@ impl Connection {
     }
 
     /// Writes down what was on its way, and counts segments.
-    pub fn close(mut self, desk: &mut Desk) {
+    pub(crate) fn close(mut self, desk: &mut Desk) {
         if let Some(flight) = self.flight.take() {
             let sent_bytes = flight.outgoing.progress.sent_bytes();
             for record in &flight.records {
@@ -253,7 +253,7 @@ impl Connection {
 
     /// Looks whether the kernel holds a small segment of it now.
     #[must_use]
-    pub fn holds_small_segment(&self) -> bool {
+    pub(crate) fn holds_small_segment(&self) -> bool {
         TcpInfo::of(self.sender.get_ref())
             .is_ok_and(|info| info.holds_small_segment() == Some(true))
     }

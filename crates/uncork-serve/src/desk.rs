@@ -22,7 +22,11 @@ use crate::site::{Site, SiteId, Sites};
 
 /// Everything of a worker but its connections.
 #[derive(Debug)]
-pub struct Desk {
+#[expect(
+    clippy::redundant_allocation,
+    reason = "the count of an Arc is touched by all workers, that of an Rc by one"
+)]
+pub(crate) struct Desk {
     /// Which worker this is.
     pub worker: usize,
     /// The sites. Behind an `Rc`, so that no worker touches a count that others touch.
@@ -59,7 +63,7 @@ pub struct Desk {
 
 /// What a request gets.
 #[derive(Debug)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// A page, in a way.
     Page(Rc<Resource>, Decision),
     /// A redirect.
@@ -73,7 +77,7 @@ pub enum Answer {
 impl Desk {
     /// A moment from now in the worker's seconds, not earlier than asked for.
     #[must_use]
-    pub fn deadline(&self, after: Duration) -> u32 {
+    pub(crate) fn deadline(&self, after: Duration) -> u32 {
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
         self.seconds.saturating_add(seconds).saturating_add(1)
@@ -81,7 +85,7 @@ impl Desk {
 
     /// Answers a valid request to a site. `None`: connection `token` has to wait for the disk, and is
     /// woken when that is done.
-    pub fn answer(
+    pub(crate) fn answer(
         &mut self,
         site: &Arc<Site>,
         request: &Request<'_>,

@@ -7,12 +7,13 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use crate::clock::Clock;
+use crate::digits;
 use crate::request::Version;
 use crate::resource::Representation;
 
 /// What becomes of the connection after a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Persistence {
+pub(crate) enum Persistence {
     /// It is kept.
     Keep,
     /// It is closed.
@@ -21,7 +22,7 @@ pub enum Persistence {
 
 /// Renders heads of responses to one request.
 #[derive(Debug, Clone, Copy)]
-pub struct Head<'a> {
+pub(crate) struct Head<'a> {
     /// For `Date`.
     pub clock: &'a Clock,
     /// Of the request.
@@ -38,7 +39,7 @@ const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
 
 impl Head<'_> {
     /// A representation, whole.
-    pub fn whole(self, out: &mut Vec<u8>, status: u16, representation: &Representation) {
+    pub(crate) fn whole(self, out: &mut Vec<u8>, status: u16, representation: &Representation) {
         self.begin(out, status);
         self.length(out, representation.len);
         out.extend_from_slice(representation.lines.as_bytes());
@@ -46,7 +47,12 @@ impl Head<'_> {
     }
 
     /// One range of it.
-    pub fn partial(self, out: &mut Vec<u8>, representation: &Representation, range: &Range<u64>) {
+    pub(crate) fn partial(
+        self,
+        out: &mut Vec<u8>,
+        representation: &Representation,
+        range: &Range<u64>,
+    ) {
         self.begin(out, 206);
         self.length(out, range.end - range.start);
         content_range(out, range, representation.len);
@@ -56,7 +62,7 @@ impl Head<'_> {
 
     /// Several ranges of it. Returns what stands before each range and after the last one.
     #[must_use]
-    pub fn multipart(
+    pub(crate) fn multipart(
         self,
         out: &mut Vec<u8>,
         representation: &Representation,
@@ -97,14 +103,14 @@ impl Head<'_> {
     }
 
     /// 304.
-    pub fn not_modified(self, out: &mut Vec<u8>, representation: &Representation) {
+    pub(crate) fn not_modified(self, out: &mut Vec<u8>, representation: &Representation) {
         self.begin(out, 304);
         out.extend_from_slice(&representation.lines.as_bytes()[..representation.shared_bytes]);
         out.extend_from_slice(b"\r\n");
     }
 
     /// 416.
-    pub fn unsatisfiable(self, out: &mut Vec<u8>, representation: &Representation) {
+    pub(crate) fn unsatisfiable(self, out: &mut Vec<u8>, representation: &Representation) {
         self.begin(out, 416);
         let _ = write!(out, "Content-Range: bytes */{}\r\n", representation.len);
         self.length(out, 0);
@@ -112,7 +118,7 @@ impl Head<'_> {
     }
 
     /// A redirect.
-    pub fn elsewhere(self, out: &mut Vec<u8>, status: u16, location: &str) {
+    pub(crate) fn elsewhere(self, out: &mut Vec<u8>, status: u16, location: &str) {
         self.begin(out, status);
         let _ = write!(out, "Location: {location}\r\n");
         self.length(out, 0);
@@ -120,14 +126,20 @@ impl Head<'_> {
     }
 
     /// 204 to OPTIONS.
-    pub fn options(self, out: &mut Vec<u8>) {
+    pub(crate) fn options(self, out: &mut Vec<u8>) {
         self.begin(out, 204);
         out.extend_from_slice(ALLOW.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
 
     /// A status and a sentence; returns how many bytes at the end are its body.
-    pub fn plain(self, out: &mut Vec<u8>, status: u16, sentence: &str, with_body: bool) -> usize {
+    pub(crate) fn plain(
+        self,
+        out: &mut Vec<u8>,
+        status: u16,
+        sentence: &str,
+        with_body: bool,
+    ) -> usize {
         let text = format!("{status} {}\n{sentence}.\n", reason(status));
         self.begin(out, status);
         self.length(out, text.len() as u64);
@@ -170,7 +182,7 @@ impl Head<'_> {
 
     fn length(self, out: &mut Vec<u8>, bytes: u64) {
         out.extend_from_slice(b"Content-Length: ");
-        decimal(out, bytes);
+        digits::number(out, bytes);
         out.extend_from_slice(b"\r\n");
     }
 }
@@ -180,25 +192,9 @@ fn content_range(out: &mut Vec<u8>, range: &Range<u64>, len: u64) {
     let _ = write!(out, "Content-Range: bytes {}-{last}/{len}\r\n", range.start);
 }
 
-/// A number without the machinery of `write!`.
-fn decimal(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        #[expect(clippy::cast_possible_truncation, reason = "a digit")]
-        let digit = (number % 10) as u8;
-        digits[at] = b'0' + digit;
-        number /= 10;
-        if number == 0 {
-            return out.extend_from_slice(&digits[at..]);
-        }
-    }
-}
-
 /// The words of a status (RFC 9110, section 15).
 #[must_use]
-pub fn reason(status: u16) -> &'static str {
+pub(crate) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         204 => "No Content",
@@ -229,19 +225,5 @@ pub fn reason(status: u16) -> &'static str {
         503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",
         _ => "Unknown",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_decimal() {
-        for number in [0, 9, 10, 1024, u64::MAX] {
-            let mut out = Vec::new();
-            decimal(&mut out, number);
-            assert_eq!(out, number.to_string().into_bytes());
-        }
     }
 }

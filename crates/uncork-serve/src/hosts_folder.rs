@@ -12,7 +12,7 @@ use crate::host::HostPattern;
 
 /// What a folder of sites holds.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Scan {
+pub(crate) struct Scan {
     /// Each host, and its folder, in the order of the folders' names.
     pub hosts: Vec<(HostPattern, PathBuf)>,
     /// Folders that are no site, with the reason.
@@ -23,7 +23,7 @@ pub struct Scan {
 ///
 /// # Errors
 /// Where the folder can't be read.
-pub fn scan(folder: &Path) -> io::Result<Scan> {
+pub(crate) fn scan(folder: &Path) -> io::Result<Scan> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -57,7 +57,7 @@ pub fn scan(folder: &Path) -> io::Result<Scan> {
 
 /// Notices that folders come and go: by inotify, and where that is not to be had by the folder's time.
 #[derive(Debug)]
-pub struct Watch {
+pub(crate) struct Watch {
     path: PathBuf,
     inotify: Option<OwnedFd>,
     changed: Option<SystemTime>,
@@ -66,7 +66,7 @@ pub struct Watch {
 impl Watch {
     /// Begins to watch a folder.
     #[must_use]
-    pub fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
             inotify: inotify_of(path).ok(),
@@ -76,12 +76,12 @@ impl Watch {
 
     /// What is readable when something has come or gone, where there is inotify.
     #[must_use]
-    pub fn bell(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn bell(&self) -> Option<BorrowedFd<'_>> {
         self.inotify.as_ref().map(AsFd::as_fd)
     }
 
     /// Whether something has come or gone since the last question.
-    pub fn has_changed(&mut self) -> bool {
+    pub(crate) fn has_changed(&mut self) -> bool {
         let mut has_changed = false;
         if let Some(inotify) = &self.inotify {
             let mut buffer = [0; 4096];

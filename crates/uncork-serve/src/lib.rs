@@ -20,6 +20,7 @@ pub mod condition;
 pub mod config;
 mod connection;
 mod desk;
+mod digits;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod head;

@@ -32,19 +32,19 @@ const QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
 
 /// A path as it stands in a URL.
 #[must_use]
-pub fn encode_path(path: &[u8]) -> String {
+pub(crate) fn encode_path(path: &[u8]) -> String {
     percent_encode(path, PATH).to_string()
 }
 
 /// A query as it was sent, fit for a header: what is no plain ASCII is encoded.
 #[must_use]
-pub fn encode_query(query: &[u8]) -> String {
+pub(crate) fn encode_query(query: &[u8]) -> String {
     percent_encode(query, QUERY).to_string()
 }
 
 /// Of what the lines are made.
 #[derive(Debug)]
-pub struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     /// The site's rules.
     pub rules: &'a Rules,
     /// The path of the request, decoded.
@@ -63,7 +63,7 @@ pub struct Facts<'a> {
 
 /// The lines, and how many bytes of them a 304 has too (RFC 9110, section 15.4.5). They come first.
 #[must_use]
-pub fn render(facts: &Facts<'_>) -> (String, usize) {
+pub(crate) fn render(facts: &Facts<'_>) -> (String, usize) {
     let mut shared: Vec<(String, String)> = Vec::new();
     if let Some(etag) = facts.etag {
         shared.push(("ETag".to_owned(), etag.to_owned()));

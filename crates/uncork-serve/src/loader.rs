@@ -12,14 +12,14 @@ use crate::resource;
 use crate::site::Site;
 
 /// How many files can be waited for at a time.
-pub const LOADER_THREADS: usize = 4;
+pub(crate) const LOADER_THREADS: usize = 4;
 
 /// Bytes that are read at a time to get a file into the kernel's memory.
 const WARM_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Something that a worker can't do without waiting. At most one a connection is under way.
 #[derive(Debug)]
-pub enum Errand {
+pub(crate) enum Errand {
     /// Find what a path is.
     Find {
         /// The site.
@@ -40,7 +40,7 @@ pub enum Errand {
 
 /// The threads, and where errands are handed in.
 #[derive(Debug)]
-pub struct Loader {
+pub(crate) struct Loader {
     errands: Option<Sender<(Errand, Arc<Mailbox>)>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -50,7 +50,7 @@ impl Loader {
     ///
     /// # Errors
     /// Where a thread can't be started.
-    pub fn start(opener: Opener) -> std::io::Result<Self> {
+    pub(crate) fn start(opener: Opener) -> std::io::Result<Self> {
         let (errands, inbox) = channel();
         let inbox = Arc::new(Mutex::new(inbox));
         let threads = (0..LOADER_THREADS)
@@ -69,7 +69,7 @@ impl Loader {
 
     /// A place at which a worker hands in errands; answers go to its mailbox.
     #[must_use]
-    pub fn counter(&self, mailbox: Arc<Mailbox>) -> Counter {
+    pub(crate) fn counter(&self, mailbox: Arc<Mailbox>) -> Counter {
         Counter {
             errands: self.errands.clone(),
             mailbox,
@@ -88,14 +88,14 @@ impl Drop for Loader {
 
 /// Where one worker hands in its errands.
 #[derive(Debug)]
-pub struct Counter {
+pub(crate) struct Counter {
     errands: Option<Sender<(Errand, Arc<Mailbox>)>>,
     mailbox: Arc<Mailbox>,
 }
 
 impl Counter {
     /// Hands in an errand.
-    pub fn hand_in(&self, errand: Errand) {
+    pub(crate) fn hand_in(&self, errand: Errand) {
         if let Some(errands) = &self.errands {
             // The threads end after all workers have.
             let _ = errands.send((errand, Arc::clone(&self.mailbox)));

@@ -4,7 +4,6 @@
 //! writes them. No worker waits for a disk: where the writer falls behind, lines are dropped and
 //! counted.
 
-mod digits;
 mod escape;
 mod files;
 mod line;

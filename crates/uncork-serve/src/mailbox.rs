@@ -10,7 +10,7 @@ use crate::site::{SiteId, Sites};
 
 /// A message to a worker.
 #[derive(Debug)]
-pub enum Letter {
+pub(crate) enum Letter {
     /// What a path is.
     Found {
         /// The site.
@@ -33,7 +33,7 @@ pub enum Letter {
 
 /// A queue that wakes its worker's epoll. At most one letter a connection, and a few more, are in it.
 #[derive(Debug)]
-pub struct Mailbox {
+pub(crate) struct Mailbox {
     letters: Mutex<Vec<Letter>>,
     bell: OwnedFd,
 }
@@ -43,7 +43,7 @@ impl Mailbox {
     ///
     /// # Errors
     /// Where there is no descriptor left.
-    pub fn new() -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         Ok(Self {
             letters: Mutex::new(Vec::new()),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
@@ -51,7 +51,7 @@ impl Mailbox {
     }
 
     /// Puts a letter in, and wakes the worker.
-    pub fn post(&self, letter: Letter) {
+    pub(crate) fn post(&self, letter: Letter) {
         let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
         letters.push(letter);
         drop(letters);
@@ -61,14 +61,14 @@ impl Mailbox {
 
     /// Takes all letters out.
     #[must_use]
-    pub fn take(&self) -> Vec<Letter> {
+    pub(crate) fn take(&self) -> Vec<Letter> {
         let _ = rustix::io::read(&self.bell, &mut [0; 8]);
         std::mem::take(&mut *self.letters.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What is readable when there are letters.
     #[must_use]
-    pub fn bell(&self) -> BorrowedFd<'_> {
+    pub(crate) fn bell(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
     }
 }

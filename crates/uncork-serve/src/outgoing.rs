@@ -22,7 +22,7 @@ const GATHER_BYTES: u64 = 256 * 1024;
 
 /// Responses that depart as one message.
 #[derive(Debug, Default)]
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     /// Heads, and small bodies.
     text: Vec<u8>,
     pieces: SmallVec<[Piece; 4]>,
@@ -42,7 +42,7 @@ enum Piece {
 
 impl Outgoing {
     /// Appends text by `write`; returns what that returns.
-    pub fn text<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    pub(crate) fn text<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let start = self.text.len();
         let result = write(&mut self.text);
         let end = self.text.len();
@@ -56,7 +56,7 @@ impl Outgoing {
     }
 
     /// Appends a range of a representation of a resource.
-    pub fn body(
+    pub(crate) fn body(
         &mut self,
         resource: &Rc<Resource>,
         representation: &Representation,
@@ -82,25 +82,25 @@ impl Outgoing {
 
     /// Whether there is nothing to send.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Bytes in all.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
     /// Whether it should depart before more responses are added: it is long, or has a file, which
     /// would have to wait in the cork for what comes behind it.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.has_file || self.len >= GATHER_BYTES
     }
 
     /// Makes it empty, and keeps its memory for the next one.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.pieces.clear();
         self.len = 0;
@@ -109,7 +109,7 @@ impl Outgoing {
     }
 
     /// The message, and how far it has come.
-    pub fn parts(&mut self) -> (Message<'_>, &mut Progress) {
+    pub(crate) fn parts(&mut self) -> (Message<'_>, &mut Progress) {
         let Self {
             text,
             pieces,
@@ -131,7 +131,7 @@ impl Outgoing {
 
     /// The range of a file that leaves with the next call, if one does.
     #[must_use]
-    pub fn next_of_file(&self) -> Option<(&Arc<File>, Range<u64>)> {
+    pub(crate) fn next_of_file(&self) -> Option<(&Arc<File>, Range<u64>)> {
         if !self.has_file {
             return None;
         }

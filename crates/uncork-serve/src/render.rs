@@ -12,7 +12,7 @@ use crate::resource::{Kind, Page, Representation, Resource};
 use crate::respond::Decision;
 
 /// Appends a response. Returns its status, and how many bytes its body has.
-pub fn render(
+pub(crate) fn render(
     outgoing: &mut Outgoing,
     request: &Request<'_>,
     answer: &Answer,
@@ -41,7 +41,7 @@ pub fn render(
 }
 
 /// Appends a status and a sentence.
-pub fn plain(
+pub(crate) fn plain(
     outgoing: &mut Outgoing,
     head: Head<'_>,
     status: u16,

@@ -11,17 +11,17 @@ use smallvec::SmallVec;
 use crate::accept_encoding::{Coding, CodingSet};
 use crate::witness::Witness;
 
-pub use find::find;
-pub use listing::Order;
+pub(crate) use find::find;
+pub(crate) use listing::Order;
 
 /// Longest body that is kept in memory. A longer one is sent from its file.
 ///
 /// One vectored write of 64 KiB costs the kernel a copy and saves the second call.
-pub const MEMORY_BODY_BYTES: u64 = 64 * 1024;
+pub(crate) const MEMORY_BODY_BYTES: u64 = 64 * 1024;
 
 /// What a path of a site is, and by what a change of it is noticed.
 #[derive(Debug)]
-pub struct Resource {
+pub(crate) struct Resource {
     /// What it is.
     pub kind: Kind,
     /// What was seen of the file system on the way.
@@ -33,7 +33,7 @@ pub struct Resource {
 
 /// What a path is.
 #[derive(Debug)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Something to be served.
     Page(Page),
     /// Somewhere else: status and `Location`.
@@ -48,7 +48,7 @@ pub enum Kind {
 
 /// Something to be served, in one or several codings.
 #[derive(Debug)]
-pub struct Page {
+pub(crate) struct Page {
     /// At least one.
     pub representations: SmallVec<[Representation; 1]>,
     /// The codings of these.
@@ -57,7 +57,7 @@ pub struct Page {
 
 /// A page in one coding.
 #[derive(Debug)]
-pub struct Representation {
+pub(crate) struct Representation {
     /// Its coding.
     pub coding: Coding,
     /// Length in bytes.
@@ -79,7 +79,7 @@ pub struct Representation {
 
 /// Where the bytes of a representation are.
 #[derive(Debug)]
-pub enum Body {
+pub(crate) enum Body {
     /// In memory.
     Memory(Vec<u8>),
     /// In the file that was opened.
@@ -89,7 +89,7 @@ pub enum Body {
 impl Page {
     /// The representation in `coding`.
     #[must_use]
-    pub fn of(&self, coding: Coding) -> Option<&Representation> {
+    pub(crate) fn of(&self, coding: Coding) -> Option<&Representation> {
         self.representations.iter().find(|one| one.coding == coding)
     }
 }
@@ -97,7 +97,7 @@ impl Page {
 impl Resource {
     /// A resource that depends on no file.
     #[must_use]
-    pub fn fixed(kind: Kind) -> Self {
+    pub(crate) fn fixed(kind: Kind) -> Self {
         Self {
             kind,
             witnesses: Vec::new(),
@@ -107,13 +107,13 @@ impl Resource {
 
     /// Whether everything is still as it was found. A system call a witness.
     #[must_use]
-    pub fn still_holds(&self) -> bool {
+    pub(crate) fn still_holds(&self) -> bool {
         !self.is_uncertain && self.witnesses.iter().all(Witness::still_holds)
     }
 
     /// Memory that it takes.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let witnesses: usize = self.witnesses.iter().map(Witness::bytes).sum();
         let pages: usize = match &self.kind {
             Kind::Page(page) => page.representations.iter().map(Representation::bytes).sum(),

@@ -12,7 +12,7 @@ use crate::resource::{Page, Representation};
 
 /// A decided response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// A representation whole: 200, or the page of an error.
     Whole(u16, Coding),
     /// 206 with one range of it.
@@ -30,7 +30,12 @@ pub enum Decision {
 /// Decides how a page answers a GET or HEAD. With a status other than 200 the page is that of an
 /// error: neither conditions nor ranges apply.
 #[must_use]
-pub fn decide(request: &Request<'_>, page: &Page, status: u16, ranges_max: usize) -> Decision {
+pub(crate) fn decide(
+    request: &Request<'_>,
+    page: &Page,
+    status: u16,
+    ranges_max: usize,
+) -> Decision {
     let Some(coding) = choose(request, page) else {
         return Decision::Plain(
             406,

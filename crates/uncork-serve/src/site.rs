@@ -58,12 +58,14 @@ impl Sites {
         let site = Arc::clone(site);
         match pattern {
             HostPattern::Exact(name) => {
-                drop(self.exact.entry(name.as_str().into()).or_insert(site))
+                self.exact.entry(name.as_str().into()).or_insert(site);
             }
             HostPattern::Beneath(name) => {
-                drop(self.beneath.entry(name.as_str().into()).or_insert(site));
+                self.beneath.entry(name.as_str().into()).or_insert(site);
             }
-            HostPattern::Default => drop(self.default.get_or_insert(site)),
+            HostPattern::Default => {
+                self.default.get_or_insert(site);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, CWD, Stat, statat};
 
 /// Facts of a file or folder by which it is told from another one and from a later state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Facts {
+pub(crate) struct Facts {
     device: u64,
     inode: u64,
     /// Length in bytes.
@@ -20,7 +20,7 @@ pub struct Facts {
 
 /// What was seen of one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Witness {
+pub(crate) struct Witness {
     path: CString,
     /// `None`: nothing was there.
     seen: Option<Facts>,
@@ -33,7 +33,7 @@ const TIME_GRAIN: Duration = Duration::from_millis(2100);
 impl Facts {
     /// Of an answer of `fstat` or `stat`.
     #[must_use]
-    pub fn of(stat: &Stat) -> Self {
+    pub(crate) fn of(stat: &Stat) -> Self {
         let time = |seconds: i64, nanos: u64| {
             let nanos = u32::try_from(nanos).unwrap_or(0);
             Duration::new(u64::try_from(seconds).unwrap_or(0), nanos)
@@ -60,7 +60,7 @@ impl Facts {
 
     /// Whether a change right after `now` could leave these facts as they are.
     #[must_use]
-    pub fn may_hide_a_change(&self, now: SystemTime) -> bool {
+    pub(crate) fn may_hide_a_change(&self, now: SystemTime) -> bool {
         let now = now
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
@@ -71,7 +71,7 @@ impl Facts {
 impl Witness {
     /// Looks at a path. What can't be looked at counts as not there.
     #[must_use]
-    pub fn of(path: CString) -> Self {
+    pub(crate) fn of(path: CString) -> Self {
         let seen = look(&path);
         Self { path, seen }
     }
@@ -82,19 +82,19 @@ impl Witness {
     /// it: where it names the same inode in the same state as before, what was opened beneath the
     /// site's root then is what would be opened now.
     #[must_use]
-    pub fn still_holds(&self) -> bool {
+    pub(crate) fn still_holds(&self) -> bool {
         look(&self.path) == self.seen
     }
 
     /// What was seen.
     #[must_use]
-    pub fn seen(&self) -> Option<Facts> {
+    pub(crate) fn seen(&self) -> Option<Facts> {
         self.seen
     }
 
     /// Memory that it takes.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.path.as_bytes().len() + 1
     }
 }

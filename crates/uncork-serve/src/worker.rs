@@ -52,7 +52,7 @@ const LISTENER: u64 = u64::MAX - 1;
 
 /// One thread's server.
 #[derive(Debug)]
-pub struct Worker {
+pub(crate) struct Worker {
     epoll: OwnedFd,
     listeners: Vec<Listener>,
     slots: Slab<Slot>,
@@ -105,7 +105,7 @@ impl Worker {
     ///
     /// # Errors
     /// Where the kernel has no room for its epoll.
-    pub fn new(
+    pub(crate) fn new(
         listeners: Vec<TcpListener>,
         desk: Desk,
         mailbox: Arc<Mailbox>,
@@ -147,7 +147,7 @@ impl Worker {
     ///
     /// # Errors
     /// Where epoll itself fails.
-    pub fn run(mut self) -> io::Result<()> {
+    pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(EVENTS_MAX);
         let mut buffer = vec![0; READ_BYTES];
         while !self.is_over() {

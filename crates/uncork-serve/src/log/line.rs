@@ -1,7 +1,8 @@
 //! A record as a line.
 
-use super::{LogFormat, Record, digits, escape};
+use super::{LogFormat, Record, escape};
 use crate::clock::Clock;
+use crate::digits;
 
 /// Whether a line names its site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

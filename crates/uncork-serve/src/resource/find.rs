@@ -36,7 +36,12 @@ const CODINGS: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
 /// perhaps with a NUL and the [code](listing::Order::code) of an order behind it. `None` where that is
 /// not known without the disk and `patience` is [`Patience::CachedOnly`].
 #[must_use]
-pub fn find(site: &Site, key: &[u8], opener: Opener, patience: Patience) -> Option<Resource> {
+pub(crate) fn find(
+    site: &Site,
+    key: &[u8],
+    opener: Opener,
+    patience: Patience,
+) -> Option<Resource> {
     let rules = &site.rules;
     let (path, order) = match key {
         [path @ .., 0, code] => (path, listing::Order::of_code(*code)),

@@ -13,11 +13,11 @@ use crate::rules::Rules;
 
 /// Most entries of one page; of a longer folder the first of these are shown, in no order of the
 /// folder's.
-pub const ENTRIES_MAX: usize = 10_000;
+pub(super) const ENTRIES_MAX: usize = 10_000;
 
 /// By what a listing is sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Order {
+pub(crate) struct Order {
     by: Column,
     is_reversed: bool,
 }
@@ -33,7 +33,7 @@ impl Order {
     /// What a query asks for: `sort=name`, `sort=size` or `sort=time`, with a `-` before it for the
     /// other direction. Anything else is by name.
     #[must_use]
-    pub fn of_query(query: &[u8]) -> Self {
+    pub(crate) fn of_query(query: &[u8]) -> Self {
         let word = query.strip_prefix(b"sort=").unwrap_or_default();
         let (is_reversed, word) = match word.strip_prefix(b"-") {
             Some(word) => (true, word),
@@ -49,7 +49,7 @@ impl Order {
 
     /// As a byte that tells it from the others.
     #[must_use]
-    pub fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         let column = match self.by {
             Column::Name => b'n',
             Column::Size => b's',
@@ -64,7 +64,7 @@ impl Order {
 
     /// The order of a [code](Order::code).
     #[must_use]
-    pub fn of_code(code: u8) -> Self {
+    pub(crate) fn of_code(code: u8) -> Self {
         let by = match code.to_ascii_lowercase() {
             b's' => Column::Size,
             b't' => Column::Time,

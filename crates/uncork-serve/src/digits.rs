@@ -18,7 +18,7 @@ const fn pairs() -> [[u8; 2]; 100] {
 
 /// A number in decimal digits.
 #[expect(clippy::cast_possible_truncation, reason = "less than a hundred")]
-pub(super) fn number(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn number(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut start = digits.len();
     while number >= 10 {
@@ -34,7 +34,7 @@ pub(super) fn number(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// An address; IPv4 within IPv6 is shown as IPv4, so that a dual-stack socket's peers look the same.
-pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
+pub(crate) fn address(out: &mut Vec<u8>, address: IpAddr) {
     match address.to_canonical() {
         IpAddr::V4(four) => {
             let [first, rest @ ..] = four.octets();
