@@ -21,7 +21,7 @@ pub mod config;
 mod connection;
 mod desk;
 mod digits;
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod head;
 pub mod host;
