@@ -34,15 +34,13 @@ impl Order {
     /// other direction. Anything else is by name.
     #[must_use]
     pub(crate) fn of_query(query: &[u8]) -> Self {
-        let word = query.strip_prefix(b"sort=").unwrap_or_default();
-        let (is_reversed, word) = match word.strip_prefix(b"-") {
-            Some(word) => (true, word),
-            None => (false, word),
-        };
-        let by = match word {
-            b"size" => Column::Size,
-            b"time" => Column::Time,
-            _ => Column::Name,
+        let (by, is_reversed) = match query {
+            b"sort=-name" => (Column::Name, true),
+            b"sort=size" => (Column::Size, false),
+            b"sort=-size" => (Column::Size, true),
+            b"sort=time" => (Column::Time, false),
+            b"sort=-time" => (Column::Time, true),
+            _ => (Column::Name, false),
         };
         Self { by, is_reversed }
     }
