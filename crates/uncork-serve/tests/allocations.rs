@@ -59,6 +59,8 @@ fn allocations(body_bytes: usize, log: Option<LogSettings>) -> usize {
         round();
     }
     let change = region.change();
+    // An idle connection would be kept for a while.
+    drop(client);
     server.drain().unwrap();
     change.allocations + change.reallocations
 }
