@@ -141,7 +141,6 @@ fn four(out: &mut [u8], number: u64) {
     two(&mut out[2..4], number % 100);
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a digit fits")]
 fn two(out: &mut [u8], number: u64) {
     out[0] = b'0' + (number / 10 % 10) as u8;
     out[1] = b'0' + (number % 10) as u8;

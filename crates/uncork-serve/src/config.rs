@@ -2,7 +2,9 @@
 
 mod error;
 mod file;
+mod limits;
 mod reading;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -68,7 +70,7 @@ impl Config {
         let name = path.to_str().ok_or_else(|| ConfigError::Unreadable {
             path: path.to_owned(),
             source: std::io::Error::new(
-                std::io::ErrorKind::InvalidFilename,
+                std::io::ErrorKind::InvalidInput,
                 "the path of a configuration has to be UTF-8",
             ),
         })?;

@@ -197,7 +197,7 @@ fn file_name(site: &[u8]) -> String {
     }
     if name.is_empty() {
         // What no site answered; no host is called so.
-        name.push_str("%");
+        name.push('%');
     }
     if name.len() > NAME_MAX {
         let digest = blake3::hash(site).to_hex();
