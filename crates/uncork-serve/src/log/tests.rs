@@ -209,15 +209,18 @@ fn cost_of_a_record() {
         let to = LogTarget::File("/dev/null".into());
         let log = AccessLog::start(&LogSettings { format, to }, 1).unwrap();
         let mut worker = log.worker();
-        let (start, rounds) = (Instant::now(), 2_000_000_u32);
-        for _ in 0..rounds {
-            worker.record(&record("www.example.org", "/assets/app.0f3d.js"), &clock);
-        }
-        println!(
-            "{name}: {:?} a record, dropped {}",
-            start.elapsed() / rounds,
-            log.dropped_lines()
-        );
+        // The median of many short runs: the machine is seldom ours alone.
+        let mut runs: Vec<Duration> = (0..1000)
+            .map(|_| {
+                let start = Instant::now();
+                for _ in 0..1000 {
+                    worker.record(&record("www.example.org", "/assets/app.0f3d.js"), &clock);
+                }
+                start.elapsed() / 1000
+            })
+            .collect();
+        runs.sort();
+        println!("{name}: {:?} a record (best {:?})", runs[500], runs[0]);
         drop(worker);
         log.finish();
     }
