@@ -22,7 +22,7 @@ fn child() {
     };
     let plan = LockdownPlan {
         user: std::env::var(USER).ok(),
-        readable: vec![folder.join("site")],
+        readable: vec![folder.join("site"), folder.join("gone")],
         writable: vec![folder.join("logs")],
     };
     // cargo's test runner has threads; this one alone is locked down, and those that it makes.
@@ -110,6 +110,7 @@ fn files_outside_are_out_of_reach() {
         text.contains("= Landlock: files are readable only beneath "),
         "{text}"
     );
+    assert!(text.contains("nor later: "), "{text}");
     assert!(
         text.contains("= files: read site, list site, write logs\n"),
         "{text}"
