@@ -2,7 +2,9 @@
 
 mod error;
 mod file;
+mod limits;
 mod reading;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -37,12 +37,19 @@ pub(crate) fn number(out: &mut Vec<u8>, mut number: u64) {
 pub(crate) fn address(out: &mut Vec<u8>, address: IpAddr) {
     match address.to_canonical() {
         IpAddr::V4(four) => {
-            let [first, rest @ ..] = four.octets();
-            number(out, first.into());
-            for octet in rest {
-                out.push(b'.');
-                number(out, octet.into());
+            let mut text = [b'.'; 16];
+            let mut end = 0;
+            for octet in four.octets() {
+                for (least, unit) in [(100, 100), (10, 10), (0, 1)] {
+                    if octet >= least {
+                        text[end] = b'0' + octet / unit % 10;
+                        end += 1;
+                    }
+                }
+                text[end] = b'.';
+                end += 1;
             }
+            out.extend_from_slice(&text[..end - 1]);
         }
         IpAddr::V6(six) => {
             // Writing to a vector can't fail.

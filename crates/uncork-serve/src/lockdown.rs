@@ -20,7 +20,8 @@ use self::user::User;
 pub struct LockdownPlan {
     /// Whom to become.
     pub user: Option<String>,
-    /// What can still be read: the sites, and the configuration for a reload.
+    /// What can still be read: the sites, and the configuration for a reload. A site that a later
+    /// reload brings is read only if it lies beneath one of these.
     pub readable: Vec<PathBuf>,
     /// Where files can still be made and written: the logs.
     pub writable: Vec<PathBuf>,

@@ -50,6 +50,7 @@ fn tell(states: &[NotifyState<'_>]) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixDatagram;
     use std::process::Command;
     use std::time::Duration;
@@ -60,7 +61,6 @@ mod tests {
 
     /// Runs in a process of its own: the variables are the process's.
     #[test]
-    #[ignore = "run by what_systemd_is_told"]
     fn child() {
         if std::env::var_os(CHILD).is_none() {
             return;
@@ -82,7 +82,7 @@ mod tests {
         let run = |notify: Option<&std::path::Path>| {
             let mut child = Command::new(std::env::current_exe().unwrap());
             child
-                .args(["--exact", "service::tests::child", "--ignored"])
+                .args(["--exact", "service::tests::child"])
                 .env(CHILD, "1");
             match notify {
                 Some(path) => child.env("NOTIFY_SOCKET", path),
@@ -105,5 +105,47 @@ mod tests {
         assert_eq!(next(), "READY=1\nSTATUS=2 sites STOPPING=1\n");
         assert!(next().starts_with("RELOADING=1\nMONOTONIC_USEC="));
         assert_eq!(next(), "STOPPING=1\n");
+    }
+
+    /// Says which sockets it was given.
+    #[test]
+    fn listening_child() {
+        if std::env::var_os(CHILD).is_some() {
+            match inherited_listeners() {
+                Ok(all) => all
+                    .iter()
+                    .for_each(|one| println!("= {}", one.local_addr().unwrap())),
+                Err(error) => println!("= error: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn sockets_are_taken_over() {
+        // Standard input is the one descriptor that safe code can hand over, and listenfd can be told
+        // to begin there.
+        let run = |stdin: OwnedFd, pid: &str| {
+            let output = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "service::tests::listening_child"])
+                .args(["--ignored", "--nocapture"])
+                .envs([
+                    (CHILD, "1"),
+                    ("LISTEN_FDS", "1"),
+                    ("LISTEN_FDS_FIRST_FD", "0"),
+                ])
+                .env("LISTEN_PID", pid)
+                .stdin(stdin)
+                .output()
+                .unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let copy = || listener.try_clone().unwrap().into();
+        assert!(run(copy(), "").contains(&format!("= {addr}\n")));
+        // Meant for another process.
+        assert!(!run(copy(), "1").contains("= "));
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert!(run(file.into(), "").contains("= error: fd 0 is not a socket"));
     }
 }

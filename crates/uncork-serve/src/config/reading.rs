@@ -2,23 +2,17 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use toml::Spanned;
 
 use super::error::{ConfigError, Fault, Place};
-use super::file::{self, Pairs, Seconds, Section, Text};
-use super::{Config, HostsFolder, SiteConfig, value};
+use super::file::{self, Section, Text};
+use super::{Config, HostsFolder, SiteConfig};
 use crate::host::HostPattern;
-use crate::limits::Limits;
 use crate::log::{LogFormat, LogSettings, LogTarget};
-use crate::rules::{HeaderRule, Redirect, Rules};
-
-/// A year: more could overflow the clock, and nobody means it.
-const SECONDS_MAX: u64 = 366 * 24 * 3600;
+use crate::rules::Rules;
 
 /// A file that is being read.
 pub(super) struct Reading<'t> {
@@ -92,7 +86,7 @@ impl<'t> Reading<'t> {
         Ok(())
     }
 
-    fn at(&self, offset: usize, fault: Fault) -> ConfigError {
+    pub(super) fn at(&self, offset: usize, fault: Fault) -> ConfigError {
         ConfigError::At {
             place: Place::of(self.name, self.text, offset),
             fault,
@@ -100,7 +94,7 @@ impl<'t> Reading<'t> {
     }
 
     /// Checks a text, and says where it stands if it is wrong.
-    fn checked<T>(
+    pub(super) fn checked<T>(
         &self,
         text: &Text,
         check: impl FnOnce(&str) -> Result<T, Fault>,
@@ -188,169 +182,6 @@ impl<'t> Reading<'t> {
         Ok(LogSettings { format, to })
     }
 
-    fn count(
-        &self,
-        key: &'static str,
-        given: Option<&Spanned<u64>>,
-        bounds: RangeInclusive<u64>,
-    ) -> Result<Option<u64>, ConfigError> {
-        let Some(given) = given else { return Ok(None) };
-        let number = *given.get_ref();
-        if bounds.contains(&number) {
-            return Ok(Some(number));
-        }
-        let fault = Fault::OutOfBounds {
-            key,
-            value: number.to_string(),
-            least: *bounds.start(),
-            most: *bounds.end(),
-        };
-        Err(self.at(given.span().start, fault))
-    }
-
-    fn seconds(
-        &self,
-        key: &'static str,
-        given: Option<&Spanned<Seconds>>,
-        zero: Zero,
-        into: &mut Duration,
-    ) -> Result<(), ConfigError> {
-        let Some(given) = given else { return Ok(()) };
-        let Seconds(seconds) = *given.get_ref();
-        // NaN lies in no range. Less than a millisecond would be cut to nothing by epoll_wait.
-        let whole = (0.001..=SECONDS_MAX as f64).contains(&seconds);
-        if whole || (zero == Zero::Means && seconds == 0.0) {
-            *into = Duration::from_secs_f64(seconds);
-            return Ok(());
-        }
-        let fault = Fault::OutOfBounds {
-            key,
-            value: seconds.to_string(),
-            least: 0,
-            most: SECONDS_MAX,
-        };
-        Err(self.at(given.span().start, fault))
-    }
-
-    fn limits(&self, file: &file::Limits) -> Result<Limits, ConfigError> {
-        const ANY: u64 = i64::MAX as u64;
-        let mut limits = Limits::default();
-        let counts: [(&'static str, Option<&Spanned<u64>>, _, &mut usize); 7] = [
-            (
-                "head_bytes",
-                file.head_bytes.as_ref(),
-                256..=1 << 20,
-                &mut limits.head_bytes,
-            ),
-            (
-                "target_bytes",
-                file.target_bytes.as_ref(),
-                1..=1 << 20,
-                &mut limits.target_bytes,
-            ),
-            (
-                "headers",
-                file.headers.as_ref(),
-                1..=10_000,
-                &mut limits.headers,
-            ),
-            (
-                "connections",
-                file.connections.as_ref(),
-                1..=10_000_000,
-                &mut limits.connections,
-            ),
-            (
-                "connections_per_address",
-                file.connections_per_address.as_ref(),
-                0..=10_000_000,
-                &mut limits.connections_per_address,
-            ),
-            ("ranges", file.ranges.as_ref(), 0..=1000, &mut limits.ranges),
-            (
-                "cache_entries",
-                file.cache_entries.as_ref(),
-                1..=100_000_000,
-                &mut limits.cache_entries,
-            ),
-        ];
-        for (key, given, bounds, into) in counts {
-            let given = self.count(key, given, bounds)?;
-            if let Some(number) = given.and_then(|number| usize::try_from(number).ok()) {
-                *into = number;
-            }
-        }
-        let counts: [(&'static str, Option<&Spanned<u64>>, _, &mut u64); 4] = [
-            (
-                "body_bytes",
-                file.body_bytes.as_ref(),
-                0..=ANY,
-                &mut limits.body_bytes,
-            ),
-            (
-                "send_bytes_per_second",
-                file.send_bytes_per_second.as_ref(),
-                0..=ANY,
-                &mut limits.send_bytes_per_second,
-            ),
-            (
-                "requests_per_connection",
-                file.requests_per_connection.as_ref(),
-                1..=ANY,
-                &mut limits.requests_per_connection,
-            ),
-            (
-                "cache_bytes",
-                file.cache_bytes.as_ref(),
-                0..=ANY,
-                &mut limits.cache_bytes,
-            ),
-        ];
-        for (key, given, bounds, into) in counts {
-            if let Some(number) = self.count(key, given, bounds)? {
-                *into = number;
-            }
-        }
-        let times = [
-            (
-                "head_seconds",
-                &file.head_seconds,
-                Zero::Nonsense,
-                &mut limits.head_time,
-            ),
-            (
-                "idle_seconds",
-                &file.idle_seconds,
-                Zero::Nonsense,
-                &mut limits.idle_time,
-            ),
-            (
-                "send_window_seconds",
-                &file.send_window_seconds,
-                Zero::Nonsense,
-                &mut limits.send_window,
-            ),
-            (
-                "drain_seconds",
-                &file.drain_seconds,
-                Zero::Means,
-                &mut limits.drain_time,
-            ),
-        ];
-        for (key, given, zero, into) in times {
-            self.seconds(key, given.as_ref(), zero, into)?;
-        }
-        if limits.target_bytes > limits.head_bytes {
-            // A head that is bounded more narrowly than the default target bounds the target as well.
-            if let Some(given) = &file.target_bytes {
-                let head_bytes = limits.head_bytes as u64;
-                return Err(self.at(given.span().start, Fault::TargetBeyondHead { head_bytes }));
-            }
-            limits.target_bytes = limits.head_bytes;
-        }
-        Ok(limits)
-    }
-
     fn defaults(&self, section: &Section) -> Result<Arc<Rules>, ConfigError> {
         let misplaced = (section.hosts.as_ref().map(|hosts| ("hosts", hosts.span())))
             .or(section.root.as_ref().map(|root| ("root", root.span())));
@@ -404,144 +235,4 @@ impl<'t> Reading<'t> {
         self.hosts.insert(pattern.clone(), at);
         Ok(pattern)
     }
-
-    /// The rules of a section: each key that it has replaces the one beneath.
-    fn rules(&self, section: &Section, beneath: &Rules) -> Result<Arc<Rules>, ConfigError> {
-        let mut rules = beneath.clone();
-        if let Some(index) = &section.index {
-            rules.index = index
-                .iter()
-                .map(|name| {
-                    self.checked(name, value::file_name)?;
-                    Ok(name.get_ref().clone())
-                })
-                .collect::<Result<_, _>>()?;
-        }
-        // The empty text takes away what [defaults] says.
-        if let Some(spa) = &section.spa {
-            rules.spa = self.optional(spa, value::file_path)?;
-        }
-        if let Some(cache_control) = &section.cache_control {
-            rules.cache_control = self.optional(cache_control, value::header_value)?;
-        }
-        rules.html_suffix = section.html_suffix.unwrap_or(rules.html_suffix);
-        rules.listing = section.listing.unwrap_or(rules.listing);
-        rules.hidden = section.hidden.unwrap_or(rules.hidden);
-        rules.symlinks = section.symlinks.unwrap_or(rules.symlinks);
-        rules.precompressed = section.precompressed.unwrap_or(rules.precompressed);
-        rules.etag = section.etag.unwrap_or(rules.etag);
-        if let Some(headers) = &section.headers {
-            let headers = headers.iter().map(|rule| self.header_rule(rule));
-            rules.headers = headers.collect::<Result<_, _>>()?;
-        }
-        if let Some(redirects) = &section.redirects {
-            let redirects = redirects.iter().map(|redirect| self.redirect(redirect));
-            rules.redirects = redirects.collect::<Result<_, _>>()?;
-        }
-        if let Some(pages) = &section.error_pages {
-            rules.error_pages = self.error_pages(pages)?;
-        }
-        if let Some(types) = &section.types {
-            rules.types = self.types(types)?;
-        }
-        Ok(Arc::new(rules))
-    }
-
-    fn optional(
-        &self,
-        text: &Text,
-        check: impl FnOnce(&str) -> Result<(), Fault>,
-    ) -> Result<Option<String>, ConfigError> {
-        if text.get_ref().is_empty() {
-            return Ok(None);
-        }
-        self.checked(text, check)?;
-        Ok(Some(text.get_ref().clone()))
-    }
-
-    fn header_rule(&self, rule: &file::Headers) -> Result<HeaderRule, ConfigError> {
-        let path = self.checked(&rule.path, value::glob)?;
-        let mut set: Vec<(String, String)> = Vec::with_capacity(rule.set.0.len());
-        for (name, text) in &rule.set.0 {
-            self.checked(name, value::header_name)?;
-            self.checked(text, value::header_value)?;
-            self.checked(name, |name| {
-                if set
-                    .iter()
-                    .any(|(before, _)| before.eq_ignore_ascii_case(name))
-                {
-                    return Err(Fault::HeaderTwice {
-                        value: name.to_owned(),
-                    });
-                }
-                Ok(())
-            })?;
-            set.push((name.get_ref().clone(), text.get_ref().clone()));
-        }
-        Ok(HeaderRule { path, set })
-    }
-
-    fn redirect(&self, redirect: &file::Redirect) -> Result<Redirect, ConfigError> {
-        let from = redirect.from.get_ref();
-        self.checked(&redirect.from, value::redirect_from)?;
-        self.checked(&redirect.to, |to| value::redirect_to(to, from))?;
-        let status = match &redirect.status {
-            None => 301,
-            Some(status) => match *status.get_ref() {
-                301 => 301,
-                302 => 302,
-                303 => 303,
-                307 => 307,
-                308 => 308,
-                value => {
-                    return Err(self.at(status.span().start, Fault::RedirectStatus { value }));
-                }
-            },
-        };
-        Ok(Redirect {
-            from: from.clone(),
-            to: redirect.to.get_ref().clone(),
-            status,
-        })
-    }
-
-    fn error_pages(&self, pages: &Pairs) -> Result<Vec<(u16, String)>, ConfigError> {
-        let page = |(status, path): &(Text, Text)| {
-            let status = self.checked(status, |status| match status.parse::<u16>() {
-                Ok(number @ 400..=599) if status.len() == 3 => Ok(number),
-                _ => Err(Fault::PageStatus {
-                    value: status.to_owned(),
-                }),
-            })?;
-            self.checked(path, value::file_path)?;
-            Ok((status, path.get_ref().clone()))
-        };
-        pages.0.iter().map(page).collect()
-    }
-
-    fn types(&self, types: &Pairs) -> Result<Vec<(String, String)>, ConfigError> {
-        let mut all: Vec<(String, String)> = Vec::with_capacity(types.0.len());
-        for (extension, media_type) in &types.0 {
-            let lower = extension.get_ref().to_ascii_lowercase();
-            self.checked(extension, |extension| {
-                let bad = extension.is_empty() || extension.contains(['.', '/', '\\', '\0']);
-                if bad || all.iter().any(|(before, _)| *before == lower) {
-                    return Err(Fault::Extension {
-                        value: extension.to_owned(),
-                    });
-                }
-                Ok(())
-            })?;
-            self.checked(media_type, value::media_type)?;
-            all.push((lower, media_type.get_ref().clone()));
-        }
-        Ok(all)
-    }
-}
-
-/// Whether a time may be zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Zero {
-    Means,
-    Nonsense,
 }

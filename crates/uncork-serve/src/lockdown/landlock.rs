@@ -16,13 +16,17 @@ const RIGHTS: ABI = ABI::V5;
 
 /// Restricts the calling thread, and those that it makes later.
 pub(super) fn restrict(readable: &[PathBuf], writable: &[PathBuf]) -> Statement {
-    let status = match ruleset(readable, writable) {
+    let mut absent = Vec::new();
+    let status = match ruleset(readable, writable, &mut absent) {
         Ok(status) => status,
         Err(error) => return Statement::Missing(format!("Landlock: {}", sentence(&error))),
     };
     let mut text = format!("files are readable only beneath {}", list(readable));
     if !writable.is_empty() {
         text = format!("{text}, and writable only beneath {}", list(writable));
+    }
+    if !absent.is_empty() {
+        text = format!("{text} (can't be opened now, nor later: {})", list(&absent));
     }
     match status.ruleset {
         RulesetStatus::FullyEnforced => Statement::Holds(format!("Landlock: {text}")),
@@ -35,7 +39,11 @@ pub(super) fn restrict(readable: &[PathBuf], writable: &[PathBuf]) -> Statement 
     }
 }
 
-fn ruleset(readable: &[PathBuf], writable: &[PathBuf]) -> Result<RestrictionStatus, RulesetError> {
+fn ruleset(
+    readable: &[PathBuf],
+    writable: &[PathBuf],
+    absent: &mut Vec<PathBuf>,
+) -> Result<RestrictionStatus, RulesetError> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     // New files, and appending to old ones. Nothing is executed, removed or linked.
     let write = AccessFs::WriteFile | AccessFs::MakeReg;
@@ -44,8 +52,9 @@ fn ruleset(readable: &[PathBuf], writable: &[PathBuf]) -> Result<RestrictionStat
         .create()?;
     for (paths, rights) in [(readable, read), (writable, write)] {
         for path in paths {
-            // A folder that is gone needs no right.
+            // One folder that is gone takes no right away from the others.
             let Ok(open) = PathFd::new(path) else {
+                absent.push(path.clone());
                 continue;
             };
             rules = rules.add_rule(PathBeneath::new(open, rights_of(path, rights)))?;

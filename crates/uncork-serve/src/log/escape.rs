@@ -5,9 +5,18 @@ const CHUNK: usize = 16;
 
 /// As nginx writes it: `"`, `\`, control bytes and what is not ASCII as `\xHH`.
 pub(super) fn quoted(out: &mut Vec<u8>, bytes: &[u8]) {
-    let rest = copy_clean(out, bytes);
-    for &byte in rest {
-        if is_dirty(byte) {
+    hexed::<b' '>(out, bytes);
+}
+
+/// As [`quoted`], and a space is escaped as well: for the parts of a request line, which spaces
+/// separate. A valid request has none in them, one that was refused may.
+pub(super) fn word(out: &mut Vec<u8>, bytes: &[u8]) {
+    hexed::<b'!'>(out, bytes);
+}
+
+fn hexed<const LEAST: u8>(out: &mut Vec<u8>, bytes: &[u8]) {
+    for &byte in copy_clean::<LEAST>(out, bytes) {
+        if is_dirty::<LEAST>(byte) {
             hex(out, byte);
         } else {
             out.push(byte);
@@ -15,21 +24,10 @@ pub(super) fn quoted(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// As [`quoted`], and a space is escaped as well: for the parts of a request line, which spaces
-/// separate. A valid request has none in them, one that was refused may.
-pub(super) fn word(out: &mut Vec<u8>, bytes: &[u8]) {
-    let mut parts = bytes.split(|&byte| byte == b' ');
-    quoted(out, parts.next().unwrap_or_default());
-    for part in parts {
-        hex(out, b' ');
-        quoted(out, part);
-    }
-}
-
 /// Within a JSON string. What is no UTF-8 becomes U+FFFD.
 pub(super) fn json(out: &mut Vec<u8>, bytes: &[u8]) {
     // What is copied is ASCII, so that the rest begins at a character.
-    let rest = copy_clean(out, bytes);
+    let rest = copy_clean::<b' '>(out, bytes);
     for chunk in rest.utf8_chunks() {
         for &byte in chunk.valid().as_bytes() {
             match byte {
@@ -49,26 +47,27 @@ pub(super) fn json(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Copies what needs no escape from the front, in chunks; gives back the rest.
-fn copy_clean<'b>(out: &mut Vec<u8>, bytes: &'b [u8]) -> &'b [u8] {
+fn copy_clean<'b, const LEAST: u8>(out: &mut Vec<u8>, bytes: &'b [u8]) -> &'b [u8] {
     // Without a branch a byte, the compiler makes vector instructions of the chunk.
     let is_clean = |chunk: &[u8; CHUNK]| {
         !chunk
             .iter()
-            .fold(false, |dirty, &byte| dirty | is_dirty(byte))
+            .fold(false, |dirty, &byte| dirty | is_dirty::<LEAST>(byte))
     };
     let mut end = 0;
     while bytes[end..].first_chunk::<CHUNK>().is_some_and(is_clean) {
         end += CHUNK;
     }
     let tail = bytes[end..].iter().take(CHUNK);
-    end += tail.take_while(|&&byte| !is_dirty(byte)).count();
+    end += tail.take_while(|&&byte| !is_dirty::<LEAST>(byte)).count();
     let (clean, rest) = bytes.split_at(end);
     out.extend_from_slice(clean);
     rest
 }
 
-const fn is_dirty(byte: u8) -> bool {
-    (byte < 0x20) | (byte > 0x7e) | (byte == b'"') | (byte == b'\\')
+/// Clean is what is printable ASCII, from `LEAST` on.
+const fn is_dirty<const LEAST: u8>(byte: u8) -> bool {
+    (byte < LEAST) | (byte > 0x7e) | (byte == b'"') | (byte == b'\\')
 }
 
 fn hex(out: &mut Vec<u8>, byte: u8) {

@@ -199,26 +199,3 @@ fn a_folder_that_is_not_there() {
         assert!(matches!(error, LogError::Open { .. }), "{error}");
     }
 }
-
-/// Not a test of time: `cargo test --release -- --ignored --nocapture` prints it.
-#[test]
-#[ignore = "prints the cost of a record"]
-fn cost_of_a_record() {
-    let clock = Clock::new();
-    for (name, format) in [("combined", LogFormat::Combined), ("json", LogFormat::Json)] {
-        let to = LogTarget::File("/dev/null".into());
-        let log = AccessLog::start(&LogSettings { format, to }, 1).unwrap();
-        let mut worker = log.worker();
-        let (start, rounds) = (Instant::now(), 2_000_000_u32);
-        for _ in 0..rounds {
-            worker.record(&record("www.example.org", "/assets/app.0f3d.js"), &clock);
-        }
-        println!(
-            "{name}: {:?} a record, dropped {}",
-            start.elapsed() / rounds,
-            log.dropped_lines()
-        );
-        drop(worker);
-        log.finish();
-    }
-}
