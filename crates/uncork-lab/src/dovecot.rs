@@ -9,7 +9,7 @@ mod conf;
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::place;
 use crate::process;
 use crate::scratch;
 
@@ -205,7 +206,7 @@ impl Dovecot {
 
     fn start_once(program: &Path, config: &DovecotConfig) -> Result<Self, DovecotError> {
         let folder = Folder::create(config)?;
-        let [addr, tls_addr] = free_ports(config.tls.ip()).map_err(DovecotError::Port)?;
+        let [addr, tls_addr] = place::free_addrs(config.tls.ip()).map_err(DovecotError::Port)?;
         if config.tls != Tls::Off {
             let certificate = certificate::make().map_err(DovecotError::Certificate)?;
             folder.write(certificate::CA_FILE, &certificate.ca_pem)?;
@@ -382,13 +383,6 @@ impl Folder {
             .and_then(|()| File::options().append(true).open(&path))
             .map_err(|source| DovecotError::Folder { path, source })
     }
-}
-
-/// Two ports that nobody has.
-fn free_ports(ip: Ipv4Addr) -> io::Result<[SocketAddr; 2]> {
-    let bind = || TcpListener::bind((ip, 0));
-    let (first, second) = (bind()?, bind()?);
-    Ok([first.local_addr()?, second.local_addr()?])
 }
 
 /// Whether the port sends the first line of an IMAP server. The master takes connections

@@ -230,9 +230,9 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_want_to_end_is_killed_with_all_children() {
+    fn children_that_their_parent_leaves_behind_are_killed() {
         let mut shell = Command::new("sh")
-            .args(["-c", "trap '' TERM; sleep 60 & echo; wait"])
+            .args(["-c", "sleep 60 & echo; wait"])
             .stdout(Stdio::piped())
             .spawn()
             .expect("sh(1)");
