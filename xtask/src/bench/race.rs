@@ -1,10 +1,10 @@
 //! Web servers under the same load, in turns.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use uncork_lab::http::load::{Load, LoadConfig, Until};
+use uncork_lab::http::load::{Latencies, Load, LoadConfig, Until};
 use uncork_lab::requirement;
 
 use super::result::{Measure, Report, Spread, Table};
@@ -19,10 +19,14 @@ const WARM_UP: f64 = 0.1;
 const TRACED_BYTES: u64 = 100 << 20;
 const TRACED_REQUESTS: (u64, u64) = (16, 4096);
 
+/// Enough for all connections to be accepted before calls are counted.
+const TRACED_WARM_UP: Duration = Duration::from_millis(100);
+
 /// The columns of every race; the ratios come behind them.
-const MEASURES: [Measure; 3] = [
+const MEASURES: [Measure; 4] = [
     Measure::new("server_cpu_us_per_request", "CPU, µs/request", 2),
     Measure::new("requests_per_second", "requests/s", 0),
+    Measure::new("latency_p99_ms", "99 % answered within, ms", 2),
     Measure::new("system_calls_per_request", "system calls/request", 2),
 ];
 
@@ -59,6 +63,7 @@ pub(super) struct Baseline {
 struct Sample {
     cpu_us_per_request: f64,
     requests_per_second: f64,
+    latency_p99_ms: f64,
 }
 
 impl Lane {
@@ -66,9 +71,10 @@ impl Lane {
     pub(super) fn new(
         name: impl Into<String>,
         server: Server,
-        load: LoadConfig,
+        mut load: LoadConfig,
         body_bytes: usize,
     ) -> Self {
+        load.latencies = Latencies::Keep;
         Self {
             name: name.into(),
             server,
@@ -108,17 +114,19 @@ impl Lane {
         let cpu_before = self.server.cpu_ns();
         let outcome = load.run(Until::Elapsed(Duration::from_secs_f64(seconds)))?;
         let cpu_ns = self.server.cpu_ns().saturating_sub(cpu_before);
+        let latency = outcome.latency(0.99).context("no answer")?;
         let requests = outcome.requests as f64;
         Ok(Sample {
             cpu_us_per_request: cpu_ns as f64 / 1e3 / requests,
             requests_per_second: requests / outcome.elapsed.as_secs_f64(),
+            latency_p99_ms: latency.as_secs_f64() * 1e3,
         })
     }
 
     /// System calls a request, counted in a run of its own: under strace everything is slow.
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-    fn trace(&self, strace: &PathBuf) -> Result<f64> {
-        let mut load = self.warm_load(Duration::ZERO)?;
+    fn trace(&self, strace: &Path) -> Result<f64> {
+        let mut load = self.warm_load(TRACED_WARM_UP)?;
         let (least, most) = TRACED_REQUESTS;
         let enough = TRACED_BYTES / (self.body_bytes as u64).max(1);
         // Whole rounds of whole batches, so that waits are shared as they are in the runs.
@@ -132,6 +140,9 @@ impl Lane {
 
 /// Runs all lanes in turns, each time in another order, and adds a table to the report, with a
 /// note for each that failed. A lane that failed is not tried again.
+///
+/// Latencies are of whole batches, and of closed loops: with a server that is busy all the time
+/// they are its connections over its rate. What they show is who is held up.
 pub(super) fn race(
     report: &mut Report,
     title: &str,
@@ -139,6 +150,9 @@ pub(super) fn race(
     length: Length,
     baselines: &[Baseline],
 ) {
+    if lanes.is_empty() {
+        return;
+    }
     for run in 0..length.runs as usize {
         for place in 0..lanes.len() {
             let index = (place + run) % lanes.len();
@@ -186,6 +200,7 @@ fn table(title: &str, lanes: &[Lane], baselines: &[Baseline]) -> Table {
         let mut cells: Vec<Vec<f64>> = vec![
             column(|sample| sample.cpu_us_per_request),
             column(|sample| sample.requests_per_second),
+            column(|sample| sample.latency_p99_ms),
             lane.calls_per_request.into_iter().collect(),
         ];
         for baseline in baselines {

@@ -20,8 +20,12 @@ const LANES: [(&str, Runtime); 2] = [
     ("bare, tokio current-thread", Runtime::Tokio),
 ];
 
-/// Connections, and requests at once.
-const LOADS: [(usize, usize); 3] = [(64, 1), (1, 1), (64, 16)];
+/// Titles, connections, and requests at once.
+const LOADS: [(&str, usize, usize); 3] = [
+    ("1 KiB, 64 connections", 64, 1),
+    ("1 KiB, 1 connection", 1, 1),
+    ("1 KiB, 64 connections, 16 requests at once", 64, 16),
+];
 
 const BASELINES: [Baseline; 1] = [Baseline {
     lane: EPOLL,
@@ -51,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     let cores = Cores::choose()?;
     cores.load()?;
-    for (connections, depth) in LOADS {
+    for (title, connections, depth) in LOADS {
         let mut lanes = Vec::new();
         for (name, runtime) in LANES {
             let server = Server::start_bare(cores, runtime, BODY_BYTES)?;
@@ -60,13 +64,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             load.depth = depth;
             lanes.push(Lane::new(name, server, load, BODY_BYTES));
         }
-        let title = format!("1 KiB, {connections} connections, {depth} requests at once");
-        race(&mut report, &title, lanes, length, &BASELINES);
+        race(&mut report, title, lanes, length, &BASELINES);
     }
     cores.note(&mut report);
     report.note(
         "CPU: of the server's process, by the scheduler; on loopback it includes what the kernel \
-         does for the receiver. System calls: of a short run of its own under strace.",
+         does for the receiver. Requests at once are answered when the last of them is. System \
+         calls: of a short run of its own under strace.",
     );
     let path = report.write()?;
     println!("{}\nwritten to {}", report.markdown(), path.display());

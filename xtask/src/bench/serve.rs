@@ -126,8 +126,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     report.note(
         "Each server has one process or thread that serves. CPU: of all its processes, by the \
          scheduler; on loopback it includes what the kernel does for the receiver. The limit \
-         receives and sends and looks at nothing. Ratios are of medians. System calls: of a \
-         short run of its own under strace.",
+         receives and sends and looks at nothing. Ratios are of medians. Requests at once are \
+         answered when the last of them is. System calls: of a short run of its own under strace.",
+    );
+    report.note(
+        "The limit's response is in memory and is copied: from 100 KiB on sendfile takes less.",
     );
     let path = report.write()?;
     println!("{}\nwritten to {}", report.markdown(), path.display());
@@ -234,6 +237,10 @@ impl Bench<'_> {
         let (table, failed) =
             idle::measure(&self.peers, start, &load, connections, self.arguments.runs)?;
         self.report.push(table);
+        self.report.note(
+            "Memory: resident sets. Room that a server takes at its start for connections to come \
+             is in the first column; what the kernel holds for sockets is in none.",
+        );
         for (name, error) in failed {
             self.leave_out(name, &error);
         }

@@ -1,7 +1,7 @@
 //! How many system calls a process makes, as `strace -c` counts them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ impl Strace {
     ///
     /// # Errors
     /// Where strace can't be run or may not attach.
-    pub(super) fn attach(program: &PathBuf, pid: u32) -> Result<Self> {
+    pub(super) fn attach(program: &Path, pid: u32) -> Result<Self> {
         let folder = TempDir::with_prefix("uncork-strace").context("no temporary folder")?;
         let mut command = Command::new(program);
         command

@@ -106,6 +106,25 @@ pub struct Outcome {
     pub latencies: Vec<Duration>,
 }
 
+impl Outcome {
+    /// The latency that this part of the batches stays within, e.g. 0.99 of them; `None` where
+    /// none is kept.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank among the latencies, bounded by their number"
+    )]
+    pub fn latency(&self, part: f64) -> Option<Duration> {
+        let mut latencies = self.latencies.clone();
+        let last = latencies.len().checked_sub(1)?;
+        let rank = (latencies.len() as f64 * part.clamp(0.0, 1.0)).ceil() as usize;
+        let (_, latency, _) = latencies.select_nth_unstable(rank.saturating_sub(1).min(last));
+        Some(*latency)
+    }
+}
+
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -177,5 +196,27 @@ impl LoadConfig {
             latencies: Latencies::Drop,
             segment_bytes_max: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_is_that_of_a_batch() {
+        let check = |latencies: std::ops::Range<u64>, part: f64, expected: Option<u64>| {
+            let outcome = Outcome {
+                latencies: latencies.rev().map(Duration::from_millis).collect(),
+                ..Outcome::default()
+            };
+            assert_eq!(outcome.latency(part), expected.map(Duration::from_millis));
+        };
+        check(0..0, 0.5, None);
+        check(7..8, 0.99, Some(7));
+        check(1..101, 0.5, Some(50));
+        check(1..101, 0.99, Some(99));
+        check(1..101, 0.0, Some(1));
+        check(1..101, 1.0, Some(100));
     }
 }
