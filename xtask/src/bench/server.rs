@@ -50,7 +50,7 @@ impl Server {
             match Self::start_once(cores, &command) {
                 Err(error)
                     if attempt < START_ATTEMPTS
-                        && format!("{error:#}").contains("ddress already in use") =>
+                        && format!("{error:#}").contains("Address already in use") =>
                 {
                     attempt += 1;
                 }

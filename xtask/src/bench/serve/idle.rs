@@ -7,9 +7,9 @@ use anyhow::{Context, Error, Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use uncork_lab::http::load::{Load, LoadConfig, Until};
 
-use super::super::result::{Measure, Table};
-use super::super::server::Server;
 use super::peer::{Peer, PeerName};
+use crate::bench::result::{Measure, Table};
+use crate::bench::server::Server;
 
 /// Files that a process has open beside its connections.
 const SPARE_FILES: u64 = 256;

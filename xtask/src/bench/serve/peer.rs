@@ -8,10 +8,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use uncork_lab::requirement::program;
 
-use super::super::cores::Cores;
-use super::super::import::build_uncork;
-use super::super::result::Report;
-use super::super::server::Server;
+use crate::bench::cores::Cores;
+use crate::bench::import::build_uncork;
+use crate::bench::result::Report;
+use crate::bench::server::Server;
 use crate::command::root;
 use crate::peer::Runtime;
 
