@@ -5,6 +5,8 @@ mod idle;
 mod peer;
 mod site;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::ValueEnum;
 use uncork_lab::http::get;
@@ -49,6 +51,9 @@ pub(crate) struct Arguments {
     /// Measure these servers only; a part of the name is enough.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Measure this build of uncork rather than build one.
+    #[arg(long, value_name = "FILE")]
+    uncork: Option<PathBuf>,
     /// What is asked for; everything unless given.
     #[arg(long, value_delimiter = ',')]
     work: Vec<Work>,
@@ -107,7 +112,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         site: Site::create()?,
         arguments,
     };
-    bench.peers = peer::available(&arguments.only, &mut bench.report)?;
+    bench.peers = peer::available(&arguments.only, arguments.uncork.clone(), &mut bench.report)?;
     bench.cores.load()?;
     for &work in Work::value_variants() {
         if !arguments.work.is_empty() && !arguments.work.contains(&work) {

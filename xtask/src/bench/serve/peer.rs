@@ -46,16 +46,19 @@ pub(super) enum Content<'a> {
 }
 
 /// All servers of this machine whose names have one of these parts; those that are missing are
-/// said and noted.
+/// said and noted. uncork is built unless a build is given.
 ///
 /// # Errors
 /// Where uncork does not build.
-pub(super) fn available(parts: &[String], report: &mut Report) -> Result<Vec<Peer>> {
+pub(super) fn available(
+    parts: &[String],
+    mut uncork: Option<PathBuf>,
+    report: &mut Report,
+) -> Result<Vec<Peer>> {
     let is_wanted = |name: &PeerName| {
         parts.is_empty() || parts.iter().any(|part| name.name().contains(part.as_str()))
     };
     let mut peers = Vec::new();
-    let mut uncork = None;
     for name in PeerName::ALL.into_iter().filter(is_wanted) {
         let program = match name.program() {
             Program::This => None,
