@@ -127,7 +127,7 @@ mod tests {
         let run = |stdin: OwnedFd, pid: &str| {
             let output = Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", "service::tests::listening_child"])
-                .args(["--ignored", "--nocapture"])
+                .args(["--nocapture"])
                 .envs([
                     (CHILD, "1"),
                     ("LISTEN_FDS", "1"),

@@ -76,12 +76,7 @@ fn run(user: Option<&str>) -> String {
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
     child
-        .args([
-            "--exact",
-            "lockdown::tests::child",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", "lockdown::tests::child", "--nocapture"])
         .env(FOLDER, folder.path());
     if let Some(user) = user {
         child.env(USER, user);
