@@ -76,7 +76,9 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<Exit, Failure> {
     let given_up = Lockdown::apply(&plan);
     statements.extend(given_up.map_err(|error| Failure::new(Exit::NotPermitted, error))?);
     let threads = bound.workers();
-    let server = bound.start().map_err(failure)?;
+    // A worker that ends by itself ends all: whoever started this process can start it again.
+    let end = || drop(signal_hook::low_level::raise(SIGTERM));
+    let server = bound.start(end).map_err(failure)?;
     let ready = Ready::new(&server, threads, &statements);
     if arguments.json {
         output::json(&ready)?;

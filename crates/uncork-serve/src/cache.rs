@@ -1,10 +1,10 @@
 //! Resources that a worker keeps, bounded in entries and bytes.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
 
 use crate::resource::Resource;
@@ -13,6 +13,12 @@ use crate::site::SiteId;
 /// A resource is compared with the file system where its last comparison is longer ago: so long may
 /// a change stay unseen.
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Every how many-th comparison includes the folder, in which a compressed sibling may have appeared.
+const FOLDER_CHECKS: u8 = 5;
+
+/// How many ticks it takes to look at all entries for files that nobody asks for any more.
+const SWEEP_TICKS: usize = 60;
 
 /// Longest key that is kept. What is behind a longer one is found anew each time.
 const KEY_BYTES_MAX: usize = 1024;
@@ -23,11 +29,23 @@ const KEY_BYTES_MAX: usize = 1024;
 pub(crate) struct Cache {
     table: HashTable<usize>,
     entries: Slab<Entry>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
     hand: usize,
+    sweep_at: usize,
     bytes: usize,
-    entries_max: usize,
-    bytes_max: usize,
+    files: usize,
+    bounds: Bounds,
+}
+
+/// What a cache may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Resources.
+    pub entries: usize,
+    /// Their memory.
+    pub bytes: usize,
+    /// Files that they keep open.
+    pub files: usize,
 }
 
 #[derive(Debug)]
@@ -39,20 +57,22 @@ struct Entry {
     checked_at: Instant,
     bytes: usize,
     was_used: bool,
+    checks: u8,
 }
 
 impl Cache {
     /// An empty cache with these bounds.
     #[must_use]
-    pub(crate) fn new(entries_max: usize, bytes_max: usize) -> Self {
+    pub(crate) fn new(bounds: Bounds) -> Self {
         Self {
             table: HashTable::new(),
             entries: Slab::new(),
-            hasher: RandomState::new(),
+            hasher: DefaultHashBuilder::default(),
             hand: 0,
+            sweep_at: 0,
             bytes: 0,
-            entries_max: entries_max.max(1),
-            bytes_max,
+            files: 0,
+            bounds,
         }
     }
 
@@ -65,7 +85,8 @@ impl Cache {
             .find(hash, |index| is(entries, *index, site, key))?;
         let entry = &mut self.entries[index];
         if now.duration_since(entry.checked_at) >= CHECK_INTERVAL {
-            if !entry.resource.still_holds() {
+            entry.checks = (entry.checks + 1) % FOLDER_CHECKS;
+            if !entry.resource.still_holds(entry.checks == 0) {
                 self.remove(index);
                 return None;
             }
@@ -93,11 +114,20 @@ impl Cache {
             self.remove(index);
         }
         let bytes = resource.bytes() + key.len() + size_of::<Entry>();
-        if key.len() > KEY_BYTES_MAX || bytes > self.bytes_max {
+        let files = resource.files();
+        let Bounds {
+            entries: entries_max,
+            bytes: bytes_max,
+            files: files_max,
+        } = self.bounds;
+        if key.len() > KEY_BYTES_MAX || entries_max == 0 || bytes > bytes_max || files > files_max {
             return;
         }
-        while self.entries.len() >= self.entries_max || self.bytes + bytes > self.bytes_max {
-            self.evict();
+        while self.entries.len() >= entries_max || self.bytes + bytes > bytes_max {
+            self.evict(|_| true);
+        }
+        while self.files + files > files_max {
+            self.evict(|entry| entry.resource.files() > 0);
         }
         let index = self.entries.insert(Entry {
             site,
@@ -107,8 +137,10 @@ impl Cache {
             checked_at: now,
             bytes,
             was_used: false,
+            checks: 0,
         });
         self.bytes += bytes;
+        self.files += files;
         let entries = &self.entries;
         self.table
             .insert_unique(hash, index, |index| entries[*index].hash);
@@ -124,6 +156,34 @@ impl Cache {
             .collect();
         for index in gone {
             self.remove(index);
+        }
+    }
+
+    /// Lets go of half of the files that are kept open: descriptors have run out.
+    pub(crate) fn release_files(&mut self) {
+        let most = self.files / 2;
+        while self.files > most {
+            self.evict(|entry| entry.resource.files() > 0);
+        }
+    }
+
+    /// Once a second: lets go of files that nobody has asked for in the last minute or two. A deleted
+    /// file keeps its room on the disk, and its file system, for as long as it is open.
+    pub(crate) fn sweep(&mut self) {
+        let ends = self.entries.capacity();
+        for _ in 0..ends.div_ceil(SWEEP_TICKS) {
+            self.sweep_at = if self.sweep_at >= ends {
+                0
+            } else {
+                self.sweep_at
+            };
+            match self.entries.get_mut(self.sweep_at) {
+                Some(entry) if entry.resource.files() == 0 => {}
+                Some(entry) if entry.was_used => entry.was_used = false,
+                Some(_) => self.remove(self.sweep_at),
+                None => {}
+            }
+            self.sweep_at += 1;
         }
     }
 
@@ -143,8 +203,9 @@ impl Cache {
         self.hasher.hash_one((site, key))
     }
 
-    /// Moves the hand on to the first entry that was not used since it passed, and lets go of it.
-    fn evict(&mut self) {
+    /// Moves the hand on to the first of those meant that was not used since it passed, and lets go
+    /// of it. There has to be one.
+    fn evict(&mut self, is_meant: impl Fn(&Entry) -> bool) {
         loop {
             if self.hand >= self.entries.capacity() {
                 self.hand = 0;
@@ -152,9 +213,12 @@ impl Cache {
             let index = self.hand;
             self.hand += 1;
             match self.entries.get_mut(index) {
-                None => {}
-                Some(entry) if entry.was_used => entry.was_used = false,
-                Some(_) => return self.remove(index),
+                Some(entry) if is_meant(entry) => {
+                    if !std::mem::take(&mut entry.was_used) {
+                        return self.remove(index);
+                    }
+                }
+                _ => {}
             }
         }
     }
@@ -162,6 +226,7 @@ impl Cache {
     fn remove(&mut self, index: usize) {
         let entry = self.entries.remove(index);
         self.bytes -= entry.bytes;
+        self.files -= entry.resource.files();
         if let Ok(found) = self.table.find_entry(entry.hash, |other| *other == index) {
             found.remove();
         }
@@ -187,6 +252,14 @@ mod tests {
         Site::new("test".to_owned(), "/".into(), rules, 1).id
     }
 
+    fn bounds(entries: usize) -> Bounds {
+        Bounds {
+            entries,
+            bytes: 1_000_000,
+            files: 10,
+        }
+    }
+
     fn resource(bytes: usize) -> Rc<Resource> {
         let location = "x".repeat(bytes);
         Rc::new(Resource::fixed(Kind::Elsewhere(301, location)))
@@ -196,7 +269,7 @@ mod tests {
     fn entries_and_bytes_are_bounded_and_what_is_used_stays() {
         let (a, b) = (site(), site());
         let now = Instant::now();
-        let mut cache = Cache::new(100, 1_000_000);
+        let mut cache = Cache::new(bounds(100));
         let one = resource(10);
         cache.insert(a, b"/kept", &one, now);
         for number in 0..1000 {
@@ -223,7 +296,7 @@ mod tests {
     fn a_second_one_of_a_name_replaces_the_first() {
         let site = site();
         let now = Instant::now();
-        let mut cache = Cache::new(10, 1_000_000);
+        let mut cache = Cache::new(bounds(10));
         cache.insert(site, b"/", &resource(10), now);
         let second = resource(20);
         cache.insert(site, b"/", &second, now);
@@ -235,10 +308,11 @@ mod tests {
     fn what_does_not_hold_any_more_is_gone_at_the_next_check() {
         let site = site();
         let now = Instant::now();
-        let mut cache = Cache::new(10, 1_000_000);
+        let mut cache = Cache::new(bounds(10));
         let uncertain = Rc::new(Resource {
             kind: Kind::NotFound,
             witnesses: Vec::new(),
+            folder: None,
             is_uncertain: true,
         });
         cache.insert(site, b"/", &uncertain, now);

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use smallvec::SmallVec;
@@ -17,13 +18,14 @@ use uncork::nonblocking::{Sender, Turn};
 use uncork::plan::{SENDFILE_CAP_BYTES, StreamFacts};
 
 use self::record::{Answered, OwnedRecord};
-use crate::desk::Desk;
+use crate::desk::{Answer, Desk};
 use crate::head::{Head, Persistence};
 use crate::loader::Errand;
 use crate::outgoing::Outgoing;
 use crate::render;
 use crate::request::{self, Reject, Version};
 use crate::site::{Site, Sites};
+use crate::token::Token;
 
 /// How long a peer has to close after it was told to.
 const LINGER_SECONDS: u32 = 2;
@@ -47,6 +49,9 @@ pub(crate) struct Connection {
     /// When something has to have happened, in the worker's seconds.
     deadline: u32,
     requests: u64,
+    /// How often the request that is next has waited for the disk, and since when.
+    waits: u8,
+    waits_since: Option<Instant>,
     flight: Option<Box<Flight>>,
     /// After what is on its way, the connection ends.
     ending: Option<Ending>,
@@ -103,17 +108,19 @@ pub(crate) enum Next {
 struct Flight {
     outgoing: Outgoing,
     records: Vec<OwnedRecord>,
-    /// Bytes sent at the beginning of the window over which the rate is looked at.
+    /// Up to which byte of it the kernel has files in memory, as far as was asked.
+    resident_bytes: u64,
+    /// What the peer had acknowledged of the connection's bytes at the beginning of the window over
+    /// which the rate is looked at.
     window_bytes: u64,
 }
 
-/// Whether it is asked, before a file is sent, if it is in memory.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Residency {
-    Asked,
-    /// It was read just now. Asking again could go on for ever where memory is short.
-    Assumed,
-}
+/// How often one request waits for the disk. A page, the application's page and the error's page can
+/// each be unknown; a request that needs more of it than that would never end.
+const WAITS_MAX: u8 = 8;
+
+/// How long a request waits for this machine's disk.
+const DISK_SECONDS: u32 = 30;
 
 impl Connection {
     /// A fresh one.
@@ -128,6 +135,8 @@ impl Connection {
             state: State::Reading,
             deadline: desk.deadline(desk.limits.idle_time),
             requests: 0,
+            waits: 0,
+            waits_since: None,
             flight: None,
             ending: None,
             least_segments: 0,
@@ -147,7 +156,7 @@ impl Connection {
     }
 
     /// The socket is readable: one read, and everything that it makes possible.
-    pub(crate) fn on_readable(&mut self, buffer: &mut [u8], desk: &mut Desk, token: usize) -> Next {
+    pub(crate) fn on_readable(&mut self, buffer: &mut [u8], desk: &mut Desk, token: Token) -> Next {
         if !matches!(self.state, State::Reading | State::Lingering) {
             return self.next();
         }
@@ -171,15 +180,15 @@ impl Connection {
     }
 
     /// The socket takes bytes again, or it is this connection's turn.
-    pub(crate) fn on_writable(&mut self, desk: &mut Desk, token: usize) -> Next {
+    pub(crate) fn on_writable(&mut self, desk: &mut Desk, token: Token) -> Next {
         if matches!(self.state, State::Sending | State::Yielding) {
-            self.go_on(desk, token, Residency::Asked);
+            self.go_on(desk, token);
         }
         self.next()
     }
 
     /// What this connection waited for is known.
-    pub(crate) fn on_found(&mut self, desk: &mut Desk, token: usize) -> Next {
+    pub(crate) fn on_found(&mut self, desk: &mut Desk, token: Token) -> Next {
         if self.state == State::Finding {
             self.state = State::Reading;
             self.answer_unread(desk, token);
@@ -188,9 +197,16 @@ impl Connection {
     }
 
     /// The part of the file for which this connection waited is in memory.
-    pub(crate) fn on_warmed(&mut self, desk: &mut Desk, token: usize) -> Next {
+    pub(crate) fn on_warmed(&mut self, desk: &mut Desk, token: Token) -> Next {
         if self.state == State::Warming {
-            self.go_on(desk, token, Residency::Assumed);
+            self.deadline = desk.deadline(desk.limits.send_window);
+            if let Some(flight) = &mut self.flight {
+                // It may have gone again, but asking once more could go on for ever where memory is
+                // short.
+                let next = flight.outgoing.next_of_file();
+                flight.resident_bytes = next.map_or(0, |(.., end_bytes)| end_bytes);
+            }
+            self.go_on(desk, token);
         }
         self.next()
     }
@@ -202,7 +218,7 @@ impl Connection {
     }
 
     /// Its deadline has come: something took too long.
-    pub(crate) fn on_tick(&mut self, desk: &mut Desk, token: usize) -> Next {
+    pub(crate) fn on_tick(&mut self, desk: &mut Desk, token: Token) -> Next {
         match self.state {
             State::Reading if self.unread.is_empty() => self.state = State::Done,
             State::Reading => {
@@ -217,15 +233,25 @@ impl Connection {
                 );
             }
             State::Sending | State::Yielding => self.check_rate(desk),
-            // These wait for this machine's disk, not for the peer.
-            State::Finding | State::Warming => {}
+            State::Finding => {
+                let reason = "The disk did not answer in time";
+                self.refuse(
+                    Reject {
+                        status: 503,
+                        reason,
+                    },
+                    desk,
+                    token,
+                );
+            }
+            State::Warming => self.state = State::Done,
             State::Lingering | State::Done => self.state = State::Done,
         }
         self.next()
     }
 
     /// Says a status and a sentence, and ends.
-    pub(crate) fn refuse(&mut self, reject: Reject, desk: &mut Desk, token: usize) {
+    pub(crate) fn refuse(&mut self, reject: Reject, desk: &mut Desk, token: Token) {
         let nowhere = Rc::clone(&desk.nowhere);
         let mut outgoing = std::mem::take(&mut desk.outgoing);
         let answered = self.reject(reject, &nowhere, &mut outgoing, desk);
@@ -269,7 +295,7 @@ impl Connection {
     }
 
     /// Answers what has been kept.
-    fn answer_unread(&mut self, desk: &mut Desk, token: usize) {
+    fn answer_unread(&mut self, desk: &mut Desk, token: Token) {
         let mut unread = std::mem::take(&mut self.unread);
         let used = self.answer(&unread, desk, token);
         if used < unread.len() {
@@ -280,8 +306,10 @@ impl Connection {
 
     /// Answers the requests in `bytes`, all that are whole in one departure. Returns how many bytes
     /// they took.
-    fn answer(&mut self, bytes: &[u8], desk: &mut Desk, token: usize) -> usize {
-        let was_in_a_head = self.searched_bytes > 0;
+    fn answer(&mut self, bytes: &[u8], desk: &mut Desk, token: Token) -> usize {
+        let requests_before = self.requests;
+        let was_under_way = self.searched_bytes > 0 || self.skip_bytes > 0;
+        let mut left_bytes = TURN_BYTES;
         let sites = Rc::clone(&desk.sites);
         let nowhere = Rc::clone(&desk.nowhere);
         let mut used = 0;
@@ -296,14 +324,23 @@ impl Connection {
                 desk.outgoing = outgoing;
                 break;
             }
+            left_bytes = left_bytes.saturating_sub(outgoing.len());
             self.depart(outgoing, &answered, desk, token);
+            if left_bytes == 0 && self.state == State::Reading && used < bytes.len() {
+                self.state = State::Yielding;
+            }
         }
-        if self.state == State::Reading {
-            if used == bytes.len() && self.skip_bytes == 0 {
+        match self.state {
+            State::Reading if used == bytes.len() && self.skip_bytes == 0 => {
                 self.deadline = desk.deadline(desk.limits.idle_time);
-            } else if used > 0 || !was_in_a_head {
+            }
+            // A head or a body that goes on keeps the deadline that it got with its first byte.
+            State::Reading if was_under_way && self.requests == requests_before => {}
+            State::Reading | State::Yielding if self.flight.is_none() => {
                 self.deadline = desk.deadline(desk.limits.head_time);
             }
+            State::Finding => self.deadline = desk.seconds.saturating_add(DISK_SECONDS),
+            _ => {}
         }
         used
     }
@@ -317,7 +354,7 @@ impl Connection {
         outgoing: &mut Outgoing,
         answered: &mut SmallVec<[Answered<'s, 'b>; 2]>,
         desk: &mut Desk,
-        token: usize,
+        token: Token,
     ) -> usize {
         let mut used = 0;
         while self.ending.is_none() && !outgoing.is_full() {
@@ -355,16 +392,22 @@ impl Connection {
             let site = sites.find(request.host.as_ref());
             let answer = match site {
                 Some(site) => desk.answer(site, &request, token),
-                None => Some(crate::desk::Answer::Plain(
-                    421,
-                    "No site of this name is here",
-                )),
+                None => Some(Answer::Plain(421, "No site of this name is here")),
             };
-            let Some(answer) = answer else {
-                self.searched_bytes = head_bytes.saturating_sub(4);
-                self.state = State::Finding;
-                break;
+            let answer = match answer {
+                Some(answer) => answer,
+                None if self.waits == WAITS_MAX => {
+                    Answer::Plain(503, "The file can't be found out about just now")
+                }
+                None => {
+                    self.waits += 1;
+                    self.waits_since.get_or_insert(desk.now);
+                    self.searched_bytes = head_bytes.saturating_sub(4);
+                    self.state = State::Finding;
+                    break;
+                }
             };
+            self.waits = 0;
             self.searched_bytes = 0;
             used += head_bytes;
             self.requests += 1;
@@ -376,11 +419,12 @@ impl Connection {
                 || desk.is_draining
                 || self.requests >= desk.limits.requests_per_connection
             {
-                let has_more = request.body_bytes > 0 || used < bytes.len();
-                self.ending = Some(if has_more {
-                    Ending::Linger
-                } else {
-                    Ending::Close
+                // A peer that asked for the end sends no more. To any other the end is news, and its
+                // next request may be on its way.
+                let may_send = request.keep_alive || request.body_bytes > 0 || used < bytes.len();
+                self.ending = Some(match may_send {
+                    true => Ending::Linger,
+                    false => Ending::Close,
                 });
             }
             let head = Head {
@@ -428,18 +472,21 @@ impl Connection {
         mut outgoing: Outgoing,
         answered: &[Answered<'_, '_>],
         desk: &mut Desk,
-        token: usize,
+        token: Token,
     ) {
         self.least_segments += self.sender.facts().least_segments(outgoing.len());
-        let sent = self.send(&mut outgoing, desk, token, Residency::Asked);
+        let started_at = self.waits_since.take().unwrap_or(desk.now);
+        let mut resident_bytes = 0;
+        let sent = self.send(&mut outgoing, &mut resident_bytes, desk, token);
         if let Sent::Waits(state) = sent {
             self.state = state;
             self.deadline = desk.deadline(desk.limits.send_window);
-            let records = answered.iter().map(|one| one.keep(desk.now)).collect();
+            let records = answered.iter().map(|one| one.keep(started_at)).collect();
             self.flight = Some(Box::new(Flight {
-                window_bytes: outgoing.progress.sent_bytes(),
                 outgoing,
                 records,
+                resident_bytes,
+                window_bytes: self.acked_bytes(),
             }));
             return;
         }
@@ -447,7 +494,7 @@ impl Connection {
             Sent::Failed { sent_bytes } => sent_bytes,
             _ => outgoing.len(),
         };
-        let took = desk.now.elapsed();
+        let took = started_at.elapsed();
         for one in answered {
             one.write(self.peer, sent_bytes, took, desk);
         }
@@ -457,54 +504,62 @@ impl Connection {
     }
 
     /// Goes on with what is on its way, and then with what was received meanwhile.
-    fn go_on(&mut self, desk: &mut Desk, token: usize, residency: Residency) {
-        let Some(mut flight) = self.flight.take() else {
-            self.state = State::Done;
-            return;
-        };
-        let sent = self.send(&mut flight.outgoing, desk, token, residency);
-        if let Sent::Waits(state) = sent {
-            self.state = state;
-            self.flight = Some(flight);
-            return;
-        }
-        let sent_bytes = match sent {
-            Sent::Failed { sent_bytes } => sent_bytes,
-            _ => flight.outgoing.len(),
-        };
-        for record in &flight.records {
-            record.write(self.peer, sent_bytes, desk);
-        }
-        self.state = State::Reading;
-        self.has_departed(&sent, desk);
-        if self.state == State::Reading {
-            self.deadline = desk.deadline(desk.limits.idle_time);
-            if !self.unread.is_empty() {
-                self.answer_unread(desk, token);
+    fn go_on(&mut self, desk: &mut Desk, token: Token) {
+        if let Some(mut flight) = self.flight.take() {
+            let Flight {
+                outgoing,
+                resident_bytes,
+                ..
+            } = &mut *flight;
+            let sent = self.send(outgoing, resident_bytes, desk, token);
+            if let Sent::Waits(state) = sent {
+                self.state = state;
+                self.flight = Some(flight);
+                return;
             }
+            let sent_bytes = match sent {
+                Sent::Failed { sent_bytes } => sent_bytes,
+                _ => flight.outgoing.len(),
+            };
+            for record in &flight.records {
+                record.write(self.peer, sent_bytes, desk);
+            }
+            self.deadline = desk.deadline(desk.limits.idle_time);
+            self.state = State::Reading;
+            self.has_departed(&sent, desk);
+        } else {
+            self.state = State::Reading;
+        }
+        if self.state == State::Reading && !self.unread.is_empty() {
+            self.answer_unread(desk, token);
         }
     }
 
-    /// One call of the library's, after a look whether it would wait for the disk.
+    /// One call of the library's, after a look whether it would wait for the disk. What leaves of a
+    /// file is not more than was looked at.
     fn send(
         &mut self,
         outgoing: &mut Outgoing,
+        resident_bytes: &mut u64,
         desk: &Desk,
-        token: usize,
-        residency: Residency,
+        token: Token,
     ) -> Sent {
-        if residency == Residency::Asked {
-            if let Some((file, range)) = outgoing.next_of_file() {
-                if !is_resident(file, &range) {
+        let sent_bytes = outgoing.progress.sent_bytes();
+        let mut budget_bytes = TURN_BYTES;
+        if let Some((file, range, end_bytes)) = outgoing.next_of_file() {
+            if end_bytes > *resident_bytes && !is_resident(file, &range) {
+                let file = Arc::clone(file);
+                // Where too much is waited for already, the worker waits itself: it still serves.
+                if desk.loader.hand_in(Errand::Warm { file, range, token }) {
                     desk.metrics.waited_for_disk();
-                    let file = Arc::clone(file);
-                    desk.loader.hand_in(Errand::Warm { file, range, token });
                     return Sent::Waits(State::Warming);
                 }
             }
+            *resident_bytes = end_bytes.max(*resident_bytes);
+            budget_bytes = *resident_bytes - sent_bytes;
         }
         let (message, progress) = outgoing.parts();
-        match self.sender.send(&message, progress, TURN_BYTES) {
+        match self.sender.send(&message, progress, budget_bytes) {
             Ok(Turn::Finished) => Sent::Whole,
             Ok(Turn::Blocked) => Sent::Waits(State::Sending),
             Ok(Turn::Yielded) => Sent::Waits(State::Yielding),
@@ -512,6 +567,12 @@ impl Connection {
                 sent_bytes: error.sent_bytes(),
             },
         }
+    }
+
+    /// What the peer has acknowledged, of all bytes of the connection.
+    fn acked_bytes(&self) -> u64 {
+        let info = TcpInfo::of(self.sender.get_ref());
+        info.ok().and_then(|info| info.acked_bytes).unwrap_or(0)
     }
 
     /// After a departure: whether the connection goes on.
@@ -529,19 +590,19 @@ impl Connection {
 
     /// At the end of a window: whether the peer took enough of what is on its way.
     fn check_rate(&mut self, desk: &Desk) {
-        let Some(flight) = &mut self.flight else {
-            return;
-        };
-        let sent_bytes = flight.outgoing.progress.sent_bytes();
         let limits = &desk.limits;
         let least_bytes = limits
             .send_bytes_per_second
             .saturating_mul(limits.send_window.as_secs().max(1));
-        if sent_bytes - flight.window_bytes < least_bytes {
-            self.state = State::Done;
-        } else {
-            flight.window_bytes = sent_bytes;
-            self.deadline = desk.deadline(limits.send_window);
+        // What the kernel has taken says little: it takes megabytes at once, and then nothing until
+        // the peer has read a third of them.
+        let acked_bytes = self.acked_bytes();
+        match &mut self.flight {
+            Some(flight) if acked_bytes.saturating_sub(flight.window_bytes) >= least_bytes => {
+                flight.window_bytes = acked_bytes;
+                self.deadline = desk.deadline(limits.send_window);
+            }
+            _ => self.state = State::Done,
         }
     }
 }

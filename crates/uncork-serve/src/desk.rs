@@ -19,6 +19,7 @@ use crate::request::{Method, Request};
 use crate::resource::{self, Kind, Order, Resource};
 use crate::respond::{Decision, decide};
 use crate::site::{Site, SiteId, Sites};
+use crate::token::Token;
 
 /// Everything of a worker but its connections.
 #[derive(Debug)]
@@ -33,10 +34,10 @@ pub(crate) struct Desk {
     pub sites: Rc<Arc<Sites>>,
     /// What was found.
     pub cache: Cache,
-    /// What was found just now, for those who waited: it may be too long for the cache.
+    /// What was found just now, for those who waited: there may be no room for it in the cache.
     pub fresh: Option<(SiteId, Box<[u8]>, Rc<Resource>)>,
     /// Who waits for what.
-    pub waiting: HashMap<(SiteId, Box<[u8]>), Vec<usize>>,
+    pub waiting: HashMap<(SiteId, Box<[u8]>), Vec<Token>>,
     /// Where errands for the disk are handed in.
     pub loader: Counter,
     /// How files are opened.
@@ -53,6 +54,8 @@ pub(crate) struct Desk {
     pub log: Option<WorkerLog>,
     /// What is counted.
     pub metrics: Arc<WorkerMetrics>,
+    /// What a path is where that can't be found out now.
+    pub busy: Rc<Resource>,
     /// For requests that are of no site.
     pub nowhere: Rc<Arc<Site>>,
     /// Whether connections end with their next response.
@@ -89,17 +92,12 @@ impl Desk {
         &mut self,
         site: &Arc<Site>,
         request: &Request<'_>,
-        token: usize,
+        token: Token,
     ) -> Option<Answer> {
         match request.method {
             Method::Get | Method::Head => {}
             Method::Options => return Some(Answer::Options),
-            Method::Other(_) => {
-                return Some(Answer::Plain(
-                    405,
-                    "Only GET, HEAD and OPTIONS are served here",
-                ));
-            }
+            Method::Other(_) => return self.answer_with_page(site, request, b"", 405, token),
         }
         let Some(path) = &request.path else {
             return Some(Answer::Plain(400, "The target is no path"));
@@ -115,7 +113,7 @@ impl Desk {
             Kind::Elsewhere(..) => Some(Answer::Elsewhere(resource)),
             Kind::NotFound => self.answer_with_page(site, request, path, 404, token),
             Kind::Forbidden => self.answer_with_page(site, request, path, 403, token),
-            Kind::Failed => Some(Answer::Plain(503, "The file can't be opened just now")),
+            Kind::Failed => self.answer_with_page(site, request, path, 503, token),
         }
     }
 
@@ -126,7 +124,7 @@ impl Desk {
         request: &Request<'_>,
         path: &[u8],
         status: u16,
-        token: usize,
+        token: Token,
     ) -> Option<Answer> {
         let rules = &site.rules;
         if let (404, Some(spa), true) = (status, &rules.spa, is_route(path)) {
@@ -148,13 +146,15 @@ impl Desk {
         }
         Some(match status {
             403 => Answer::Plain(403, "This may not be served"),
+            405 => Answer::Plain(405, "Only GET, HEAD and OPTIONS are served here"),
+            503 => Answer::Plain(503, "The file can't be opened just now"),
             _ => Answer::Plain(404, "There is nothing at this path"),
         })
     }
 
     /// What a path is: kept, or found without the disk, or `None` after the connection was put down
     /// as waiting.
-    fn resource(&mut self, site: &Arc<Site>, key: &[u8], token: usize) -> Option<Rc<Resource>> {
+    fn resource(&mut self, site: &Arc<Site>, key: &[u8], token: Token) -> Option<Rc<Resource>> {
         if let Some(resource) = self.cache.get(site.id, key, self.now) {
             return Some(Rc::clone(resource));
         }
@@ -169,15 +169,19 @@ impl Desk {
             self.cache.insert(site.id, key, &found, self.now);
             return Some(found);
         }
-        let waiting = self.waiting.entry((site.id, key.into())).or_default();
-        if waiting.is_empty() {
-            self.metrics.waited_for_disk();
-            self.loader.hand_in(Errand::Find {
-                site: Arc::clone(site),
-                key: key.into(),
-            });
+        let name = (site.id, Box::from(key));
+        match self.waiting.get_mut(&name) {
+            Some(waiting) if waiting.len() < self.limits.connections => waiting.push(token),
+            Some(_) => return Some(Rc::clone(&self.busy)),
+            None => {
+                let (site, key) = (Arc::clone(site), name.1.clone());
+                if !self.loader.hand_in(Errand::Find { site, key }) {
+                    return Some(Rc::clone(&self.busy));
+                }
+                self.metrics.waited_for_disk();
+                self.waiting.insert(name, vec![token]);
+            }
         }
-        waiting.push(token);
         None
     }
 }

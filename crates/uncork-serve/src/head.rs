@@ -42,7 +42,15 @@ impl Head<'_> {
     pub(crate) fn whole(self, out: &mut Vec<u8>, status: u16, representation: &Representation) {
         self.begin(out, status);
         self.length(out, representation.len);
-        out.extend_from_slice(representation.lines.as_bytes());
+        if status == 200 {
+            out.extend_from_slice(representation.lines.as_bytes());
+        } else {
+            // The page of an error is not what is at this path: nobody may keep it as that.
+            without(out, &representation.lines, &OF_THE_FILE);
+            if status == 405 {
+                out.extend_from_slice(ALLOW.as_bytes());
+            }
+        }
         out.extend_from_slice(b"\r\n");
     }
 
@@ -90,14 +98,7 @@ impl Head<'_> {
             out,
             "Content-Type: multipart/byteranges; boundary={boundary}\r\n"
         );
-        for line in representation.lines.split_inclusive("\r\n") {
-            let is_type = line
-                .get(..13)
-                .is_some_and(|name| name.eq_ignore_ascii_case("content-type:"));
-            if !is_type {
-                out.extend_from_slice(line.as_bytes());
-            }
-        }
+        without(out, &representation.lines, &["content-type"]);
         out.extend_from_slice(b"\r\n");
         between
     }
@@ -184,6 +185,19 @@ impl Head<'_> {
         out.extend_from_slice(b"Content-Length: ");
         digits::number(out, bytes);
         out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The lines of a file that don't hold for a response with an error's status.
+const OF_THE_FILE: [&str; 4] = ["etag", "last-modified", "cache-control", "accept-ranges"];
+
+/// Header lines but those of these names, in lower case.
+fn without(out: &mut Vec<u8>, lines: &str, names: &[&str]) {
+    for line in lines.split_inclusive("\r\n") {
+        let name = line.split(':').next().unwrap_or_default();
+        if !names.iter().any(|other| name.eq_ignore_ascii_case(other)) {
+            out.extend_from_slice(line.as_bytes());
+        }
     }
 }
 

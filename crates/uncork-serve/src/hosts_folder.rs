@@ -27,8 +27,14 @@ pub(crate) fn scan(folder: &Path) -> io::Result<Scan> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        // Links are followed: who may write here says which folders are sites.
-        if entry.path().is_dir() {
+        let is_folder = match entry.file_type() {
+            // Links are followed: who may write here says which folders are sites.
+            Ok(kind) if kind.is_symlink() => entry.path().is_dir(),
+            Ok(kind) => kind.is_dir(),
+            // It is there, and can't be looked at for now: no reason to take a site away.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
+        if is_folder {
             names.push(entry.file_name());
         }
     }

@@ -44,6 +44,7 @@ pub mod rules;
 mod server;
 pub mod service;
 pub mod site;
+mod token;
 mod witness;
 mod worker;
 

@@ -2,14 +2,16 @@
 
 use std::fs::File;
 use std::ops::Range;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use crate::beneath::{Opener, Patience};
 use crate::mailbox::{Letter, Mailbox};
 use crate::resource;
 use crate::site::Site;
+use crate::token::Token;
 
 /// How many files can be waited for at a time.
 pub(crate) const LOADER_THREADS: usize = 4;
@@ -17,7 +19,7 @@ pub(crate) const LOADER_THREADS: usize = 4;
 /// Bytes that are read at a time to get a file into the kernel's memory.
 const WARM_BUFFER_BYTES: usize = 256 * 1024;
 
-/// Something that a worker can't do without waiting. At most one a connection is under way.
+/// Something that a worker can't do without waiting.
 #[derive(Debug)]
 pub(crate) enum Errand {
     /// Find what a path is.
@@ -34,15 +36,20 @@ pub(crate) enum Errand {
         /// Its range.
         range: Range<u64>,
         /// The connection that waits for it.
-        token: usize,
+        token: Token,
     },
 }
 
-/// The threads, and where errands are handed in.
+/// Errands that wait for a thread. Who finds it full is told that the server is busy.
+const ERRANDS_MAX: usize = 4096;
+
+type Inbox = Mutex<Receiver<(Errand, Arc<Mailbox>)>>;
+
+/// Where errands are handed in. The threads end after the last [`Counter`] is gone; nobody waits for
+/// them, as the disk may never answer.
 #[derive(Debug)]
 pub(crate) struct Loader {
-    errands: Option<Sender<(Errand, Arc<Mailbox>)>>,
-    threads: Vec<JoinHandle<()>>,
+    errands: SyncSender<(Errand, Arc<Mailbox>)>,
 }
 
 impl Loader {
@@ -51,20 +58,15 @@ impl Loader {
     /// # Errors
     /// Where a thread can't be started.
     pub(crate) fn start(opener: Opener) -> std::io::Result<Self> {
-        let (errands, inbox) = channel();
+        let (errands, inbox) = sync_channel(ERRANDS_MAX);
         let inbox = Arc::new(Mutex::new(inbox));
-        let threads = (0..LOADER_THREADS)
-            .map(|_| {
-                let inbox = Arc::clone(&inbox);
-                thread::Builder::new()
-                    .name("uncork-disk".to_owned())
-                    .spawn(move || work(&inbox, opener))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            errands: Some(errands),
-            threads,
-        })
+        for _ in 0..LOADER_THREADS {
+            let inbox = Arc::clone(&inbox);
+            thread::Builder::new()
+                .name("uncork-disk".to_owned())
+                .spawn(move || work(&inbox, opener))?;
+        }
+        Ok(Self { errands })
     }
 
     /// A place at which a worker hands in errands; answers go to its mailbox.
@@ -77,45 +79,38 @@ impl Loader {
     }
 }
 
-impl Drop for Loader {
-    fn drop(&mut self) {
-        self.errands = None;
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
-    }
-}
-
 /// Where one worker hands in its errands.
 #[derive(Debug)]
 pub(crate) struct Counter {
-    errands: Option<Sender<(Errand, Arc<Mailbox>)>>,
+    errands: SyncSender<(Errand, Arc<Mailbox>)>,
     mailbox: Arc<Mailbox>,
 }
 
 impl Counter {
-    /// Hands in an errand.
-    pub(crate) fn hand_in(&self, errand: Errand) {
-        if let Some(errands) = &self.errands {
-            // The threads end after all workers have.
-            let _ = errands.send((errand, Arc::clone(&self.mailbox)));
-        }
+    /// Hands in an errand. Whether there was room for it.
+    #[must_use]
+    pub(crate) fn hand_in(&self, errand: Errand) -> bool {
+        let errand = (errand, Arc::clone(&self.mailbox));
+        self.errands.try_send(errand).is_ok()
     }
 }
 
-fn work(inbox: &Mutex<Receiver<(Errand, Arc<Mailbox>)>>, opener: Opener) {
+fn work(inbox: &Inbox, opener: Opener) {
     let mut buffer = vec![0; WARM_BUFFER_BYTES];
     loop {
         let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((errand, mailbox)) = next else { return };
         mailbox.post(match errand {
             Errand::Find { site, key } => {
-                let found = resource::find(&site, &key, opener, Patience::Wait);
+                let find = || resource::find(&site, &key, opener, Patience::Wait);
+                // Whoever waits for this has to hear of it, whatever happens.
+                let found = catch_unwind(AssertUnwindSafe(find)).ok().flatten();
                 let failed = || resource::Resource::fixed(resource::Kind::Failed);
+                let resource = Box::new(found.unwrap_or_else(failed));
                 Letter::Found {
                     site: site.id,
                     key,
-                    resource: Box::new(found.unwrap_or_else(failed)),
+                    resource,
                 }
             }
             Errand::Warm { file, range, token } => {

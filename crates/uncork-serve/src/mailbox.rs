@@ -7,6 +7,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::resource::Resource;
 use crate::site::{SiteId, Sites};
+use crate::token::Token;
 
 /// A message to a worker.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(crate) enum Letter {
     /// A range of a file is in the kernel's memory.
     Warmed {
         /// The connection that waited for it.
-        token: usize,
+        token: Token,
     },
     /// The sites have changed.
     Sites(Arc<Sites>),

@@ -129,13 +129,14 @@ impl Outgoing {
         (message, progress)
     }
 
-    /// The range of a file that leaves with the next call, if one does.
+    /// The range of a file that leaves next, if one does, and with which byte of the whole it ends.
     #[must_use]
-    pub(crate) fn next_of_file(&self) -> Option<(&Arc<File>, Range<u64>)> {
+    pub(crate) fn next_of_file(&self) -> Option<(&Arc<File>, Range<u64>, u64)> {
         if !self.has_file {
             return None;
         }
         let mut skip = self.progress.sent_bytes();
+        let mut before = 0;
         for piece in &self.pieces {
             let len = match piece {
                 Piece::Text(range) => range.len() as u64,
@@ -143,15 +144,17 @@ impl Outgoing {
             };
             if skip >= len {
                 skip -= len;
+                before += len;
                 continue;
             }
             if let Piece::Body(resource, coding, range) = piece {
                 if let Some(Body::File(file)) = body(resource, *coding) {
                     let start = range.start + skip;
                     let end = range.end.min(start + SENDFILE_CAP_BYTES as u64);
-                    return Some((file, start..end));
+                    return Some((file, start..end, before + end - range.start));
                 }
             }
+            before += len;
             // Text and memory that stand before the file leave with it.
             skip = 0;
         }

@@ -141,9 +141,11 @@ fn multipart(
 fn with_query(location: &str, query: Option<&[u8]>) -> String {
     match query {
         Some(query) if !location.contains('?') => {
-            // Of what may stand in a query, bytes above ASCII are all that has to be encoded: the
-            // others were checked when the target was read.
-            format!("{location}?{}", lines::encode_query(query))
+            let (location, fragment) = match location.find('#') {
+                Some(at) => location.split_at(at),
+                None => (location, ""),
+            };
+            format!("{location}?{}{fragment}", lines::encode_query(query))
         }
         _ => location.to_owned(),
     }

@@ -26,6 +26,8 @@ pub(crate) struct Resource {
     pub kind: Kind,
     /// What was seen of the file system on the way.
     pub witnesses: Vec<Witness>,
+    /// The folder in which a compressed sibling of the page may appear.
+    pub folder: Option<Witness>,
     /// Something was changed so shortly before that a later change might not show: found anew at the
     /// next check.
     pub is_uncertain: bool,
@@ -101,20 +103,41 @@ impl Resource {
         Self {
             kind,
             witnesses: Vec::new(),
+            folder: None,
             is_uncertain: false,
         }
     }
 
-    /// Whether everything is still as it was found. A system call a witness.
+    /// Whether everything is still as it was found, the folder included if asked for. A system call
+    /// a witness.
     #[must_use]
-    pub(crate) fn still_holds(&self) -> bool {
-        !self.is_uncertain && self.witnesses.iter().all(Witness::still_holds)
+    pub(crate) fn still_holds(&self, with_folder: bool) -> bool {
+        let folder = self.folder.iter().filter(|_| with_folder);
+        !self.is_uncertain
+            && self
+                .witnesses
+                .iter()
+                .chain(folder)
+                .all(Witness::still_holds)
+    }
+
+    /// How many files it keeps open.
+    #[must_use]
+    pub(crate) fn files(&self) -> usize {
+        match &self.kind {
+            Kind::Page(page) => {
+                let bodies = page.representations.iter().map(|one| &one.body);
+                bodies.filter(|body| matches!(body, Body::File(_))).count()
+            }
+            _ => 0,
+        }
     }
 
     /// Memory that it takes.
     #[must_use]
     pub(crate) fn bytes(&self) -> usize {
-        let witnesses: usize = self.witnesses.iter().map(Witness::bytes).sum();
+        let witnesses = self.witnesses.iter().chain(&self.folder);
+        let witnesses: usize = witnesses.map(Witness::bytes).sum();
         let pages: usize = match &self.kind {
             Kind::Page(page) => page.representations.iter().map(Representation::bytes).sum(),
             Kind::Elsewhere(_, location) => location.len(),

@@ -37,10 +37,16 @@ pub(crate) fn decide(
     ranges_max: usize,
 ) -> Decision {
     let Some(coding) = choose(request, page) else {
-        return Decision::Plain(
-            406,
-            "This is here only in codings that the request does not accept",
-        );
+        return match status {
+            200 => Decision::Plain(
+                406,
+                "This is here only in codings that the request does not accept",
+            ),
+            _ => Decision::Plain(
+                status,
+                "There is a page for this, in no coding that the request accepts",
+            ),
+        };
     };
     let Some(representation) = page.of(coding) else {
         return Decision::Plain(500, "There is no such coding of this page");
@@ -84,7 +90,9 @@ fn ranges(value: &[u8], representation: &Representation, ranges_max: usize) -> D
 }
 
 /// The coding to send. A page in one coding only needs no look at the request, where that is
-/// the identity, which is always acceptable enough: a browser shows it, a 406 it does not.
+/// the identity, which is always acceptable enough: a browser shows it, a 406 it does not. Without an
+/// Accept-Encoding any coding is acceptable (RFC 9110, section 12.5.3): where there is no identity, it
+/// is the one that most clients know.
 fn choose(request: &Request<'_>, page: &Page) -> Option<Coding> {
     if let [only] = page.representations.as_slice() {
         if only.coding == Coding::Identity {
@@ -93,5 +101,10 @@ fn choose(request: &Request<'_>, page: &Page) -> Option<Coding> {
     }
     let accepted = accept_encoding::parse(request.accept_encoding);
     let chosen = accept_encoding::choose(&accepted, page.codings);
-    chosen.or_else(|| page.of(Coding::Identity).map(|_| Coding::Identity))
+    let or_else: &[Coding] = match request.accept_encoding {
+        Field::Absent => &[Coding::Identity, Coding::Gzip, Coding::Brotli, Coding::Zstd],
+        _ => &[Coding::Identity],
+    };
+    let there = |coding: &&Coding| page.codings.contains(**coding);
+    chosen.or_else(|| or_else.iter().find(there).copied())
 }

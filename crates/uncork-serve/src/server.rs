@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ use uncork::ListenOptions;
 
 use crate::admin::{Admin, Health};
 use crate::beneath::Opener;
-use crate::cache::Cache;
+use crate::cache::{Bounds, Cache};
 use crate::census::Census;
 use crate::clock::Clock;
 use crate::config::{Config, LISTEN_DEFAULT};
@@ -29,6 +30,7 @@ use crate::log::{AccessLog, LogError, LogTarget, OpenedLog, WorkerLog};
 use crate::mailbox::{Letter, Mailbox};
 use crate::metrics::Metrics;
 use crate::outgoing::Outgoing;
+use crate::resource::{Kind, Resource};
 use crate::site::{Site, Sites};
 use crate::worker::Worker;
 
@@ -208,11 +210,15 @@ impl Bound {
         }
     }
 
-    /// Starts the workers.
+    /// Starts the workers. `on_failure` is called where one of them ends though it was not told to.
     ///
     /// # Errors
     /// Where a folder can't be read, or a thread can't be started.
-    pub fn start(self) -> Result<Server, ServeError> {
+    pub fn start(
+        self,
+        on_failure: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Server, ServeError> {
+        let on_failure = Arc::new(on_failure);
         let Self {
             config,
             listeners,
@@ -253,13 +259,23 @@ impl Bound {
                 mailbox,
                 listeners,
             };
+            let on_failure = Arc::clone(&on_failure);
             let thread = thread::Builder::new()
                 .name(format!("uncork-{index}"))
-                .spawn(move || parts.run());
+                .spawn(move || {
+                    let ended = catch_unwind(AssertUnwindSafe(|| parts.run()));
+                    let panicked = |_| Err(io::Error::other("a worker panicked"));
+                    let ended = ended.unwrap_or_else(panicked);
+                    if ended.is_err() {
+                        on_failure();
+                    }
+                    ended
+                });
             threads.push(thread.map_err(ServeError::start("start a worker"))?);
         }
         let shared = Arc::new(Shared {
             mailboxes,
+            changing: Mutex::new(()),
             state: Mutex::new(State { config, sites }),
             workers,
             is_draining: AtomicBool::new(false),
@@ -278,7 +294,6 @@ impl Bound {
             threads,
             watcher: Some(watcher),
             log,
-            loader: Some(loader),
             _admin: admin,
         })
     }
@@ -294,7 +309,6 @@ pub struct Server {
     threads: Vec<JoinHandle<io::Result<()>>>,
     watcher: Option<Watcher>,
     log: Option<Arc<AccessLog>>,
-    loader: Option<Loader>,
     _admin: Option<Admin>,
 }
 
@@ -302,6 +316,8 @@ pub struct Server {
 #[derive(Debug)]
 struct Shared {
     mailboxes: Vec<Arc<Mailbox>>,
+    /// Held from reading folders to publishing what they hold, one at a time.
+    changing: Mutex<()>,
     state: Mutex<State>,
     workers: usize,
     is_draining: AtomicBool,
@@ -344,8 +360,9 @@ impl Server {
     /// # Errors
     /// Where a folder can't be read; everything stays as it was then.
     pub fn reload(&self, config: Config) -> Result<Vec<String>, ServeError> {
+        let _changing = self.shared.begin_change();
+        let (sites, mut notes) = build(&config, &self.sites(), self.shared.workers)?;
         let mut state = self.shared.lock();
-        let (sites, mut notes) = build(&config, &state.sites, self.shared.workers)?;
         let old = &state.config;
         let fixed = [
             ("listen", old.listen != config.listen),
@@ -385,24 +402,21 @@ impl Server {
             let ended = ended.unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
             result = result.and(ended);
         }
-        self.loader = None;
         self._admin = None;
         if let Some(log) = self.log.take().and_then(|log| Arc::try_unwrap(log).ok()) {
             log.finish();
         }
         result
     }
-
-    /// Whether a worker has ended by itself, which none should.
-    #[must_use]
-    pub fn has_failed(&self) -> bool {
-        self.threads.iter().any(JoinHandle::is_finished)
-    }
 }
 
 impl Shared {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin_change(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn publish(&self, state: &mut State, sites: Sites) {
@@ -435,8 +449,11 @@ impl WorkerParts {
             let share = of_all / self.workers as u64;
             usize::try_from(share).unwrap_or(usize::MAX)
         };
-        let entries_max = share(self.limits.cache_entries as u64);
-        let cache = Cache::new(entries_max, share(self.limits.cache_bytes));
+        let cache = Cache::new(Bounds {
+            entries: share(self.limits.cache_entries as u64),
+            bytes: share(self.limits.cache_bytes),
+            files: share(files_max(self.limits.connections)),
+        });
         let desk = Desk {
             worker: self.index,
             sites: Rc::new(self.sites),
@@ -451,12 +468,21 @@ impl WorkerParts {
             limits: Rc::new(self.limits),
             log: self.log,
             metrics: self.metrics.worker(self.index),
+            busy: Rc::new(Resource::fixed(Kind::Failed)),
             nowhere: Rc::new(self.nowhere),
             is_draining: false,
             outgoing: Outgoing::default(),
         };
         Worker::new(self.listeners, desk, self.mailbox, self.census)?.run()
     }
+}
+
+/// How many files may be kept open: half of what the connections leave of the descriptors, and a
+/// quarter of all where they leave nothing.
+fn files_max(connections: usize) -> u64 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let all = limit.current.unwrap_or(u64::MAX);
+    (all.saturating_sub(connections as u64) / 2).max(all / 4)
 }
 
 /// Binds an address once for each worker. Where there are several, the first binding is without
@@ -634,10 +660,15 @@ fn is_stopped(stop: &OwnedFd, bell: Option<BorrowedFd<'_>>) -> bool {
 
 /// Reads the folder of sites again. Where that fails, the sites stay as they are.
 fn rescan(shared: &Shared) {
-    let mut state = shared.lock();
-    let Ok((sites, _)) = build(&state.config, &state.sites, shared.workers) else {
+    let _changing = shared.begin_change();
+    let (config, before) = {
+        let state = shared.lock();
+        (state.config.clone(), Arc::clone(&state.sites))
+    };
+    let Ok((sites, _)) = build(&config, &before, shared.workers) else {
         return;
     };
+    let mut state = shared.lock();
     let ids = |sites: &Sites| sites.iter().map(|site| site.id).collect::<HashSet<_>>();
     if ids(&sites) != ids(&state.sites) || sites.len() != state.sites.len() {
         shared.publish(&mut state, sites);

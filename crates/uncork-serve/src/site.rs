@@ -1,9 +1,10 @@
 //! The sites of a server, by host.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::HashMap;
 
 use crate::host::{HostName, HostPattern};
 use crate::metrics::SiteCounters;

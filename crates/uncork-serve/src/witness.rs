@@ -76,6 +76,19 @@ impl Witness {
         Self { path, seen }
     }
 
+    /// A path at which a file with these facts was opened.
+    #[must_use]
+    pub(crate) fn opened(path: CString, facts: Facts) -> Self {
+        let seen = Some(facts);
+        Self { path, seen }
+    }
+
+    /// A path at which nothing was.
+    #[must_use]
+    pub(crate) fn absent(path: CString) -> Self {
+        Self { path, seen: None }
+    }
+
     /// Whether the path is still what it was. One system call.
     ///
     /// The path is resolved anew from the file system's root, and nothing is opened or served by

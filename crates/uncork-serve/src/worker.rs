@@ -24,6 +24,7 @@ use crate::census::{Census, Crowded};
 use crate::connection::{Connection, Next};
 use crate::desk::Desk;
 use crate::mailbox::{Letter, Mailbox};
+use crate::token::Token;
 
 /// Bytes that are read with one call.
 const READ_BYTES: usize = 64 * 1024;
@@ -56,7 +57,9 @@ pub(crate) struct Worker {
     epoll: OwnedFd,
     listeners: Vec<Listener>,
     slots: Slab<Slot>,
-    turns: VecDeque<usize>,
+    /// How many connections there were.
+    generation: u64,
+    turns: VecDeque<Token>,
     desk: Desk,
     mailbox: Arc<Mailbox>,
     census: Arc<Census>,
@@ -79,7 +82,10 @@ struct Listener {
 #[derive(Debug)]
 struct Slot {
     connection: Connection,
+    token: Token,
     interest: Interest,
+    /// It is in the queue of turns.
+    has_turn: bool,
 }
 
 /// What epoll watches a connection for.
@@ -123,6 +129,7 @@ impl Worker {
             epoll,
             listeners: Vec::new(),
             slots: Slab::new(),
+            generation: 0,
             turns: VecDeque::new(),
             desk,
             mailbox,
@@ -154,16 +161,21 @@ impl Worker {
             events.clear();
             self.wait(&mut events)?;
             for event in events.drain(..) {
-                match event.data.u64() {
-                    BELL => self.read_letters(),
-                    number => match usize::try_from(LISTENER - number) {
-                        Ok(index) if index < self.listeners.len() => self.accept(index),
-                        _ => self.on_event(number, event.flags, &mut buffer),
-                    },
+                let data = event.data.u64();
+                match Token::of_event(data) {
+                    Some(token) => self.on_event(token, event.flags, &mut buffer),
+                    None if data == BELL => self.read_letters(),
+                    None => {
+                        let index = usize::try_from(LISTENER - data).unwrap_or(usize::MAX);
+                        self.accept(index);
+                    }
                 }
             }
             for _ in 0..self.turns.len() {
                 if let Some(token) = self.turns.pop_front() {
+                    if let Some(slot) = self.slot(token) {
+                        slot.has_turn = false;
+                    }
                     self.with(token, Connection::on_writable);
                 }
             }
@@ -208,11 +220,14 @@ impl Worker {
         Ok(())
     }
 
-    fn on_event(&mut self, number: u64, flags: EventFlags, buffer: &mut [u8]) {
-        let Ok(token) = usize::try_from(number) else {
-            return;
-        };
-        let Some(slot) = self.slots.get_mut(token) else {
+    fn slot(&mut self, token: Token) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(token.place());
+        slot.filter(|slot| slot.token == token)
+    }
+
+    fn on_event(&mut self, token: Token, flags: EventFlags, buffer: &mut [u8]) {
+        let slot = self.slots.get_mut(token.place());
+        let Some(slot) = slot.filter(|slot| slot.token == token) else {
             return;
         };
         if flags.contains(EventFlags::ERR) {
@@ -228,32 +243,34 @@ impl Worker {
     }
 
     /// Calls one of a connection's methods, and does what it says.
-    fn with(&mut self, token: usize, call: impl FnOnce(&mut Connection, &mut Desk, usize) -> Next) {
-        if let Some(slot) = self.slots.get_mut(token) {
+    fn with(&mut self, token: Token, call: impl FnOnce(&mut Connection, &mut Desk, Token) -> Next) {
+        let slot = self.slots.get_mut(token.place());
+        if let Some(slot) = slot.filter(|slot| slot.token == token) {
             let next = call(&mut slot.connection, &mut self.desk, token);
             self.do_next(token, next);
         }
     }
 
-    fn do_next(&mut self, token: usize, next: Next) {
+    fn do_next(&mut self, token: Token, next: Next) {
+        let slot = self.slots.get_mut(token.place());
+        let Some(slot) = slot.filter(|slot| slot.token == token) else {
+            return;
+        };
         let interest = match next {
             Next::Read => Interest::Read,
             Next::Write => Interest::Write,
             Next::Letter => Interest::Nothing,
             Next::Turn => {
-                if !self.turns.contains(&token) {
+                if !std::mem::replace(&mut slot.has_turn, true) {
                     self.turns.push_back(token);
                 }
                 Interest::Nothing
             }
             Next::Close => return self.close(token),
         };
-        let Some(slot) = self.slots.get_mut(token) else {
-            return;
-        };
         if slot.interest != interest {
             slot.interest = interest;
-            let data = EventData::new_u64(token as u64);
+            let data = EventData::new_u64(token.event());
             let watched = epoll::modify(&self.epoll, &slot.connection, data, interest.flags());
             if watched.is_err() {
                 self.close(token);
@@ -261,8 +278,9 @@ impl Worker {
         }
     }
 
-    fn close(&mut self, token: usize) {
-        if let Some(slot) = self.slots.try_remove(token) {
+    fn close(&mut self, token: Token) {
+        if self.slot(token).is_some() {
+            let slot = self.slots.remove(token.place());
             self.bury(slot.connection);
         }
     }
@@ -273,23 +291,31 @@ impl Worker {
         connection.close(&mut self.desk);
     }
 
-    /// Accepts what has come, up to a bound.
-    fn accept(&mut self, index: usize) {
+    /// Accepts what has come, up to a bound. Whether there may be more.
+    fn accept(&mut self, index: usize) -> bool {
         for _ in 0..ACCEPTS_MAX {
+            let Some(listener) = self.listeners.get(index) else {
+                return false;
+            };
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            match acceptfrom_with(&self.listeners[index].socket, flags) {
+            match acceptfrom_with(&listener.socket, flags) {
                 Ok((socket, address)) => {
                     let address = address.and_then(|address| SocketAddr::try_from(address).ok());
                     let peer = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
                     self.welcome(index, TcpStream::from(socket), peer.to_canonical());
                 }
-                Err(Errno::AGAIN) => return,
+                Err(Errno::AGAIN) => return false,
                 // The peer has gone already.
                 Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
                 // No descriptors or no memory: what waits is accepted when some are free again.
-                Err(_) => return self.pause_listener(index),
+                Err(_) => {
+                    self.desk.cache.release_files();
+                    self.pause_listener(index);
+                    return false;
+                }
             }
         }
+        true
     }
 
     fn welcome(&mut self, index: usize, stream: TcpStream, peer: IpAddr) {
@@ -300,14 +326,18 @@ impl Worker {
         self.desk.metrics.connection_opened();
         let facts = self.facts(index, &stream);
         let connection = Connection::new(stream, facts, peer, &self.desk);
+        self.generation += 1;
         let entry = self.slots.vacant_entry();
-        let data = EventData::new_u64(entry.key() as u64);
+        let token = Token::new(entry.key(), self.generation);
+        let data = EventData::new_u64(token.event());
         if epoll::add(&self.epoll, &connection, data, EventFlags::IN).is_err() {
             return self.bury(connection);
         }
         entry.insert(Slot {
             connection,
+            token,
             interest: Interest::Read,
+            has_turn: false,
         });
     }
 
@@ -389,7 +419,9 @@ impl Worker {
         self.drain_began = Some(self.desk.seconds);
         self.desk.is_draining = true;
         for index in 0..self.listeners.len() {
-            self.accept(index);
+            while self.accept(index) {}
+            // A socket that was handed over stays open elsewhere, and would go on ringing here.
+            self.pause_listener(index);
         }
         self.listeners.clear();
     }
@@ -402,15 +434,19 @@ impl Worker {
         let drains_idle = self
             .drain_began
             .is_some_and(|began| self.desk.seconds >= began + DRAIN_IDLE_SECONDS);
-        let tokens: Vec<usize> = self.slots.iter().map(|(token, _)| token).collect();
-        for token in tokens {
-            if drains_idle && self.slots[token].connection.is_idle() {
-                self.close(token);
-            } else if self.slots[token].connection.is_due(self.desk.seconds) {
-                self.with(token, Connection::on_tick);
+        let seconds = self.desk.seconds;
+        let due = self.slots.iter().filter(|(_, slot)| {
+            slot.connection.is_due(seconds) || drains_idle && slot.connection.is_idle()
+        });
+        let due: Vec<Token> = due.map(|(_, slot)| slot.token).collect();
+        for token in due {
+            match self.slot(token) {
+                Some(slot) if drains_idle && slot.connection.is_idle() => self.close(token),
+                _ => self.with(token, Connection::on_tick),
             }
         }
         self.sample();
+        self.desk.cache.sweep();
         let cache = &self.desk.cache;
         self.desk
             .metrics
@@ -433,6 +469,7 @@ impl Worker {
         let mut held = 0;
         let around = self.slots.iter().cycle().skip(self.sample_at % all);
         for (_, slot) in around.take(looked_at) {
+            self.desk.metrics.held_sample();
             held += u32::from(slot.connection.holds_small_segment());
         }
         self.sample_at = (self.sample_at + looked_at) % all;

@@ -28,7 +28,10 @@ fn allocations(body_bytes: usize, log: Option<LogSettings>) -> usize {
     config.listen = vec!["127.0.0.1:0".parse().unwrap()];
     config.threads = Some(1);
     config.log = log;
-    let server = Bound::new(config, Vec::new()).unwrap().start().unwrap();
+    let server = Bound::new(config, Vec::new())
+        .unwrap()
+        .start(|| ())
+        .unwrap();
     let mut client = TcpStream::connect(server.addresses()[0]).unwrap();
     let request = b"GET /file.bin HTTP/1.1\r\nHost: example.org\r\nUser-Agent: test\r\n\
                     Accept: */*\r\nAccept-Encoding: gzip, br\r\n\r\n";

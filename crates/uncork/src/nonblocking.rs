@@ -107,8 +107,9 @@ impl<S: TcpSocket> Sender<S> {
         }
     }
 
-    /// Sends `message`, or goes on with it, until it has left, the socket takes no more, or at least
-    /// `budget_bytes` have left with this call and more are to come.
+    /// Sends `message`, or goes on with it, until it has left, the socket takes no more, or
+    /// `budget_bytes` have left with this call and more are to come. What is in memory may go beyond
+    /// the budget; of files no more than it is read.
     ///
     /// The same message has to be given with the same progress until it is finished.
     ///
@@ -125,11 +126,11 @@ impl<S: TcpSocket> Sender<S> {
             None => Run::new(wire, &mut self.state, message)?,
             Some(position) => Run::resume(wire, &mut self.state, message, position),
         };
-        let end_bytes = run.sent_bytes().saturating_add(budget_bytes);
+        run.bound(budget_bytes);
         loop {
             match run.step() {
                 Ok(Step::Finished) => break,
-                Ok(Step::Moved) if run.sent_bytes() < end_bytes || run.has_all_sent() => {}
+                Ok(Step::Moved) if !run.is_at_bound() || run.has_all_sent() => {}
                 Ok(Step::Moved) => {
                     progress.position = Some(run.pause());
                     return Ok(Turn::Yielded);

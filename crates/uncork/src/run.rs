@@ -130,6 +130,8 @@ pub(crate) struct Run<'m, 's, W: Wire> {
     part: usize,
     part_bytes: u64,
     sent_bytes: u64,
+    /// No `sendfile` is asked to go beyond this byte of the message.
+    end_bytes: u64,
     /// Read from a file and not yet written: a short write leaves a rest.
     copied: Vec<u8>,
     copied_bytes: usize,
@@ -208,6 +210,7 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
             part,
             part_bytes: 0,
             sent_bytes,
+            end_bytes: u64::MAX,
             copied: Vec::new(),
             copied_bytes: 0,
         })
@@ -230,6 +233,7 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
             part: position.part,
             part_bytes: position.part_bytes,
             sent_bytes: position.sent_bytes,
+            end_bytes: u64::MAX,
             copied: position.copied,
             copied_bytes: position.copied_bytes,
         }
@@ -249,6 +253,16 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
         // An empty plan is a finished one, so that dropping `self` releases nothing.
         debug_assert!(self.is_finished());
         position
+    }
+
+    /// Lets no `sendfile` go more than `budget_bytes` beyond where the message is now.
+    pub(crate) fn bound(&mut self, budget_bytes: u64) {
+        self.end_bytes = self.sent_bytes.saturating_add(budget_bytes);
+    }
+
+    /// Whether the bound is reached.
+    pub(crate) fn is_at_bound(&self) -> bool {
+        self.sent_bytes >= self.end_bytes
     }
 
     /// Whether all bytes have left, and there is only a cork to be taken off.
@@ -296,6 +310,7 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
     }
 
     /// Bytes of the message that the kernel has taken so far.
+    #[cfg(feature = "tokio")]
     pub(crate) fn sent_bytes(&self) -> u64 {
         self.sent_bytes
     }
@@ -365,7 +380,8 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
             unreachable!("the plan sends only file parts by sendfile");
         };
         let rest = len - self.part_bytes;
-        let cap = usize_from(rest).min(SENDFILE_CAP_BYTES);
+        let budget = self.end_bytes.saturating_sub(self.sent_bytes).max(1);
+        let cap = usize_from(rest.min(budget)).min(SENDFILE_CAP_BYTES);
         self.state.counts.system_calls += 1;
         match self.wire.send_file(file, offset + self.part_bytes, cap) {
             Ok(0) => Err(self.too_short(rest)),

@@ -23,6 +23,9 @@ use crate::witness::{Facts, Witness};
 /// Times of change before this day mean nothing: packers of images and stores set them.
 const MEANINGLESS_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// From the year 10000 on there is no date of HTTP.
+const TIME_END: Duration = Duration::from_secs(253_402_300_800);
+
 /// Longest file whose content makes an ETag; of longer ones it is time and size.
 const DIGEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
@@ -61,6 +64,7 @@ pub(crate) fn find(
         patience,
         root: None,
         witnesses: Vec::new(),
+        folder: None,
         is_listing: false,
     };
     let kind = match search.find() {
@@ -71,13 +75,15 @@ pub(crate) fn find(
         Err(OpenError::Failed(_)) => Kind::Failed,
     };
     let now = SystemTime::now();
-    let seen = search.witnesses.iter().filter_map(Witness::seen);
+    let seen = search.witnesses.iter().chain(&search.folder);
+    let seen = seen.filter_map(Witness::seen);
     let is_uncertain = matches!(kind, Kind::Failed)
         || search.is_listing
         || seen.into_iter().any(|facts| facts.may_hide_a_change(now));
     Some(Resource {
         kind,
         witnesses: search.witnesses,
+        folder: search.folder,
         is_uncertain,
     })
 }
@@ -115,6 +121,7 @@ struct Search<'a> {
     patience: Patience,
     root: Option<OwnedFd>,
     witnesses: Vec<Witness>,
+    folder: Option<Witness>,
     /// A listing shows sizes, which change without the folder.
     is_listing: bool,
 }
@@ -122,7 +129,7 @@ struct Search<'a> {
 /// What was opened.
 enum Opened {
     File(OwnedFd, Facts),
-    Folder(OwnedFd),
+    Folder(OwnedFd, Facts),
 }
 
 impl Search<'_> {
@@ -130,13 +137,13 @@ impl Search<'_> {
         let relative = &self.path[1..];
         let is_folder = relative.is_empty() || relative.ends_with(b"/");
         // Before anything is opened: a change in between makes the next check fail, not hold.
-        self.watch(parent(relative));
+        self.watch_folder(parent(relative))?;
         if is_folder {
             return self.find_in_folder(relative);
         }
         match self.open(relative) {
             Ok(Opened::File(file, facts)) => self.page(relative, Some((file, facts))),
-            Ok(Opened::Folder(_)) => Ok(Kind::Elsewhere(
+            Ok(Opened::Folder(..)) => Ok(Kind::Elsewhere(
                 301,
                 format!("{}/", lines::encode_path(self.path)),
             )),
@@ -152,7 +159,7 @@ impl Search<'_> {
             let name = [relative, index.as_bytes()].concat();
             match self.open(&name) {
                 Ok(Opened::File(file, facts)) => return self.page(&name, Some((file, facts))),
-                Ok(Opened::Folder(_)) => {}
+                Ok(Opened::Folder(..)) => {}
                 Err(OpenError::NotFound) => {
                     if let kind @ Kind::Page(_) = self.page(&name, None)? {
                         return Ok(kind);
@@ -167,7 +174,7 @@ impl Search<'_> {
         if self.patience == Patience::CachedOnly {
             return Err(OpenError::NeedsDisk);
         }
-        let Opened::Folder(folder) = self.open(relative)? else {
+        let Opened::Folder(folder, _) = self.open(relative)? else {
             return Ok(Kind::NotFound);
         };
         let page =
@@ -187,7 +194,7 @@ impl Search<'_> {
         let name = [relative, b".html"].concat();
         match self.open(&name) {
             Ok(Opened::File(file, facts)) => self.page(&name, Some((file, facts))),
-            Ok(Opened::Folder(_)) => Ok(Kind::NotFound),
+            Ok(Opened::Folder(..)) => Ok(Kind::NotFound),
             Err(OpenError::NotFound) => self.page(&name, None),
             Err(error) => Err(error),
         }
@@ -203,14 +210,22 @@ impl Search<'_> {
         if self.site.rules.precompressed {
             for coding in CODINGS {
                 let name = [name, coding.suffix().as_bytes()].concat();
-                match self.open(&name) {
+                match self.open_sibling(&name) {
                     // One that is older than the file is of an earlier content.
-                    Ok(Opened::File(file, facts))
-                        if age.is_none_or(|age| facts.modified.as_secs() >= age) =>
+                    Ok(Opened::File(_, facts))
+                        if age.is_some_and(|age| facts.modified.as_secs() < age) =>
                     {
+                        let path = self.absolute(&name);
+                        self.witnesses.push(Witness::opened(path, facts));
+                    }
+                    Ok(Opened::File(file, facts)) => {
                         found.push((coding, file, facts, self.absolute(&name)));
                     }
-                    Ok(_) | Err(OpenError::NotFound | OpenError::Refused) => {}
+                    Ok(Opened::Folder(..)) | Err(OpenError::NotFound) => {}
+                    Err(OpenError::Refused) => {
+                        let path = self.absolute(&name);
+                        self.witnesses.push(Witness::of(path));
+                    }
                     Err(error) => return Err(error),
                 }
             }
@@ -224,8 +239,9 @@ impl Search<'_> {
         let varies = found.len() > 1 || !codings.contains(Coding::Identity);
         let mut representations = SmallVec::new();
         for (coding, file, _, path) in found {
-            self.witnesses.push(Witness::of(path));
-            representations.push(self.representation(name, coding, file, varies)?);
+            let (facts, representation) = self.representation(name, coding, file, varies)?;
+            self.witnesses.push(Witness::opened(path, facts));
+            representations.push(representation);
         }
         Ok(Kind::Page(Page {
             representations,
@@ -239,10 +255,10 @@ impl Search<'_> {
         coding: Coding,
         file: OwnedFd,
         varies: bool,
-    ) -> Result<Representation, OpenError> {
+    ) -> Result<(Facts, Representation), OpenError> {
         let rules = &self.site.rules;
         let (facts, body) = self.read(file)?;
-        let has_time = facts.modified >= MEANINGLESS_TIME;
+        let has_time = (MEANINGLESS_TIME..TIME_END).contains(&facts.modified);
         let by_content = match rules.etag {
             Etag::Auto => !has_time,
             Etag::Content => true,
@@ -263,7 +279,7 @@ impl Search<'_> {
             etag: etag.as_deref(),
             last_modified,
         });
-        Ok(Representation {
+        let representation = Representation {
             coding,
             len: facts.len,
             body,
@@ -272,7 +288,8 @@ impl Search<'_> {
             content_type: crate::media_type::of(name, &rules.types).into_owned(),
             lines,
             shared_bytes,
-        })
+        };
+        Ok((facts, representation))
     }
 
     /// A page that was made, of HTML.
@@ -304,8 +321,23 @@ impl Search<'_> {
         })
     }
 
-    /// Opens a path beneath the root: a file or a folder; anything else is refused.
+    /// Opens what a path may be, and keeps in mind what came of it where that is no file.
     fn open(&mut self, relative: &[u8]) -> Result<Opened, OpenError> {
+        let opened = self.open_sibling(relative);
+        let path = self.absolute(relative);
+        match &opened {
+            Ok(Opened::File(..)) => {}
+            Ok(Opened::Folder(_, facts)) => self.witnesses.push(Witness::opened(path, *facts)),
+            Err(OpenError::NotFound) => self.witnesses.push(Witness::absent(path)),
+            // What it leads to may be allowed later without a change of its own folder.
+            Err(OpenError::Refused) => self.witnesses.push(Witness::of(path)),
+            Err(OpenError::NeedsDisk | OpenError::Failed(_)) => {}
+        }
+        opened
+    }
+
+    /// Opens a path beneath the root: a file or a folder; anything else is refused.
+    fn open_sibling(&mut self, relative: &[u8]) -> Result<Opened, OpenError> {
         let root = match &self.root {
             Some(root) => root,
             None => {
@@ -320,7 +352,7 @@ impl Search<'_> {
         let stat = fstat(&file).map_err(|errno| OpenError::Failed(errno.into()))?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Ok(Opened::File(file, Facts::of(&stat))),
-            FileType::Directory => Ok(Opened::Folder(file)),
+            FileType::Directory => Ok(Opened::Folder(file, Facts::of(&stat))),
             _ => Err(OpenError::Refused),
         }
     }
@@ -402,9 +434,20 @@ impl Search<'_> {
         }
     }
 
-    fn watch(&mut self, relative: &[u8]) {
+    /// Where compressed siblings are looked for: keeps the state of their folder in mind.
+    fn watch_folder(&mut self, relative: &[u8]) -> Result<(), OpenError> {
+        if !self.site.rules.precompressed {
+            return Ok(());
+        }
         let path = self.absolute(relative);
-        self.witnesses.push(Witness::of(path));
+        self.folder = match self.open_sibling(relative) {
+            Ok(Opened::Folder(_, facts) | Opened::File(_, facts)) => {
+                Some(Witness::opened(path, facts))
+            }
+            Err(OpenError::NotFound | OpenError::Refused) => Some(Witness::absent(path)),
+            Err(error) => return Err(error),
+        };
+        Ok(())
     }
 
     /// The path from the file system's root. A validated path has no NUL in it.
