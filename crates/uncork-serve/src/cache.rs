@@ -213,12 +213,10 @@ impl Cache {
             let index = self.hand;
             self.hand += 1;
             match self.entries.get_mut(index) {
-                Some(entry) if is_meant(entry) => {
-                    if !std::mem::take(&mut entry.was_used) {
-                        return self.remove(index);
-                    }
-                }
-                _ => {}
+                Some(entry) if !is_meant(entry) => {}
+                Some(entry) if entry.was_used => entry.was_used = false,
+                Some(_) => return self.remove(index),
+                None => {}
             }
         }
     }

@@ -244,8 +244,7 @@ impl Connection {
                     token,
                 );
             }
-            State::Warming => self.state = State::Done,
-            State::Lingering | State::Done => self.state = State::Done,
+            State::Warming | State::Lingering | State::Done => self.state = State::Done,
         }
         self.next()
     }

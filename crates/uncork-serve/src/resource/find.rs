@@ -326,12 +326,11 @@ impl Search<'_> {
         let opened = self.open_sibling(relative);
         let path = self.absolute(relative);
         match &opened {
-            Ok(Opened::File(..)) => {}
             Ok(Opened::Folder(_, facts)) => self.witnesses.push(Witness::opened(path, *facts)),
             Err(OpenError::NotFound) => self.witnesses.push(Witness::absent(path)),
             // What it leads to may be allowed later without a change of its own folder.
             Err(OpenError::Refused) => self.witnesses.push(Witness::of(path)),
-            Err(OpenError::NeedsDisk | OpenError::Failed(_)) => {}
+            Ok(Opened::File(..)) | Err(OpenError::NeedsDisk | OpenError::Failed(_)) => {}
         }
         opened
     }
