@@ -20,7 +20,7 @@ pub mod condition;
 pub mod config;
 mod connection;
 mod desk;
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod head;
 pub mod host;
