@@ -34,6 +34,10 @@ const EVENTS_MAX: usize = 256;
 /// Connections that are accepted before the others have their turn.
 const ACCEPTS_MAX: usize = 64;
 
+/// Connections of one listener that are accepted at a drain: more than a backlog holds, and an end to
+/// it where they come faster than they are taken.
+const DRAIN_ACCEPTS_MAX: usize = 16 * 1024;
+
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -157,7 +161,9 @@ impl Worker {
                 match event.data.u64() {
                     BELL => self.read_letters(),
                     number => match usize::try_from(LISTENER - number) {
-                        Ok(index) if index < self.listeners.len() => self.accept(index),
+                        Ok(index) if index < self.listeners.len() => {
+                            self.accept(index);
+                        }
                         _ => self.on_event(number, event.flags, &mut buffer),
                     },
                 }
@@ -273,8 +279,8 @@ impl Worker {
         connection.close(&mut self.desk);
     }
 
-    /// Accepts what has come, up to a bound.
-    fn accept(&mut self, index: usize) {
+    /// Accepts what has come, up to a bound. Whether that was reached, and more may be waiting.
+    fn accept(&mut self, index: usize) -> bool {
         for _ in 0..ACCEPTS_MAX {
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             match acceptfrom_with(&self.listeners[index].socket, flags) {
@@ -283,13 +289,17 @@ impl Worker {
                     let peer = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
                     self.welcome(index, TcpStream::from(socket), peer.to_canonical());
                 }
-                Err(Errno::AGAIN) => return,
+                Err(Errno::AGAIN) => return false,
                 // The peer has gone already.
                 Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
                 // No descriptors or no memory: what waits is accepted when some are free again.
-                Err(_) => return self.pause_listener(index),
+                Err(_) => {
+                    self.pause_listener(index);
+                    return false;
+                }
             }
         }
+        true
     }
 
     fn welcome(&mut self, index: usize, stream: TcpStream, peer: IpAddr) {
@@ -389,7 +399,9 @@ impl Worker {
         self.drain_began = Some(self.desk.seconds);
         self.desk.is_draining = true;
         for index in 0..self.listeners.len() {
-            self.accept(index);
+            // Those who wait have sent their requests already: closing would reset them.
+            let mut turns = 0..DRAIN_ACCEPTS_MAX / ACCEPTS_MAX;
+            while turns.next().is_some() && self.accept(index) {}
         }
         self.listeners.clear();
     }
