@@ -188,8 +188,8 @@ fn a_configuration_that_is_wrong_is_said_with_its_place() {
         ("threads = 1\nthraeds = 2\n", ":2:1", "thraeds"),
         (
             "[[site]]\nhosts = [\"a\", \"A\"]\nroot = \"root\"\n",
-            ":2:",
-            "hosts",
+            ":2:15",
+            "the host A",
         ),
         (
             "[[site]]\nhosts = [\"a\"]\nroot = \"missing\"\n",
@@ -286,8 +286,9 @@ fn sigterm_finishes_what_is_under_way() {
 /// More connections wait than are accepted at once; each has sent its request, and gets its answer.
 #[test]
 fn sigterm_answers_those_who_wait_to_be_accepted() {
-    const WAITING: usize = 300;
-    let serving = Serving::of_root(&[("root/a", "hello")]);
+    const WAITING: usize = 500;
+    let text = "threads = 1\n[[site]]\nhosts = [\"_default\"]\nroot = \"root\"\n";
+    let serving = Serving::by(text, &[("root/a", "hello")]);
     kill(&serving.child, "-STOP");
     let mut waiting: Vec<TcpStream> = (0..WAITING)
         .map(|_| {

@@ -51,8 +51,44 @@ const NAMES: &[&str] = &[
     "cwd",
 ];
 
+/// Paths that lead to files, within the root and out of it.
+const PATHS: &[&str] = &[
+    "a",
+    "b",
+    "b.html",
+    "sub/",
+    "sub/deep/file",
+    "in/file",
+    "chain",
+    "sub/up/a",
+    "sub/up/sub/up/x y",
+    "deep/a/b/file",
+    ".well-known/file",
+    "out",
+    "elsewhere/",
+    "elsewhere/file",
+    "sub/out_folder/secret",
+    "deep/passwd",
+    "magic/etc/passwd",
+    "../secret",
+];
+
+/// What stands between names.
+const SEPARATORS: &[&str] = &["/", "/", "/", "/", "/", "//", "%2f", "\\", "%5c", "/./"];
+
 /// What stands behind the last name.
-const ENDS: &[&str] = &["", "", "", "", "/", "?", "?x=/../secret", "/..", "%00", "/."];
+const ENDS: &[&str] = &[
+    "",
+    "",
+    "",
+    "",
+    "/",
+    "?",
+    "?x=/../secret",
+    "/..",
+    "%00",
+    "/.",
+];
 
 fn tree(symlinks: Symlinks) -> Served {
     let rules = Rules {
@@ -233,17 +269,13 @@ fn oracle(root: &Path, target: &[u8], symlinks: Symlinks) -> Option<Vec<u8>> {
 }
 
 /// A name as it is, or with some of its bytes encoded, perhaps twice.
-fn segment() -> impl Strategy<Value = Vec<u8>> {
-    let name = prop_oneof![
-        12 => prop::sample::select(NAMES).prop_map(|name| name.as_bytes().to_vec()),
-        1 => prop::collection::vec(any::<u8>(), 0..6),
-    ];
-    (name, prop::collection::vec(0u8..12, 12)).prop_map(|(name, how)| {
+fn spelled(name: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    (name, prop::collection::vec(0u8..24, 12)).prop_map(|(name, how)| {
         let mut text = Vec::new();
         for (at, byte) in name.iter().enumerate() {
             match how[at % how.len()] {
-                0 => text.extend_from_slice(format!("%{byte:02x}").as_bytes()),
-                1 => text.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+                0 if *byte != b'/' => text.extend_from_slice(format!("%{byte:02x}").as_bytes()),
+                1 if *byte != b'/' => text.extend_from_slice(format!("%{byte:02X}").as_bytes()),
                 2 if at == 0 => text.extend_from_slice(format!("%25{byte:02x}").as_bytes()),
                 _ if *byte <= b' ' || *byte == b'%' => {
                     text.extend_from_slice(format!("%{byte:02X}").as_bytes());
@@ -255,22 +287,29 @@ fn segment() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+fn segment() -> impl Strategy<Value = Vec<u8>> {
+    spelled(prop_oneof![
+        12 => prop::sample::select(NAMES).prop_map(|name| name.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..6),
+    ])
+}
+
+/// Names behind each other, a path that there is, or anything.
 fn target() -> impl Strategy<Value = Vec<u8>> {
-    let separator =
-        prop::sample::select(&["/", "/", "/", "/", "/", "//", "%2f", "\\", "%5c", "/./"][..]);
-    let parts = prop::collection::vec((separator, segment()), 0..6);
-    let end = prop::sample::select(ENDS);
-    let structured = (parts, end).prop_map(|(parts, end)| {
-        let mut target = Vec::new();
-        for (separator, segment) in parts {
-            target.extend_from_slice(separator.as_bytes());
-            target.extend_from_slice(&segment);
-        }
-        target.extend_from_slice(end.as_bytes());
-        target
+    let end = || prop::sample::select(ENDS);
+    let parts = prop::collection::vec((prop::sample::select(SEPARATORS), segment()), 0..6);
+    let structured = (parts, end()).prop_map(|(parts, end)| {
+        let parts = parts.iter();
+        let parts = parts.map(|(separator, name)| [separator.as_bytes(), name].concat());
+        [parts.collect::<Vec<_>>().concat(), end.as_bytes().to_vec()].concat()
+    });
+    let path = prop::sample::select(PATHS).prop_map(|path| path.as_bytes().to_vec());
+    let there = (spelled(path), end()).prop_map(|(path, end)| {
+        let path = [b"/", &*path].concat();
+        [path, end.as_bytes().to_vec()].concat()
     });
     let raw = prop::collection::vec(any::<u8>(), 0..40);
-    prop_oneof![9 => structured, 1 => raw]
+    prop_oneof![5 => structured, 4 => there, 1 => raw]
 }
 
 /// One answer to these bytes as a target. `None` where they are more than one line.
