@@ -15,6 +15,8 @@ mod help;
 mod import;
 #[path = "cli/password.rs"]
 mod password;
+#[path = "cli/serve.rs"]
+mod serve;
 #[path = "cli/signals.rs"]
 mod signals;
 #[path = "cli/support.rs"]

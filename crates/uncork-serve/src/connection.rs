@@ -253,7 +253,8 @@ impl Connection {
     pub(crate) fn refuse(&mut self, reject: Reject, desk: &mut Desk, token: Token) {
         let nowhere = Rc::clone(&desk.nowhere);
         let mut outgoing = std::mem::take(&mut desk.outgoing);
-        let answered = self.reject(reject, &nowhere, &mut outgoing, desk);
+        let unread = std::mem::take(&mut self.unread);
+        let answered = self.reject(reject, &unread, &nowhere, &mut outgoing, desk);
         self.depart(outgoing, &[answered], desk, token);
     }
 
@@ -375,7 +376,7 @@ impl Connection {
             let Some(head_bytes) = request::head_end(rest, self.searched_bytes) else {
                 self.searched_bytes = rest.len();
                 if let Some(reject) = request::early_reject(rest, &desk.limits) {
-                    answered.push(self.reject(reject, nowhere, outgoing, desk));
+                    answered.push(self.reject(reject, rest, nowhere, outgoing, desk));
                     used = bytes.len();
                 }
                 break;
@@ -383,7 +384,7 @@ impl Connection {
             let request = match request::parse(&rest[..head_bytes], &desk.limits) {
                 Ok(request) => request,
                 Err(reject) => {
-                    answered.push(self.reject(reject, nowhere, outgoing, desk));
+                    answered.push(self.reject(reject, rest, nowhere, outgoing, desk));
                     used = bytes.len();
                     break;
                 }
@@ -442,10 +443,11 @@ impl Connection {
         used
     }
 
-    /// Puts a refusal together, after which the connection ends.
+    /// Puts a refusal of the request that `bytes` begin with together, after which the connection ends.
     fn reject<'s, 'b>(
         &mut self,
         reject: Reject,
+        bytes: &[u8],
         nowhere: &'s Arc<Site>,
         outgoing: &mut Outgoing,
         desk: &Desk,
@@ -459,8 +461,11 @@ impl Connection {
             version: Version::Http11,
             persistence: Persistence::Close,
         };
+        // Whatever else is wrong with it: there is no body in a response to HEAD (RFC 9110, section
+        // 9.3.2).
+        let with_body = !bytes.trim_ascii_start().starts_with(b"HEAD ");
         let (status, body_bytes) =
-            render::plain(outgoing, head, reject.status, reject.reason, true);
+            render::plain(outgoing, head, reject.status, reject.reason, with_body);
         let end = outgoing.len();
         Answered::refused(nowhere, status, end - body_bytes..end)
     }

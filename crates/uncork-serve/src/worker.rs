@@ -35,6 +35,10 @@ const EVENTS_MAX: usize = 256;
 /// Connections that are accepted before the others have their turn.
 const ACCEPTS_MAX: usize = 64;
 
+/// Connections of one listener that are accepted at a drain: more than a backlog holds, and an end to
+/// it where they come faster than they are taken.
+const DRAIN_ACCEPTS_MAX: usize = 16 * 1024;
+
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
