@@ -14,8 +14,9 @@ use crate::site::SiteId;
 /// a change stay unseen.
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Every how many-th comparison includes the folder, in which a compressed sibling may have appeared.
-const FOLDER_CHECKS: u8 = 5;
+/// A resource is found anew where it was found longer ago. What a comparison does not show is seen then:
+/// a compressed file that has appeared beside it, a folder on the way that has become a link.
+pub(crate) const AGE_MAX: Duration = Duration::from_secs(10);
 
 /// How many ticks it takes to look at all entries for files that nobody asks for any more.
 const SWEEP_TICKS: usize = 60;
@@ -32,9 +33,21 @@ pub(crate) struct Cache {
     hasher: DefaultHashBuilder,
     hand: usize,
     sweep_at: usize,
+    doubted: Option<Instant>,
     bytes: usize,
     files: usize,
     bounds: Bounds,
+}
+
+/// What a cache has of a path.
+#[derive(Debug)]
+pub(crate) enum Kept<'c> {
+    /// What it is.
+    Valid(&'c Rc<Resource>),
+    /// What it was.
+    Old(Rc<Resource>),
+    /// Nothing.
+    Nothing,
 }
 
 /// What a cache may take.
@@ -54,10 +67,10 @@ struct Entry {
     key: Box<[u8]>,
     hash: u64,
     resource: Rc<Resource>,
+    found_at: Instant,
     checked_at: Instant,
     bytes: usize,
     was_used: bool,
-    checks: u8,
 }
 
 impl Cache {
@@ -70,6 +83,7 @@ impl Cache {
             hasher: DefaultHashBuilder::default(),
             hand: 0,
             sweep_at: 0,
+            doubted: None,
             bytes: 0,
             files: 0,
             bounds,
@@ -77,24 +91,35 @@ impl Cache {
     }
 
     /// The resource of a path, if it is kept and still holds.
-    pub(crate) fn get(&mut self, site: SiteId, key: &[u8], now: Instant) -> Option<&Rc<Resource>> {
+    pub(crate) fn get(&mut self, site: SiteId, key: &[u8], now: Instant) -> Kept<'_> {
         let hash = self.hash(site, key);
         let entries = &self.entries;
-        let index = *self
+        let found = self
             .table
-            .find(hash, |index| is(entries, *index, site, key))?;
+            .find(hash, |index| is(entries, *index, site, key));
+        let Some(index) = found.copied() else {
+            return Kept::Nothing;
+        };
         let entry = &mut self.entries[index];
-        if now.duration_since(entry.checked_at) >= CHECK_INTERVAL {
-            entry.checks = (entry.checks + 1) % FOLDER_CHECKS;
-            if !entry.resource.still_holds(entry.checks == 0) {
-                self.remove(index);
-                return None;
+        if now.duration_since(entry.checked_at) >= CHECK_INTERVAL
+            || self
+                .doubted
+                .is_some_and(|doubted| entry.checked_at <= doubted)
+        {
+            let is_old = now.duration_since(entry.found_at) >= AGE_MAX;
+            if is_old || !entry.resource.still_holds() {
+                return Kept::Old(self.remove(index));
             }
             entry.checked_at = now;
         }
         let entry = &mut self.entries[index];
         entry.was_used = true;
-        Some(&entry.resource)
+        Kept::Valid(&entry.resource)
+    }
+
+    /// A file was not what it had been found to be: everything is compared before it is used again.
+    pub(crate) fn doubt(&mut self, now: Instant) {
+        self.doubted = Some(now);
     }
 
     /// Keeps a resource, and lets go of others where there is no room.
@@ -134,10 +159,10 @@ impl Cache {
             key: key.into(),
             hash,
             resource: Rc::clone(resource),
+            found_at: now,
             checked_at: now,
             bytes,
             was_used: false,
-            checks: 0,
         });
         self.bytes += bytes;
         self.files += files;
@@ -180,7 +205,7 @@ impl Cache {
             match self.entries.get_mut(self.sweep_at) {
                 Some(entry) if entry.resource.files() == 0 => {}
                 Some(entry) if entry.was_used => entry.was_used = false,
-                Some(_) => self.remove(self.sweep_at),
+                Some(_) => drop(self.remove(self.sweep_at)),
                 None => {}
             }
             self.sweep_at += 1;
@@ -215,19 +240,23 @@ impl Cache {
             match self.entries.get_mut(index) {
                 Some(entry) if !is_meant(entry) => {}
                 Some(entry) if entry.was_used => entry.was_used = false,
-                Some(_) => return self.remove(index),
+                Some(_) => {
+                    self.remove(index);
+                    return;
+                }
                 None => {}
             }
         }
     }
 
-    fn remove(&mut self, index: usize) {
+    fn remove(&mut self, index: usize) -> Rc<Resource> {
         let entry = self.entries.remove(index);
         self.bytes -= entry.bytes;
         self.files -= entry.resource.files();
         if let Ok(found) = self.table.find_entry(entry.hash, |other| *other == index) {
             found.remove();
         }
+        entry.resource
     }
 }
 
@@ -258,6 +287,10 @@ mod tests {
         }
     }
 
+    fn is_valid(cache: &mut Cache, site: SiteId, key: &[u8], now: Instant) -> bool {
+        matches!(cache.get(site, key, now), Kept::Valid(_))
+    }
+
     fn resource(bytes: usize) -> Rc<Resource> {
         let location = "x".repeat(bytes);
         Rc::new(Resource::fixed(Kind::Elsewhere(301, location)))
@@ -271,8 +304,8 @@ mod tests {
         let one = resource(10);
         cache.insert(a, b"/kept", &one, now);
         for number in 0..1000 {
-            assert!(cache.get(a, b"/kept", now).is_some(), "{number}");
-            assert!(cache.get(b, b"/kept", now).is_none());
+            assert!(is_valid(&mut cache, a, b"/kept", now), "{number}");
+            assert!(!is_valid(&mut cache, b, b"/kept", now));
             cache.insert(a, format!("/{number}").as_bytes(), &one, now);
             assert!(cache.len() <= 100);
         }
@@ -283,9 +316,9 @@ mod tests {
         }
         assert!(cache.len() < 20);
         cache.insert(b, b"/huge", &resource(2_000_000), now);
-        assert!(cache.get(b, b"/huge", now).is_none());
+        assert!(!is_valid(&mut cache, b, b"/huge", now));
         cache.retain_sites(|id| id == a);
-        assert!(cache.get(b, b"/999", now).is_none());
+        assert!(!is_valid(&mut cache, b, b"/999", now));
         cache.retain_sites(|_| false);
         assert_eq!((cache.len(), cache.bytes()), (0, 0));
     }
@@ -299,7 +332,10 @@ mod tests {
         let second = resource(20);
         cache.insert(site, b"/", &second, now);
         assert_eq!(cache.len(), 1);
-        assert!(Rc::ptr_eq(cache.get(site, b"/", now).unwrap(), &second));
+        match cache.get(site, b"/", now) {
+            Kept::Valid(kept) => assert!(Rc::ptr_eq(kept, &second)),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -310,12 +346,11 @@ mod tests {
         let uncertain = Rc::new(Resource {
             kind: Kind::NotFound,
             witnesses: Vec::new(),
-            folder: None,
             is_uncertain: true,
         });
         cache.insert(site, b"/", &uncertain, now);
-        assert!(cache.get(site, b"/", now).is_some());
-        assert!(cache.get(site, b"/", now + CHECK_INTERVAL).is_none());
+        assert!(is_valid(&mut cache, site, b"/", now));
+        assert!(!is_valid(&mut cache, site, b"/", now + CHECK_INTERVAL));
         assert_eq!(cache.len(), 0);
     }
 }

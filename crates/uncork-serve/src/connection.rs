@@ -9,13 +9,14 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use smallvec::SmallVec;
-use uncork::TcpInfo;
+use socket2::SockRef;
 use uncork::nonblocking::{Sender, Turn};
 use uncork::plan::{SENDFILE_CAP_BYTES, StreamFacts};
+use uncork::{SendError, TcpInfo};
 
 use self::record::{Answered, OwnedRecord};
 use crate::desk::{Answer, Desk};
@@ -545,7 +546,7 @@ impl Connection {
         &mut self,
         outgoing: &mut Outgoing,
         resident_bytes: &mut u64,
-        desk: &Desk,
+        desk: &mut Desk,
         token: Token,
     ) -> Sent {
         let sent_bytes = outgoing.progress.sent_bytes();
@@ -567,9 +568,14 @@ impl Connection {
             Ok(Turn::Finished) => Sent::Whole,
             Ok(Turn::Blocked) => Sent::Waits(State::Sending),
             Ok(Turn::Yielded) => Sent::Waits(State::Yielding),
-            Err(error) => Sent::Failed {
-                sent_bytes: error.sent_bytes(),
-            },
+            Err(error) => {
+                if matches!(error, SendError::FileTooShort { .. }) {
+                    desk.cache.doubt(desk.now);
+                }
+                Sent::Failed {
+                    sent_bytes: error.sent_bytes(),
+                }
+            }
         }
     }
 
@@ -606,7 +612,12 @@ impl Connection {
                 flight.window_bytes = acked_bytes;
                 self.deadline = desk.deadline(limits.send_window);
             }
-            _ => self.state = State::Done,
+            _ => {
+                // Megabytes may be in the kernel's buffer, and would wait there for this peer.
+                let socket = SockRef::from(self.sender.get_ref());
+                let _ = socket.set_linger(Some(Duration::ZERO));
+                self.state = State::Done;
+            }
         }
     }
 }

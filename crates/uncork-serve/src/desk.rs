@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::beneath::{Opener, Patience};
-use crate::cache::Cache;
+use crate::cache::{Cache, Kept};
 use crate::clock::Clock;
 use crate::limits::Limits;
 use crate::loader::{Counter, Errand};
@@ -155,16 +155,20 @@ impl Desk {
     /// What a path is: kept, or found without the disk, or `None` after the connection was put down
     /// as waiting.
     fn resource(&mut self, site: &Arc<Site>, key: &[u8], token: Token) -> Option<Rc<Resource>> {
-        if let Some(resource) = self.cache.get(site.id, key, self.now) {
-            return Some(Rc::clone(resource));
-        }
+        let earlier = match self.cache.get(site.id, key, self.now) {
+            Kept::Valid(resource) => return Some(Rc::clone(resource)),
+            Kept::Old(earlier) => Some(earlier),
+            Kept::Nothing => None,
+        };
         if let Some((of, fresh_key, resource)) = &self.fresh {
             if *of == site.id && **fresh_key == *key {
                 return Some(Rc::clone(resource));
             }
         }
         self.metrics.cache_miss();
-        if let Some(found) = resource::find(site, key, self.opener, Patience::CachedOnly) {
+        let digests = earlier.map_or_else(Vec::new, |earlier| earlier.digests());
+        let patience = Patience::CachedOnly;
+        if let Some(found) = resource::find(site, key, self.opener, patience, &digests) {
             let found = Rc::new(found);
             self.cache.insert(site.id, key, &found, self.now);
             return Some(found);
@@ -175,7 +179,7 @@ impl Desk {
             Some(_) => return Some(Rc::clone(&self.busy)),
             None => {
                 let (site, key) = (Arc::clone(site), name.1.clone());
-                if !self.loader.hand_in(Errand::Find { site, key }) {
+                if !self.loader.hand_in(Errand::Find { site, key, digests }) {
                     return Some(Rc::clone(&self.busy));
                 }
                 self.metrics.waited_for_disk();

@@ -1,14 +1,16 @@
 //! Sites out of folders that are named like hosts, and how a new one is noticed.
 
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use rustix::fs::inotify;
 
 use crate::host::HostPattern;
+use crate::witness::Witness;
 
 /// What a folder of sites holds.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -66,7 +68,7 @@ pub(crate) fn scan(folder: &Path) -> io::Result<Scan> {
 pub(crate) struct Watch {
     path: PathBuf,
     inotify: Option<OwnedFd>,
-    changed: Option<SystemTime>,
+    folder: Witness,
 }
 
 impl Watch {
@@ -76,7 +78,7 @@ impl Watch {
         Self {
             path: path.to_owned(),
             inotify: inotify_of(path).ok(),
-            changed: time_of(path),
+            folder: witness(path),
         }
     }
 
@@ -95,11 +97,10 @@ impl Watch {
                 has_changed = true;
             }
         }
-        let time = time_of(&self.path);
-        if time != self.changed {
+        if !self.folder.still_holds() {
             // The folder itself may be another one now, of which inotify would say nothing.
             self.inotify = inotify_of(&self.path).ok();
-            self.changed = time;
+            self.folder = witness(&self.path);
             has_changed = true;
         }
         has_changed
@@ -116,8 +117,9 @@ fn inotify_of(path: &Path) -> io::Result<OwnedFd> {
     Ok(inotify)
 }
 
-fn time_of(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).ok()?.modified().ok()
+/// A path of the configuration has no NUL in it.
+fn witness(path: &Path) -> Witness {
+    Witness::of(CString::new(path.as_os_str().as_bytes()).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::thread;
 
 use crate::beneath::{Opener, Patience};
 use crate::mailbox::{Letter, Mailbox};
-use crate::resource;
+use crate::resource::{self, Digest};
 use crate::site::Site;
 use crate::token::Token;
 
@@ -28,6 +28,8 @@ pub(crate) enum Errand {
         site: Arc<Site>,
         /// The path, as the cache knows it.
         key: Box<[u8]>,
+        /// What is known of the path.
+        digests: Vec<Digest>,
     },
     /// Get a range of a file into the kernel's memory.
     Warm {
@@ -101,8 +103,8 @@ fn work(inbox: &Inbox, opener: Opener) {
         let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((errand, mailbox)) = next else { return };
         mailbox.post(match errand {
-            Errand::Find { site, key } => {
-                let find = || resource::find(&site, &key, opener, Patience::Wait);
+            Errand::Find { site, key, digests } => {
+                let find = || resource::find(&site, &key, opener, Patience::Wait, &digests);
                 // Whoever waits for this has to hear of it, whatever happens.
                 let found = catch_unwind(AssertUnwindSafe(find)).ok().flatten();
                 let failed = || resource::Resource::fixed(resource::Kind::Failed);

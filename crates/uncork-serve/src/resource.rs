@@ -9,7 +9,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::accept_encoding::{Coding, CodingSet};
-use crate::witness::Witness;
+use crate::witness::{Facts, Witness};
 
 pub(crate) use find::find;
 pub(crate) use listing::Order;
@@ -26,8 +26,6 @@ pub(crate) struct Resource {
     pub kind: Kind,
     /// What was seen of the file system on the way.
     pub witnesses: Vec<Witness>,
-    /// The folder in which a compressed sibling of the page may appear.
-    pub folder: Option<Witness>,
     /// Something was changed so shortly before that a later change might not show: found anew at the
     /// next check.
     pub is_uncertain: bool,
@@ -35,6 +33,10 @@ pub(crate) struct Resource {
 
 /// What a path is.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most resources are pages, and all are behind an Rc"
+)]
 pub(crate) enum Kind {
     /// Something to be served.
     Page(Page),
@@ -68,6 +70,8 @@ pub(crate) struct Representation {
     pub body: Body,
     /// With its quotes.
     pub etag: Option<String>,
+    /// What the ETag was made of, where that is a long file's content.
+    pub digest: Option<Digest>,
     /// Seconds since the epoch.
     pub last_modified: Option<u64>,
     /// The media type.
@@ -77,6 +81,13 @@ pub(crate) struct Representation {
     pub lines: String,
     /// How many bytes of `lines` a 304 has too.
     pub shared_bytes: usize,
+}
+
+/// An ETag of a file's content, and the state of the file in which it was made.
+#[derive(Debug, Clone)]
+pub(crate) struct Digest {
+    facts: Facts,
+    etag: String,
 }
 
 /// Where the bytes of a representation are.
@@ -103,22 +114,26 @@ impl Resource {
         Self {
             kind,
             witnesses: Vec::new(),
-            folder: None,
             is_uncertain: false,
         }
     }
 
-    /// Whether everything is still as it was found, the folder included if asked for. A system call
-    /// a witness.
+    /// Whether everything is still as it was found. A system call a witness.
     #[must_use]
-    pub(crate) fn still_holds(&self, with_folder: bool) -> bool {
-        let folder = self.folder.iter().filter(|_| with_folder);
-        !self.is_uncertain
-            && self
-                .witnesses
-                .iter()
-                .chain(folder)
-                .all(Witness::still_holds)
+    pub(crate) fn still_holds(&self) -> bool {
+        !self.is_uncertain && self.witnesses.iter().all(Witness::still_holds)
+    }
+
+    /// The digests that were made for it: they need not be made again for the same files.
+    #[must_use]
+    pub(crate) fn digests(&self) -> Vec<Digest> {
+        match &self.kind {
+            Kind::Page(page) => {
+                let all = page.representations.iter();
+                all.filter_map(|one| one.digest.clone()).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// How many files it keeps open.
@@ -136,8 +151,7 @@ impl Resource {
     /// Memory that it takes.
     #[must_use]
     pub(crate) fn bytes(&self) -> usize {
-        let witnesses = self.witnesses.iter().chain(&self.folder);
-        let witnesses: usize = witnesses.map(Witness::bytes).sum();
+        let witnesses: usize = self.witnesses.iter().map(Witness::bytes).sum();
         let pages: usize = match &self.kind {
             Kind::Page(page) => page.representations.iter().map(Representation::bytes).sum(),
             Kind::Elsewhere(_, location) => location.len(),

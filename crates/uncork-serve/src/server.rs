@@ -408,6 +408,12 @@ impl Server {
         }
         result
     }
+
+    /// Whether a worker has ended by itself, which none should.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
 }
 
 impl Shared {

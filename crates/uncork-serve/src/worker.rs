@@ -423,7 +423,9 @@ impl Worker {
         self.drain_began = Some(self.desk.seconds);
         self.desk.is_draining = true;
         for index in 0..self.listeners.len() {
-            while self.accept(index) {}
+            // Those who wait have sent their requests already: closing would reset them.
+            let mut turns = 0..DRAIN_ACCEPTS_MAX / ACCEPTS_MAX;
+            while turns.next().is_some() && self.accept(index) {}
             // A socket that was handed over stays open elsewhere, and would go on ringing here.
             self.pause_listener(index);
         }

@@ -12,7 +12,7 @@ use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use smallvec::SmallVec;
 
-use super::{Body, Kind, MEMORY_BODY_BYTES, Page, Representation, Resource, listing};
+use super::{Body, Digest, Kind, MEMORY_BODY_BYTES, Page, Representation, Resource, listing};
 use crate::accept_encoding::{Coding, CodingSet};
 use crate::beneath::{OpenError, Opener, Patience};
 use crate::lines;
@@ -37,13 +37,15 @@ const CODINGS: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
 
 /// Finds what `path` is in `site`: a validated path that begins with `/`; where folders are listed,
 /// perhaps with a NUL and the [code](listing::Order::code) of an order behind it. `None` where that is
-/// not known without the disk and `patience` is [`Patience::CachedOnly`].
+/// not known without the disk and `patience` is [`Patience::CachedOnly`]. `digests` are
+/// what was known of the path before.
 #[must_use]
 pub(crate) fn find(
     site: &Site,
     key: &[u8],
     opener: Opener,
     patience: Patience,
+    digests: &[Digest],
 ) -> Option<Resource> {
     let rules = &site.rules;
     let (path, order) = match key {
@@ -62,9 +64,9 @@ pub(crate) fn find(
         order,
         opener,
         patience,
+        digests,
         root: None,
         witnesses: Vec::new(),
-        folder: None,
         is_listing: false,
     };
     let kind = match search.find() {
@@ -75,15 +77,13 @@ pub(crate) fn find(
         Err(OpenError::Failed(_)) => Kind::Failed,
     };
     let now = SystemTime::now();
-    let seen = search.witnesses.iter().chain(&search.folder);
-    let seen = seen.filter_map(Witness::seen);
+    let seen = search.witnesses.iter().filter_map(Witness::seen);
     let is_uncertain = matches!(kind, Kind::Failed)
         || search.is_listing
         || seen.into_iter().any(|facts| facts.may_hide_a_change(now));
     Some(Resource {
         kind,
         witnesses: search.witnesses,
-        folder: search.folder,
         is_uncertain,
     })
 }
@@ -119,9 +119,9 @@ struct Search<'a> {
     order: listing::Order,
     opener: Opener,
     patience: Patience,
+    digests: &'a [Digest],
     root: Option<OwnedFd>,
     witnesses: Vec<Witness>,
-    folder: Option<Witness>,
     /// A listing shows sizes, which change without the folder.
     is_listing: bool,
 }
@@ -136,8 +136,6 @@ impl Search<'_> {
     fn find(&mut self) -> Result<Kind, OpenError> {
         let relative = &self.path[1..];
         let is_folder = relative.is_empty() || relative.ends_with(b"/");
-        // Before anything is opened: a change in between makes the next check fail, not hold.
-        self.watch_folder(parent(relative))?;
         if is_folder {
             return self.find_in_folder(relative);
         }
@@ -264,9 +262,14 @@ impl Search<'_> {
             Etag::Content => true,
             Etag::Off => false,
         };
-        let etag = match rules.etag {
-            Etag::Off => None,
-            _ if by_content && facts.len <= DIGEST_BYTES_MAX => Some(self.digest(&body)?),
+        let mut digest = None;
+        let etag = match (&body, rules.etag) {
+            (_, Etag::Off) => None,
+            (Body::Memory(bytes), _) if by_content => Some(content_tag(&blake3::hash(bytes))),
+            (Body::File(file), _) if by_content && facts.len <= DIGEST_BYTES_MAX => {
+                let made = self.digest(file, facts)?;
+                Some(digest.insert(made).etag.clone())
+            }
             _ => Some(time_tag(&facts, coding)),
         };
         let last_modified = has_time.then_some(facts.modified.as_secs());
@@ -284,6 +287,7 @@ impl Search<'_> {
             len: facts.len,
             body,
             etag,
+            digest,
             last_modified,
             content_type: crate::media_type::of(name, &rules.types).into_owned(),
             lines,
@@ -313,6 +317,7 @@ impl Search<'_> {
                 len: bytes.len() as u64,
                 body: Body::Memory(bytes),
                 etag,
+                digest: None,
                 last_modified: None,
                 content_type: "text/html; charset=utf-8".to_owned(),
                 lines,
@@ -412,41 +417,26 @@ impl Search<'_> {
         }
     }
 
-    /// An ETag of the content.
-    fn digest(&self, body: &Body) -> Result<String, OpenError> {
-        match body {
-            Body::Memory(bytes) => Ok(content_tag(&blake3::hash(bytes))),
-            Body::File(_) if self.patience == Patience::CachedOnly => Err(OpenError::NeedsDisk),
-            Body::File(file) => {
-                let mut hasher = blake3::Hasher::new();
-                let mut buffer = vec![0; 64 * 1024];
-                let mut offset = 0;
-                loop {
-                    let read = self.read_at(file, offset, &mut buffer)?;
-                    if read == 0 {
-                        return Ok(content_tag(&hasher.finalize()));
-                    }
-                    hasher.update(&buffer[..read]);
-                    offset += read as u64;
-                }
-            }
+    /// An ETag of a long file's content: one that is known already, or made by reading all of it.
+    fn digest(&self, file: &File, facts: Facts) -> Result<Digest, OpenError> {
+        if let Some(known) = self.digests.iter().find(|known| known.facts == facts) {
+            return Ok(known.clone());
         }
-    }
-
-    /// Where compressed siblings are looked for: keeps the state of their folder in mind.
-    fn watch_folder(&mut self, relative: &[u8]) -> Result<(), OpenError> {
-        if !self.site.rules.precompressed {
-            return Ok(());
+        if self.patience == Patience::CachedOnly {
+            return Err(OpenError::NeedsDisk);
         }
-        let path = self.absolute(relative);
-        self.folder = match self.open_sibling(relative) {
-            Ok(Opened::Folder(_, facts) | Opened::File(_, facts)) => {
-                Some(Witness::opened(path, facts))
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = vec![0; 64 * 1024];
+        let mut offset = 0;
+        loop {
+            let read = self.read_at(file, offset, &mut buffer)?;
+            if read == 0 {
+                let etag = content_tag(&hasher.finalize());
+                return Ok(Digest { facts, etag });
             }
-            Err(OpenError::NotFound | OpenError::Refused) => Some(Witness::absent(path)),
-            Err(error) => return Err(error),
-        };
-        Ok(())
+            hasher.update(&buffer[..read]);
+            offset += read as u64;
+        }
     }
 
     /// The path from the file system's root. A validated path has no NUL in it.
@@ -454,12 +444,6 @@ impl Search<'_> {
         let root = self.site.root.as_os_str().as_bytes();
         CString::new([root, b"/", relative].concat()).unwrap_or_default()
     }
-}
-
-/// The folder in which a path stands.
-fn parent(relative: &[u8]) -> &[u8] {
-    let slash = memchr::memrchr(b'/', relative);
-    slash.map_or(b"", |slash| &relative[..slash])
 }
 
 /// A strong ETag of time and size; of one coding, as two files of one page may share both.

@@ -217,7 +217,7 @@ fn sockets_that_are_handed_over() {
     };
     let bound = uncork_serve::Bound::new(config, vec![handed]).unwrap();
     assert_eq!(bound.addresses(), [address]);
-    let server = bound.start().unwrap();
+    let server = bound.start(|| ()).unwrap();
     for _ in 0..20 {
         let stream = std::net::TcpStream::connect(address).unwrap();
         let mut client = crate::support::Client::new(stream);

@@ -101,12 +101,14 @@ fn only_the_compressed_file_is_there() {
         .is(200)
         .says("index gz")
         .has("content-encoding", "gzip");
+    // Whoever says nothing takes any coding (RFC 9110, section 12.5.3).
+    served
+        .get_with("/only.json", "")
+        .is(200)
+        .says("only brotli")
+        .has("content-encoding", "br");
     // It can't be had as it is.
-    for lines in [
-        "",
-        "Accept-Encoding: gzip\r\n",
-        "Accept-Encoding: br;q=0\r\n",
-    ] {
+    for lines in ["Accept-Encoding: gzip\r\n", "Accept-Encoding: br;q=0\r\n"] {
         let response = served.get_with("/only.json", lines).is(406);
         assert_ne!(response.text(), "only brotli");
     }

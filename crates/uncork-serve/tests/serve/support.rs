@@ -109,7 +109,7 @@ impl Served {
             ..config
         };
         let bound = Bound::new(config, Vec::new()).unwrap();
-        let server = bound.start().unwrap();
+        let server = bound.start(|| ()).unwrap();
         Self {
             address: server.addresses()[0],
             server: Some(server),
