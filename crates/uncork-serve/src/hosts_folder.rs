@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -60,7 +61,7 @@ pub fn scan(folder: &Path) -> io::Result<Scan> {
 pub struct Watch {
     path: PathBuf,
     inotify: Option<OwnedFd>,
-    changed: Option<SystemTime>,
+    seen: Option<Seen>,
 }
 
 impl Watch {
@@ -70,7 +71,7 @@ impl Watch {
         Self {
             path: path.to_owned(),
             inotify: inotify_of(path).ok(),
-            changed: time_of(path),
+            seen: look(path),
         }
     }
 
@@ -89,11 +90,11 @@ impl Watch {
                 has_changed = true;
             }
         }
-        let time = time_of(&self.path);
-        if time != self.changed {
+        let seen = look(&self.path);
+        if seen != self.seen {
             // The folder itself may be another one now, of which inotify would say nothing.
             self.inotify = inotify_of(&self.path).ok();
-            self.changed = time;
+            self.seen = seen;
             has_changed = true;
         }
         has_changed
@@ -110,8 +111,21 @@ fn inotify_of(path: &Path) -> io::Result<OwnedFd> {
     Ok(inotify)
 }
 
-fn time_of(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).ok()?.modified().ok()
+/// What tells a folder from another one in its place, and from itself before a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    device: u64,
+    inode: u64,
+    changed: SystemTime,
+}
+
+fn look(path: &Path) -> Option<Seen> {
+    let metadata = fs::metadata(path).ok()?;
+    Some(Seen {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        changed: metadata.modified().ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -153,6 +167,25 @@ mod tests {
         assert!(watch.has_changed());
         assert!(!watch.has_changed());
         fs::remove_dir(folder.path().join("a.example")).unwrap();
+        assert!(watch.has_changed());
+    }
+
+    /// Its time may be the same: those who deploy copy times, too.
+    #[test]
+    fn another_folder_in_its_place_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sites, next) = (folder.path().join("sites"), folder.path().join("next"));
+        for path in [&sites, &next] {
+            fs::create_dir(path).unwrap();
+            let file = fs::File::open(path).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        }
+        let mut watch = Watch::new(&sites);
+        fs::rename(&sites, folder.path().join("before")).unwrap();
+        fs::rename(&next, &sites).unwrap();
+        assert!(watch.has_changed());
+        assert!(!watch.has_changed());
+        fs::create_dir(sites.join("a.example")).unwrap();
         assert!(watch.has_changed());
     }
 }
