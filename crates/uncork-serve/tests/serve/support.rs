@@ -348,6 +348,15 @@ impl Client {
         rest
     }
 
+    /// Takes what is there of a body, and says how much it was.
+    #[track_caller]
+    pub(crate) fn take(&mut self) -> usize {
+        if self.received.is_empty() {
+            assert!(self.read() > 0, "the peer has closed");
+        }
+        std::mem::take(&mut self.received).len()
+    }
+
     fn read(&mut self) -> usize {
         let mut piece = [0; 64 * 1024];
         let read = match self.stream.read(&mut piece) {
