@@ -240,7 +240,7 @@ mod tests {
         check("-", "-");
         check("127.0.0.1:80", "127.0.0.1");
         check(&"a".repeat(63), &*"a".repeat(63));
-        check(&"a.".repeat(126), &*"a.".repeat(126)[..251]);
+        check(&"a.".repeat(126), &"a.".repeat(126)[..251]);
         for bad in [
             "",
             ".",
@@ -273,7 +273,7 @@ mod tests {
             check(bad, None);
         }
         check(&"a".repeat(64), None);
-        check(&"a.".repeat(127), &*"a.".repeat(127)[..253]);
+        check(&"a.".repeat(127), &"a.".repeat(127)[..253]);
         check(&"a.".repeat(128), None);
         assert_eq!(HostName::parse(b"a\xff"), None);
     }
