@@ -30,6 +30,11 @@ enum Column {
 }
 
 impl Order {
+    const BY_NAME: Self = Self {
+        by: Column::Name,
+        is_reversed: false,
+    };
+
     /// What a query asks for: `sort=name`, `sort=size` or `sort=time`, with a `-` before it for the
     /// other direction. Anything else is by name.
     #[must_use]
@@ -40,9 +45,10 @@ impl Order {
             None => (false, word),
         };
         let by = match word {
+            b"name" => Column::Name,
             b"size" => Column::Size,
             b"time" => Column::Time,
-            _ => Column::Name,
+            _ => return Self::BY_NAME,
         };
         Self { by, is_reversed }
     }
