@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::net::{RecvFlags, recv};
 use smallvec::SmallVec;
 use socket2::SockRef;
 use uncork::nonblocking::{Sender, Turn};
@@ -82,7 +83,7 @@ enum State {
 /// How a connection ends after its last response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// Everything was read: closing loses nothing.
+    /// Everything that had come was read: closing loses nothing, unless more has come since.
     Close,
     /// The peer may still be sending. Closing now would reset the connection, and could destroy the
     /// response on its way (RFC 9112, section 9.6).
@@ -588,14 +589,21 @@ impl Connection {
     /// After a departure: whether the connection goes on.
     fn has_departed(&mut self, sent: &Sent, desk: &Desk) {
         match (sent, self.ending) {
-            (Sent::Failed { .. }, _) | (_, Some(Ending::Close)) => self.state = State::Done,
-            (_, Some(Ending::Linger)) => {
+            (Sent::Failed { .. }, _) => self.state = State::Done,
+            (_, Some(Ending::Close)) if !self.has_unread() => self.state = State::Done,
+            (_, Some(_)) => {
                 let _ = self.sender.get_ref().shutdown(Shutdown::Write);
                 self.state = State::Lingering;
                 self.deadline = desk.seconds + LINGER_SECONDS;
             }
             (_, None) => {}
         }
+    }
+
+    /// Whether something has come since the last request was read. One system call, once a connection.
+    fn has_unread(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        recv(self.sender.get_ref(), &mut [0; 1], flags).is_ok_and(|(_, bytes)| bytes > 0)
     }
 
     /// At the end of a window: whether the peer took enough of what is on its way.

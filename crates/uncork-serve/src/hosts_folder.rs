@@ -163,4 +163,23 @@ mod tests {
         fs::remove_dir(folder.path().join("a.example")).unwrap();
         assert!(watch.has_changed());
     }
+
+    /// Its time may be the same: those who deploy copy times, too.
+    #[test]
+    fn another_folder_in_its_place_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sites, next) = (folder.path().join("sites"), folder.path().join("next"));
+        for path in [&sites, &next] {
+            fs::create_dir(path).unwrap();
+            let file = fs::File::open(path).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        }
+        let mut watch = Watch::new(&sites);
+        fs::rename(&sites, folder.path().join("before")).unwrap();
+        fs::rename(&next, &sites).unwrap();
+        assert!(watch.has_changed());
+        assert!(!watch.has_changed());
+        fs::create_dir(sites.join("a.example")).unwrap();
+        assert!(watch.has_changed());
+    }
 }

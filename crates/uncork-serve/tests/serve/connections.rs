@@ -72,6 +72,29 @@ fn nothing_is_answered_behind_close() {
     }
 }
 
+/// What comes while the last response is on its way is not read; closing with it unread would be a
+/// reset, which destroys what has not arrived yet (RFC 9112, section 9.6).
+#[test]
+fn what_comes_behind_close_does_not_destroy_the_answer() {
+    let served = site();
+    for behind in ["\r\n", "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"] {
+        let mut client = served.client();
+        client.send(get("/long", "Connection: close\r\n"));
+        let head = client.response_to_head().is(200);
+        assert_eq!(head.length(), LONG);
+        client.send(behind);
+        // The rest of it is in the server's send buffer when the server closes.
+        thread::sleep(Duration::from_millis(300));
+        let mut arrived = 0;
+        while arrived < 10_000_000 {
+            arrived += client.take();
+        }
+        thread::sleep(Duration::from_millis(300));
+        let arrived = arrived + client.rest().len();
+        assert_eq!(arrived, LONG);
+    }
+}
+
 #[test]
 fn a_thousand_requests_on_one_connection() {
     let served = site();

@@ -90,7 +90,7 @@ fn a_reader_below_the_least_rate_is_let_go_of() {
     });
     let mut slow = served.client();
     let socket = SockRef::from(&slow.stream);
-    socket.set_recv_buffer_size(4096).unwrap();
+    socket.set_recv_buffer_size(256 * 1024).unwrap();
     slow.send(get("/long", ""));
     let mut fast = served.client();
     fast.send(get("/long", ""));

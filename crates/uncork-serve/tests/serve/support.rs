@@ -2,7 +2,7 @@
 //! byte, and believes nothing of a response.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -324,12 +324,9 @@ impl Client {
     /// Nothing more comes, and the peer has closed.
     #[track_caller]
     pub(crate) fn is_closed(&mut self) {
-        let mut rest = Vec::new();
-        // A reset is an end, too, where the peer did not want the rest of what was sent.
-        let _ = self.stream.read_to_end(&mut rest);
-        self.received.extend_from_slice(&rest);
-        let received = String::from_utf8_lossy(&self.received);
-        assert!(received.is_empty(), "more than expected: {received:?}");
+        let rest = self.rest();
+        let shown = String::from_utf8_lossy(&rest[..rest.len().min(1000)]);
+        assert!(rest.is_empty(), "more than expected: {shown:?}");
     }
 
     /// The connection is as good as new.
@@ -340,11 +337,24 @@ impl Client {
         assert_eq!(self.received, b"");
     }
 
-    /// All that comes until the peer closes, whatever it is.
+    /// All that comes until the peer closes, whatever it is. A reset is an end, too, where the peer
+    /// did not want the rest of what was sent.
+    #[track_caller]
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = std::mem::take(&mut self.received);
-        let _ = self.stream.read_to_end(&mut rest);
+        if let Err(error) = self.stream.read_to_end(&mut rest) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+        }
         rest
+    }
+
+    /// Takes what is there of a body, and says how much it was.
+    #[track_caller]
+    pub(crate) fn take(&mut self) -> usize {
+        if self.received.is_empty() {
+            assert!(self.read() > 0, "the peer has closed");
+        }
+        std::mem::take(&mut self.received).len()
     }
 
     fn read(&mut self) -> usize {
@@ -448,6 +458,10 @@ impl Response {
         let etag = self.header("etag").unwrap_or_else(|| panic!("{self:?}"));
         assert!(etag.starts_with('"') && etag.ends_with('"') && etag.len() > 2);
         etag.to_owned()
+    }
+
+    pub(crate) fn etag_if_any(&self) -> Option<String> {
+        self.header("etag").map(str::to_owned)
     }
 
     /// Fails unless it has this status.
