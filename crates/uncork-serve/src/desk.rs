@@ -115,7 +115,7 @@ impl Desk {
             Kind::Elsewhere(..) => Some(Answer::Elsewhere(resource)),
             Kind::NotFound => self.answer_with_page(site, request, path, 404, token),
             Kind::Forbidden => self.answer_with_page(site, request, path, 403, token),
-            Kind::Failed => Some(Answer::Plain(503, "The file can't be opened just now")),
+            Kind::Failed => self.answer_with_page(site, request, path, 503, token),
         }
     }
 
@@ -148,6 +148,7 @@ impl Desk {
         }
         Some(match status {
             403 => Answer::Plain(403, "This may not be served"),
+            503 => Answer::Plain(503, "The file can't be opened just now"),
             _ => Answer::Plain(404, "There is nothing at this path"),
         })
     }

@@ -209,7 +209,7 @@ pub enum Fault {
         value: String,
     },
     /// No status that has an error page.
-    #[error("{value:?} is no status with a page: 400 to 599")]
+    #[error("{value:?} is no status with a page: 403, 404 or 503")]
     PageStatus {
         /// What is there.
         value: String,

@@ -116,7 +116,7 @@ impl Reading<'_> {
     fn error_pages(&self, pages: &Pairs) -> Result<Vec<(u16, String)>, ConfigError> {
         let page = |(status, path): &(Text, Text)| {
             let status = self.checked(status, |status| match status.parse::<u16>() {
-                Ok(number @ 400..=599) if status.len() == 3 => Ok(number),
+                Ok(number @ (403 | 404 | 503)) if status.len() == 3 => Ok(number),
                 _ => Err(Fault::PageStatus {
                     value: status.to_owned(),
                 }),

@@ -365,7 +365,7 @@ fn what_is_wrong_with_paths() {
     check_site_error("index = ['a/b']", "4:10: \"a/b\" is no name of a file");
     check_site_error(
         "error_pages = { 200 = '/a' }",
-        "4:17: \"200\" is no status with a page: 400 to 599",
+        "4:17: \"200\" is no status with a page: 403, 404 or 503",
     );
     check_site_error(
         "error_pages = { 404 = '//a' }",
