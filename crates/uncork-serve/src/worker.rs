@@ -434,6 +434,7 @@ impl Worker {
         let around = self.slots.iter().cycle().skip(self.sample_at % all);
         for (_, slot) in around.take(looked_at) {
             held += u32::from(slot.connection.holds_small_segment());
+            self.desk.metrics.held_sample();
         }
         self.sample_at = (self.sample_at + looked_at) % all;
         if held > 0 {
