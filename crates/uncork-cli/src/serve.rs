@@ -209,11 +209,12 @@ impl Ready {
     }
 
     fn print(&self) {
+        let threads = match self.threads {
+            1 => "1 thread".to_owned(),
+            several => format!("{several} threads"),
+        };
         for address in &self.listening {
-            output::note(&format!(
-                "http://{address}/  {} ({} threads)",
-                self.what, self.threads
-            ));
+            output::note(&format!("http://{address}/  {} ({threads})", self.what));
         }
         for text in &self.holds {
             output::note(&format!("  holds     {text}"));
