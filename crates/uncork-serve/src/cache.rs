@@ -26,8 +26,20 @@ pub(crate) struct Cache {
     hasher: RandomState,
     hand: usize,
     bytes: usize,
-    entries_max: usize,
-    bytes_max: usize,
+    /// Files that are kept open.
+    files: usize,
+    room: Room,
+}
+
+/// What a cache may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    /// Resources.
+    pub entries: usize,
+    /// Bytes of memory.
+    pub bytes: usize,
+    /// Open files: what is left of the process's is for connections.
+    pub files: usize,
 }
 
 #[derive(Debug)]
@@ -38,21 +50,25 @@ struct Entry {
     resource: Rc<Resource>,
     checked_at: Instant,
     bytes: usize,
+    files: usize,
     was_used: bool,
 }
 
 impl Cache {
     /// An empty cache with these bounds.
     #[must_use]
-    pub(crate) fn new(entries_max: usize, bytes_max: usize) -> Self {
+    pub(crate) fn new(room: Room) -> Self {
         Self {
             table: HashTable::new(),
             entries: Slab::new(),
             hasher: RandomState::new(),
             hand: 0,
             bytes: 0,
-            entries_max: entries_max.max(1),
-            bytes_max,
+            files: 0,
+            room: Room {
+                entries: room.entries.max(1),
+                ..room
+            },
         }
     }
 
@@ -93,10 +109,14 @@ impl Cache {
             self.remove(index);
         }
         let bytes = resource.bytes() + key.len() + size_of::<Entry>();
-        if key.len() > KEY_BYTES_MAX || bytes > self.bytes_max {
+        let (files, room) = (resource.files(), self.room);
+        if key.len() > KEY_BYTES_MAX || bytes > room.bytes || files > room.files {
             return;
         }
-        while self.entries.len() >= self.entries_max || self.bytes + bytes > self.bytes_max {
+        while self.entries.len() >= room.entries || self.bytes + bytes > room.bytes {
+            self.evict();
+        }
+        while self.files + files > room.files {
             self.evict();
         }
         let index = self.entries.insert(Entry {
@@ -106,9 +126,11 @@ impl Cache {
             resource: Rc::clone(resource),
             checked_at: now,
             bytes,
+            files,
             was_used: false,
         });
         self.bytes += bytes;
+        self.files += files;
         let entries = &self.entries;
         self.table
             .insert_unique(hash, index, |index| entries[*index].hash);
@@ -162,6 +184,7 @@ impl Cache {
     fn remove(&mut self, index: usize) {
         let entry = self.entries.remove(index);
         self.bytes -= entry.bytes;
+        self.files -= entry.files;
         if let Ok(found) = self.table.find_entry(entry.hash, |other| *other == index) {
             found.remove();
         }
@@ -178,7 +201,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::resource::Kind;
+    use crate::beneath::{Opener, Patience};
+    use crate::resource::{Kind, find};
     use crate::rules::Rules;
     use crate::site::Site;
 
@@ -192,11 +216,19 @@ mod tests {
         Rc::new(Resource::fixed(Kind::Elsewhere(301, location)))
     }
 
+    fn room(entries: usize) -> Room {
+        Room {
+            entries,
+            bytes: 1_000_000,
+            files: 3,
+        }
+    }
+
     #[test]
     fn entries_and_bytes_are_bounded_and_what_is_used_stays() {
         let (a, b) = (site(), site());
         let now = Instant::now();
-        let mut cache = Cache::new(100, 1_000_000);
+        let mut cache = Cache::new(room(100));
         let one = resource(10);
         cache.insert(a, b"/kept", &one, now);
         for number in 0..1000 {
@@ -220,10 +252,38 @@ mod tests {
     }
 
     #[test]
+    fn open_files_are_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let large = vec![0; 70_000];
+        let site = Site::new("test".to_owned(), folder.path().into(), Arc::default(), 1);
+        let now = Instant::now();
+        let mut cache = Cache::new(room(100));
+        cache.insert(site.id, b"/kept", &resource(10), now);
+        for number in 0..10 {
+            std::fs::write(folder.path().join(number.to_string()), &large).unwrap();
+            let key = format!("/{number}");
+            let found = find(&site, key.as_bytes(), Opener::probe(), Patience::Wait);
+            cache.insert(site.id, key.as_bytes(), &Rc::new(found.unwrap()), now);
+            assert!(cache.get(site.id, b"/kept", now).is_some());
+            assert!(cache.files <= 3);
+        }
+        assert_eq!((cache.files, cache.len()), (3, 4));
+        // One in four codings is more than there is room for.
+        for suffix in ["", ".br", ".zst", ".gz"] {
+            std::fs::write(folder.path().join(format!("a{suffix}")), &large).unwrap();
+        }
+        let found = find(&site, b"/a", Opener::probe(), Patience::Wait).unwrap();
+        cache.insert(site.id, b"/a", &Rc::new(found), now);
+        assert_eq!((cache.files, cache.len()), (3, 4));
+        cache.retain_sites(|_| false);
+        assert_eq!(cache.files, 0);
+    }
+
+    #[test]
     fn a_second_one_of_a_name_replaces_the_first() {
         let site = site();
         let now = Instant::now();
-        let mut cache = Cache::new(10, 1_000_000);
+        let mut cache = Cache::new(room(10));
         cache.insert(site, b"/", &resource(10), now);
         let second = resource(20);
         cache.insert(site, b"/", &second, now);
@@ -235,7 +295,7 @@ mod tests {
     fn what_does_not_hold_any_more_is_gone_at_the_next_check() {
         let site = site();
         let now = Instant::now();
-        let mut cache = Cache::new(10, 1_000_000);
+        let mut cache = Cache::new(room(10));
         let uncertain = Rc::new(Resource {
             kind: Kind::NotFound,
             witnesses: Vec::new(),

@@ -111,6 +111,18 @@ impl Resource {
         !self.is_uncertain && self.witnesses.iter().all(Witness::still_holds)
     }
 
+    /// Files that it keeps open.
+    #[must_use]
+    pub(crate) fn files(&self) -> usize {
+        match &self.kind {
+            Kind::Page(page) => {
+                let bodies = page.representations.iter().map(|one| &one.body);
+                bodies.filter(|body| matches!(body, Body::File(_))).count()
+            }
+            _ => 0,
+        }
+    }
+
     /// Memory that it takes.
     #[must_use]
     pub(crate) fn bytes(&self) -> usize {

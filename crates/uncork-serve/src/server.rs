@@ -12,12 +12,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
 use uncork::ListenOptions;
 
 use crate::admin::{Admin, Health};
 use crate::beneath::Opener;
-use crate::cache::Cache;
+use crate::cache::{Cache, Room};
 use crate::census::Census;
 use crate::clock::Clock;
 use crate::config::{Config, LISTEN_DEFAULT};
@@ -435,8 +436,11 @@ impl WorkerParts {
             let share = of_all / self.workers as u64;
             usize::try_from(share).unwrap_or(usize::MAX)
         };
-        let entries_max = share(self.limits.cache_entries as u64);
-        let cache = Cache::new(entries_max, share(self.limits.cache_bytes));
+        let cache = Cache::new(Room {
+            entries: share(self.limits.cache_entries as u64),
+            bytes: share(self.limits.cache_bytes),
+            files: share(open_files() / 2),
+        });
         let desk = Desk {
             worker: self.index,
             sites: Rc::new(self.sites),
@@ -457,6 +461,12 @@ impl WorkerParts {
         };
         Worker::new(self.listeners, desk, self.mailbox, self.census)?.run()
     }
+}
+
+/// Most files and sockets that this process may have open.
+fn open_files() -> u64 {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.unwrap_or(u64::MAX)
 }
 
 /// Binds an address once for each worker. Where there are several, the first binding is without
