@@ -1,7 +1,8 @@
 //! `uncork serve` before the clients that people have: wget, curl and a browser.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -60,11 +61,15 @@ impl Serving {
         format!("http://{}{path}", self.address)
     }
 
-    /// Ends it by SIGTERM, and returns the records of its access log.
-    fn end(mut self) -> Vec<Value> {
+    fn tell_to_end(&self) {
         let id = self.child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status().unwrap();
         assert!(told.success());
+    }
+
+    /// Ends it by SIGTERM, and returns the records of its access log.
+    fn end(mut self) -> Vec<Value> {
+        self.tell_to_end();
         assert!(self.child.wait().unwrap().success());
         let log = fs::read_to_string(self.place.path().join("log/access.log")).unwrap();
         let records = log.lines().map(serde_json::from_str);
@@ -136,6 +141,22 @@ fn brotli(bytes: &[u8]) -> Vec<u8> {
     let head = (len << 4 | 1 << 20).to_le_bytes();
     // The last block is an empty one (11).
     [&head[..3], bytes, &[0b11]].concat()
+}
+
+#[test]
+fn the_second_signal_waits_for_no_client() {
+    let mut serving = Serving::start("", |site| {
+        fs::write(site.join("large.bin"), vec![0; 50_000_000]).unwrap();
+    });
+    let mut stuck = TcpStream::connect(serving.address).unwrap();
+    let request = b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stuck.write_all(request).unwrap();
+    stuck.read_exact(&mut [0; 15]).unwrap();
+    serving.tell_to_end();
+    wait_for(|| TcpStream::connect(serving.address).is_err());
+    assert!(serving.child.try_wait().unwrap().is_none());
+    serving.tell_to_end();
+    assert_eq!(serving.child.wait().unwrap().code(), Some(130));
 }
 
 #[test]
