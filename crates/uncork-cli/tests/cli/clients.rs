@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -157,6 +157,39 @@ fn the_second_signal_waits_for_no_client() {
     assert!(serving.child.try_wait().unwrap().is_none());
     serving.tell_to_end();
     assert_eq!(serving.child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn both_wildcards_can_be_listened_on() {
+    if let Err(error) = TcpListener::bind("[::1]:0") {
+        return requirement::skip(&format!("no IPv6 loopback: {error}"));
+    }
+    let free = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("index.html"), "there").unwrap();
+    let mut command = uncork();
+    command
+        .args(["serve", "--json", "--root"])
+        .arg(folder.path());
+    for address in ["0.0.0.0", "[::]"] {
+        command.args(["--listen", &format!("{address}:{port}")]);
+    }
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let stdout = child.stdout.take().unwrap();
+    let mut documents = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>();
+    let ready = documents.next().unwrap().unwrap();
+    assert_eq!(ready["listening"].as_array().unwrap().len(), 2);
+    for address in ["127.0.0.1", "[::1]"] {
+        let mut stream = TcpStream::connect(format!("{address}:{port}")).unwrap();
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        assert!(response.ends_with("there"), "{response}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
