@@ -2,10 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use uncork_serve::config::Config;
 use uncork_serve::lockdown::{self, Lockdown, Statement};
@@ -62,6 +65,9 @@ Examples:
 /// What this version is not, said at the start so that nobody finds out later.
 const NOT_SERVED: &str = "TLS, HTTP/2, uploads and scripts";
 
+/// As with `import`: 128 and the number of SIGINT.
+const LEFT_AT_ONCE: i32 = 130;
+
 /// Serves until a signal ends it.
 pub(crate) fn run(arguments: &ServeArgs) -> Result<Exit, Failure> {
     let open_files = lockdown::raise_open_files();
@@ -94,13 +100,24 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<Exit, Failure> {
         }
     }
     service::stopping();
+    leave_at_the_next_signal()?;
     if !arguments.quiet {
-        output::note("finishing what is under way");
+        output::note("finishing what is under way (Ctrl-C again leaves at once)");
     }
     server
         .drain()
         .map_err(|error| Failure::new(Exit::Losses, error))?;
     Ok(Exit::Done)
+}
+
+/// Who has no time to wait for the slowest download has none for a word about it either.
+fn leave_at_the_next_signal() -> Result<(), Failure> {
+    for signal in [SIGINT, SIGTERM] {
+        let armed = Arc::new(AtomicBool::new(true));
+        flag::register_conditional_shutdown(signal, LEFT_AT_ONCE, armed)
+            .map_err(|error| Failure::new(Exit::NotPermitted, error))?;
+    }
+    Ok(())
 }
 
 impl ServeArgs {
@@ -211,11 +228,12 @@ impl Ready {
     }
 
     fn print(&self) {
+        let threads = match self.threads {
+            1 => "1 thread".to_owned(),
+            several => format!("{several} threads"),
+        };
         for address in &self.listening {
-            output::note(&format!(
-                "http://{address}/  {} ({} threads)",
-                self.what, self.threads
-            ));
+            output::note(&format!("http://{address}/  {} ({threads})", self.what));
         }
         for text in &self.holds {
             output::note(&format!("  holds     {text}"));

@@ -5,6 +5,8 @@
     reason = "helpers of tests: a panic is how they fail"
 )]
 
+#[path = "cli/clients.rs"]
+mod clients;
 #[path = "cli/demo.rs"]
 mod demo;
 #[path = "cli/far_side.rs"]

@@ -70,6 +70,7 @@ struct Entry {
     found_at: Instant,
     checked_at: Instant,
     bytes: usize,
+    files: usize,
     was_used: bool,
 }
 
@@ -162,6 +163,7 @@ impl Cache {
             found_at: now,
             checked_at: now,
             bytes,
+            files,
             was_used: false,
         });
         self.bytes += bytes;
@@ -270,7 +272,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::resource::Kind;
+    use crate::beneath::{Opener, Patience};
+    use crate::resource::{Kind, find};
     use crate::rules::Rules;
     use crate::site::Site;
 
@@ -294,6 +297,14 @@ mod tests {
     fn resource(bytes: usize) -> Rc<Resource> {
         let location = "x".repeat(bytes);
         Rc::new(Resource::fixed(Kind::Elsewhere(301, location)))
+    }
+
+    fn room(entries: usize) -> Room {
+        Room {
+            entries,
+            bytes: 1_000_000,
+            files: 3,
+        }
     }
 
     #[test]
@@ -321,6 +332,34 @@ mod tests {
         assert!(!is_valid(&mut cache, b, b"/999", now));
         cache.retain_sites(|_| false);
         assert_eq!((cache.len(), cache.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn open_files_are_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let large = vec![0; 70_000];
+        let site = Site::new("test".to_owned(), folder.path().into(), Arc::default(), 1);
+        let now = Instant::now();
+        let mut cache = Cache::new(room(100));
+        cache.insert(site.id, b"/kept", &resource(10), now);
+        for number in 0..10 {
+            std::fs::write(folder.path().join(number.to_string()), &large).unwrap();
+            let key = format!("/{number}");
+            let found = find(&site, key.as_bytes(), Opener::probe(), Patience::Wait);
+            cache.insert(site.id, key.as_bytes(), &Rc::new(found.unwrap()), now);
+            assert!(cache.get(site.id, b"/kept", now).is_some());
+            assert!(cache.files <= 3);
+        }
+        assert_eq!((cache.files, cache.len()), (3, 4));
+        // One in four codings is more than there is room for.
+        for suffix in ["", ".br", ".zst", ".gz"] {
+            std::fs::write(folder.path().join(format!("a{suffix}")), &large).unwrap();
+        }
+        let found = find(&site, b"/a", Opener::probe(), Patience::Wait).unwrap();
+        cache.insert(site.id, b"/a", &Rc::new(found), now);
+        assert_eq!((cache.files, cache.len()), (3, 4));
+        cache.retain_sites(|_| false);
+        assert_eq!(cache.files, 0);
     }
 
     #[test]

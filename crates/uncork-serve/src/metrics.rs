@@ -18,9 +18,9 @@ const LATENCY_BOUNDS_US: [u64; 14] = [
 ];
 
 /// The statuses that a static server sends; any other is counted together.
-const CODES: [u16; 26] = [
-    200, 204, 206, 301, 302, 303, 304, 307, 308, 400, 403, 404, 405, 408, 411, 412, 413, 414, 416,
-    417, 421, 429, 431, 500, 501, 503,
+const CODES: [u16; 28] = [
+    200, 204, 206, 301, 302, 303, 304, 307, 308, 400, 403, 404, 405, 406, 408, 411, 412, 413, 414,
+    416, 417, 421, 429, 431, 500, 501, 503, 505,
 ];
 
 /// Where a status is counted, for each status below 600.

@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
 use uncork::ListenOptions;
 
@@ -118,8 +119,15 @@ impl Bound {
                 0 => default.into_iter().collect(),
                 _ => wanted.collect(),
             };
-            for address in wanted {
-                let bound = bind(address, workers);
+            for &address in &wanted {
+                let is_beside_v4 = |one: &SocketAddr| one.is_ipv4() && one.port() == address.port();
+                // `[::]` would take the port of `0.0.0.0` away.
+                let options = if wanted.iter().any(is_beside_v4) {
+                    ListenOptions::new().only_v6()
+                } else {
+                    ListenOptions::new()
+                };
+                let bound = bind(address, options, workers);
                 let bound = bound.map_err(|source| ServeError::Listen { address, source })?;
                 addresses.push(bound[0].local_addr().unwrap_or(address));
                 for (of_worker, listener) in listeners.iter_mut().zip(bound) {
@@ -493,16 +501,21 @@ fn files_max(connections: usize) -> u64 {
 
 /// Binds an address once for each worker. Where there are several, the first binding is without
 /// SO_REUSEPORT, so that another server on the address is noticed and not shared with.
-fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<TcpListener>> {
-    let alone = ListenOptions::new().bind(address)?;
+fn bind(
+    address: SocketAddr,
+    options: ListenOptions,
+    workers: usize,
+) -> io::Result<Vec<TcpListener>> {
+    let alone = options.bind(address)?;
     if workers == 1 {
         alone.set_nonblocking(true)?;
         return Ok(vec![alone]);
     }
     let address = alone.local_addr()?;
     drop(alone);
+    let options = options.reuse_port();
     let bound = (0..workers).map(|_| {
-        let listener = ListenOptions::new().reuse_port().bind(address)?;
+        let listener = options.bind(address)?;
         listener.set_nonblocking(true)?;
         Ok(listener)
     });

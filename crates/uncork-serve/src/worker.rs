@@ -477,6 +477,7 @@ impl Worker {
         for (_, slot) in around.take(looked_at) {
             self.desk.metrics.held_sample();
             held += u32::from(slot.connection.holds_small_segment());
+            self.desk.metrics.held_sample();
         }
         self.sample_at = (self.sample_at + looked_at) % all;
         if held > 0 {

@@ -9,6 +9,7 @@ use super::error::{ConfigError, Fault};
 use super::file::{self, Seconds};
 use super::reading::Reading;
 use crate::limits::Limits;
+use crate::request::HEADERS_MAX;
 
 /// A year: more could overflow the clock, and nobody means it.
 const SECONDS_MAX: u64 = 366 * 24 * 3600;
@@ -77,7 +78,7 @@ impl Reading<'_> {
             (
                 "headers",
                 file.headers.as_ref(),
-                1..=10_000,
+                1..=HEADERS_MAX as u64,
                 &mut limits.headers,
             ),
             (

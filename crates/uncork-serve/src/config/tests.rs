@@ -188,7 +188,7 @@ fn what_is_wrong_at_the_top() {
 fn what_is_wrong_in_limits_and_log() {
     check_error(
         "hosts = 'h'\n[limits]\nheaders = 0",
-        "3:11: `headers` is 0, and has to be between 1 and 10000",
+        "3:11: `headers` is 0, and has to be between 1 and 128",
     );
     check_error(
         "hosts = 'h'\n[limits]\nhead_bytes = 1000\ntarget_bytes = 2000",
