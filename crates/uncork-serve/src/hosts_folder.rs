@@ -124,6 +124,8 @@ fn witness(path: &Path) -> Witness {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]

@@ -13,7 +13,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
 use uncork::ListenOptions;
 
@@ -33,7 +32,7 @@ use crate::metrics::Metrics;
 use crate::outgoing::Outgoing;
 use crate::resource::{Kind, Resource};
 use crate::site::{Site, Sites};
-use crate::worker::Worker;
+use crate::worker::{Owner, Worker};
 
 /// How long the folder of sites is not looked at where inotify is missing or missed something.
 const WATCH_INTERVAL: Timespec = Timespec {
@@ -96,7 +95,7 @@ impl ServeError {
 pub struct Bound {
     config: Config,
     /// For each worker.
-    listeners: Vec<Vec<TcpListener>>,
+    listeners: Vec<Vec<(TcpListener, Owner)>>,
     addresses: Vec<SocketAddr>,
     admin: Option<TcpListener>,
     log: Option<OpenedLog>,
@@ -110,7 +109,8 @@ impl Bound {
     pub fn new(config: Config, inherited: Vec<TcpListener>) -> Result<Self, ServeError> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let workers = config.threads.unwrap_or(cores).max(1);
-        let mut listeners: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut listeners: Vec<Vec<(TcpListener, Owner)>> =
+            (0..workers).map(|_| Vec::new()).collect();
         let mut addresses = Vec::new();
         if inherited.is_empty() {
             let default = LISTEN_DEFAULT.parse().ok();
@@ -131,7 +131,7 @@ impl Bound {
                 let bound = bound.map_err(|source| ServeError::Listen { address, source })?;
                 addresses.push(bound[0].local_addr().unwrap_or(address));
                 for (of_worker, listener) in listeners.iter_mut().zip(bound) {
-                    of_worker.push(listener);
+                    of_worker.push((listener, Owner::Us));
                 }
             }
         }
@@ -140,7 +140,7 @@ impl Bound {
             addresses.push(listener.local_addr().map_err(failed)?);
             for of_worker in &mut listeners {
                 let failed = ServeError::start("share the socket that was handed over");
-                of_worker.push(share(&listener).map_err(failed)?);
+                of_worker.push((share(&listener).map_err(failed)?, Owner::Another));
             }
         }
         let admin = match config.admin {
@@ -454,7 +454,7 @@ struct WorkerParts {
     opener: Opener,
     census: Arc<Census>,
     mailbox: Arc<Mailbox>,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<(TcpListener, Owner)>,
 }
 
 impl WorkerParts {

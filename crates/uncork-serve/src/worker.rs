@@ -9,7 +9,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
@@ -17,7 +17,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags, acceptfrom_with};
 use slab::Slab;
-use socket2::SockRef;
+use socket2::{SockFilter, SockRef};
 use uncork::plan::{Platform, StreamFacts};
 
 use crate::census::{Census, Crowded};
@@ -45,6 +45,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Connections of which a tick looks whether the kernel holds something.
 const SAMPLES_MAX: usize = 64;
 
+/// How long, after a drain has begun, connections are accepted whose handshake was under way.
+const DRAIN_ACCEPT_TIME: Duration = Duration::from_millis(100);
+
 /// How long idle connections are kept after a drain has begun: a request may be on its way, and its
 /// response says `Connection: close`.
 const DRAIN_IDLE_SECONDS: u32 = 2;
@@ -70,14 +73,26 @@ pub(crate) struct Worker {
     started_at: Instant,
     next_tick: Instant,
     drain_began: Option<u32>,
+    /// When a drain closes the listeners.
+    drain_until: Option<Instant>,
     /// Where the next samples are taken.
     sample_at: usize,
+}
+
+/// Whose a listening socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Ours: when we close it, nobody listens.
+    Us,
+    /// It was handed over, and goes on when we end.
+    Another,
 }
 
 /// A socket on which connections come.
 #[derive(Debug)]
 struct Listener {
     socket: TcpListener,
+    owner: Owner,
     /// Facts of the first connection that came here.
     facts: Option<StreamFacts>,
     is_paused: bool,
@@ -116,7 +131,7 @@ impl Worker {
     /// # Errors
     /// Where the kernel has no room for its epoll.
     pub(crate) fn new(
-        listeners: Vec<TcpListener>,
+        listeners: Vec<(TcpListener, Owner)>,
         desk: Desk,
         mailbox: Arc<Mailbox>,
         census: Arc<Census>,
@@ -141,11 +156,13 @@ impl Worker {
             started_at: now,
             next_tick: now + TICK,
             drain_began: None,
+            drain_until: None,
             sample_at: 0,
         };
-        for socket in listeners {
+        for (socket, owner) in listeners {
             worker.listeners.push(Listener {
                 socket,
+                owner,
                 facts: None,
                 is_paused: true,
             });
@@ -183,6 +200,9 @@ impl Worker {
                     self.with(token, Connection::on_writable);
                 }
             }
+            if self.drain_until.is_some_and(|until| self.desk.now >= until) {
+                self.close_listeners();
+            }
             if self.desk.now >= self.next_tick {
                 self.tick();
             }
@@ -201,13 +221,17 @@ impl Worker {
             return false;
         };
         let waited = u64::from(self.desk.seconds - began);
-        self.slots.is_empty() || waited > self.desk.limits.drain_time.as_secs()
+        self.slots.is_empty() && self.listeners.is_empty()
+            || waited > self.desk.limits.drain_time.as_secs()
     }
 
     /// Waits for events, at most until the next tick, and not at all where somebody has a turn.
     fn wait(&mut self, events: &mut Vec<epoll::Event>) -> io::Result<()> {
         let most = if self.turns.is_empty() {
-            self.next_tick.saturating_duration_since(self.desk.now)
+            let until = self.drain_until.unwrap_or(self.next_tick);
+            until
+                .min(self.next_tick)
+                .saturating_duration_since(self.desk.now)
         } else {
             Duration::ZERO
         };
@@ -415,18 +439,34 @@ impl Worker {
         }
     }
 
-    /// Accepts what has come until now, and nothing more.
+    /// Lets no connection begin any more, and accepts those that had begun for a moment longer.
     fn drain(&mut self) {
         if self.drain_began.is_some() {
             return;
         }
         self.drain_began = Some(self.desk.seconds);
+        self.drain_until = Some(self.desk.now + DRAIN_ACCEPT_TIME);
         self.desk.is_draining = true;
         for index in 0..self.listeners.len() {
-            // Those who wait have sent their requests already: closing would reset them.
-            let mut turns = 0..DRAIN_ACCEPTS_MAX / ACCEPTS_MAX;
-            while turns.next().is_some() && self.accept(index) {}
-            // A socket that was handed over stays open elsewhere, and would go on ringing here.
+            let listener = &self.listeners[index];
+            match listener.owner {
+                // Where that fails, a few more come in, and are served.
+                Owner::Us => drop(SockRef::from(&listener.socket).attach_filter(&*NO_SYN)),
+                // What comes now is for whoever has it next.
+                Owner::Another => self.pause_listener(index),
+            }
+        }
+    }
+
+    /// Accepts what has come until now, and closes the listeners.
+    fn close_listeners(&mut self) {
+        self.drain_until = None;
+        for index in 0..self.listeners.len() {
+            if self.listeners[index].owner == Owner::Us {
+                // Those who wait may have sent their requests already: closing would reset them.
+                let mut turns = 0..DRAIN_ACCEPTS_MAX / ACCEPTS_MAX;
+                while turns.next().is_some() && self.accept(index) {}
+            }
             self.pause_listener(index);
         }
         self.listeners.clear();
@@ -460,8 +500,10 @@ impl Worker {
         if let Some(log) = &mut self.desk.log {
             log.flush();
         }
-        // What is still paused after a failure is tried again a second later.
-        let _ = self.resume_listeners();
+        if self.drain_began.is_none() {
+            // What is still paused after a failure is tried again a second later.
+            let _ = self.resume_listeners();
+        }
     }
 
     /// Looks at some connections, others each time, whether the kernel holds a small segment. One
@@ -486,6 +528,24 @@ impl Worker {
         }
     }
 }
+
+/// A filter of packets (classic BPF over the TCP header) that drops each SYN and nothing else: no
+/// connection begins, and those in the middle of their handshake come through. A peer sends its SYN
+/// again after a second, and finds nobody, or our successor.
+static NO_SYN: LazyLock<[SockFilter; 4]> = LazyLock::new(|| {
+    /// `BPF_LD | BPF_B | BPF_ABS`: loads the byte with the flags.
+    const LOAD_BYTE: u16 = 0x30;
+    /// `BPF_JMP | BPF_JSET | BPF_K`: whether a bit is set.
+    const JUMP_IF_SET: u16 = 0x45;
+    /// `BPF_RET | BPF_K`: how many bytes are let through.
+    const RETURN: u16 = 0x06;
+    [
+        SockFilter::new(LOAD_BYTE, 0, 0, 13),
+        SockFilter::new(JUMP_IF_SET, 0, 1, 0x02),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ]
+});
 
 /// Says why, as far as that goes without waiting, and closes.
 fn turn_away(stream: &TcpStream, crowded: Crowded) {

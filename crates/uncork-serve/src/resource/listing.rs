@@ -30,11 +30,6 @@ enum Column {
 }
 
 impl Order {
-    const BY_NAME: Self = Self {
-        by: Column::Name,
-        is_reversed: false,
-    };
-
     /// What a query asks for: `sort=name`, `sort=size` or `sort=time`, with a `-` before it for the
     /// other direction. Anything else is by name.
     #[must_use]
