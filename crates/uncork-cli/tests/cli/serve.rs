@@ -125,7 +125,7 @@ fn get(address: SocketAddr, target: &str) -> String {
 fn one_json_document_says_what_is_served() {
     let files = [("root/a", "hello"), ("root/b", "")];
     let serving = Serving::of_root(&files);
-    assert_eq!(serving.ready["sites"], 1);
+    assert_eq!(serving.ready["hosts"], 1);
     assert_eq!(serving.ready["has_default"], true);
     assert!(serving.get("/a").ends_with("\r\n\r\nhello"));
     let (rest, stderr) = serving.stop();
