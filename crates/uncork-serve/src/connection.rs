@@ -3,7 +3,7 @@
 mod record;
 
 use std::fs::File;
-use std::io::{self, IoSliceMut, Read};
+use std::io::IoSliceMut;
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -162,10 +162,10 @@ impl Connection {
         if !matches!(self.state, State::Reading | State::Lingering) {
             return self.next();
         }
-        let read = match self.sender.get_ref().read(buffer) {
-            Ok(0) => return Next::Close,
-            Ok(read) => read,
-            Err(error) if is_for_later(&error) => return self.next(),
+        let read = match recv(self.sender.get_ref(), &mut *buffer, RecvFlags::empty()) {
+            Ok((0, _)) => return Next::Close,
+            Ok((read, _)) => read,
+            Err(Errno::AGAIN | Errno::INTR) => return self.next(),
             Err(_) => return Next::Close,
         };
         if self.state == State::Lingering {
@@ -642,13 +642,6 @@ enum Sent {
     Whole,
     Waits(State),
     Failed { sent_bytes: u64 },
-}
-
-fn is_for_later(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
 }
 
 /// Whether the end of a range is in the kernel's memory, and with it, as files are read ahead in

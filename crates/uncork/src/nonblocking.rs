@@ -6,7 +6,7 @@ use std::io;
 use crate::SendError;
 use crate::message::Message;
 use crate::plan::StreamFacts;
-use crate::run::{Counts, Position, Run, State, Step, Stop};
+use crate::run::{Counts, Position, Run, Started, State, Step, Stop};
 use crate::sender::prepare;
 use crate::sys::{Tcp, TcpSocket};
 
@@ -123,7 +123,10 @@ impl<S: TcpSocket> Sender<S> {
     ) -> Result<Turn, SendError> {
         let wire = Tcp::of(&self.stream);
         let mut run = match progress.position.take() {
-            None => Run::new(wire, &mut self.state, message)?,
+            None => match Run::start(wire, &mut self.state, message)? {
+                Started::Finished => return Ok(Turn::Finished),
+                Started::Under(run) => run,
+            },
             Some(position) => Run::resume(wire, &mut self.state, message, position),
         };
         run.bound(budget_bytes);

@@ -429,7 +429,7 @@ fn system_calls_of_warm_requests() {
         let named = of_worker.iter().filter(|call| names.contains(&&***call));
         named.count()
     };
-    let (reads, writes) = (count(&["recvfrom"]), count(&["sendmsg"]));
+    let (reads, writes) = (count(&["recvfrom"]), count(&["sendto"]));
     let waits = count(&["epoll_wait", "epoll_pwait", "epoll_pwait2"]);
     let rest = of_worker.len() - reads - writes - waits + of_others.len();
     let allowed = usize::try_from(OTHERS_A_SECOND * seconds).unwrap();
