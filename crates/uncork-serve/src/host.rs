@@ -61,6 +61,12 @@ impl HostName {
         std::str::from_utf8(&self.0).expect("a host name is ASCII")
     }
 
+    /// The name's bytes, all ASCII.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The names that it is beneath, the longest first: of `a.b.c` these are `b.c` and `c`. An IPv6
     /// address is beneath none.
     pub fn parents(&self) -> impl Iterator<Item = &str> {

@@ -47,9 +47,9 @@ impl Site {
 /// All sites at one moment. A change makes a new one; what stays the same is shared.
 #[derive(Debug, Default)]
 pub struct Sites {
-    exact: HashMap<Box<str>, Arc<Site>>,
+    exact: HashMap<Box<[u8]>, Arc<Site>>,
     /// By what stands behind `*.`.
-    beneath: HashMap<Box<str>, Arc<Site>>,
+    beneath: HashMap<Box<[u8]>, Arc<Site>>,
     default: Option<Arc<Site>>,
 }
 
@@ -59,10 +59,10 @@ impl Sites {
         let site = Arc::clone(site);
         match pattern {
             HostPattern::Exact(name) => {
-                self.exact.entry(name.as_str().into()).or_insert(site);
+                self.exact.entry(name.as_bytes().into()).or_insert(site);
             }
             HostPattern::Beneath(name) => {
-                self.beneath.entry(name.as_str().into()).or_insert(site);
+                self.beneath.entry(name.as_bytes().into()).or_insert(site);
             }
             HostPattern::Default => {
                 self.default.get_or_insert(site);
@@ -76,11 +76,13 @@ impl Sites {
         let Some(host) = host else {
             return self.default.as_ref();
         };
-        if let Some(site) = self.exact.get(host.as_str()) {
+        if let Some(site) = self.exact.get(host.as_bytes()) {
             return Some(site);
         }
         if !self.beneath.is_empty() {
-            let found = host.parents().find_map(|parent| self.beneath.get(parent));
+            let found = host
+                .parents()
+                .find_map(|parent| self.beneath.get(parent.as_bytes()));
             if found.is_some() {
                 return found;
             }
@@ -92,8 +94,8 @@ impl Sites {
     #[must_use]
     pub fn of(&self, pattern: &HostPattern) -> Option<&Arc<Site>> {
         match pattern {
-            HostPattern::Exact(name) => self.exact.get(name.as_str()),
-            HostPattern::Beneath(name) => self.beneath.get(name.as_str()),
+            HostPattern::Exact(name) => self.exact.get(name.as_bytes()),
+            HostPattern::Beneath(name) => self.beneath.get(name.as_bytes()),
             HostPattern::Default => self.default.as_ref(),
         }
     }

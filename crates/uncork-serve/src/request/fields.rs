@@ -33,8 +33,12 @@ pub(super) fn parse<'b>(
     limits: &Limits,
 ) -> Result<Fields<'b>, Reject> {
     // httparse takes a bare LF for the end of a line. It refuses a bare CR itself.
-    let mut ends = memchr::memchr_iter(b'\n', lines);
-    if !ends.all(|at| at > 0 && lines[at - 1] == b'\r') {
+    // Without a branch a byte, so that it is done sixteen bytes at a time.
+    let pairs = lines.windows(2);
+    let bare = pairs.fold(false, |bare, pair| {
+        bare | ((pair[1] == b'\n') & (pair[0] != b'\r'))
+    });
+    if bare || lines.first() == Some(&b'\n') {
         return Err(Reject::bad("A line does not end with CR LF"));
     }
     let headers_max = limits.headers.min(HEADERS_MAX);
