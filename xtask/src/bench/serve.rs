@@ -1,6 +1,7 @@
 //! `cargo xtask bench serve`: the same files by uncork and by other web servers, each with one
 //! process or thread on a core of its own, and the limit that none can beat.
 
+mod hardship;
 mod idle;
 mod peer;
 mod site;
@@ -66,7 +67,7 @@ pub(crate) struct Arguments {
     /// How many hosts `hosts` has.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     hosts: u32,
-    /// How many connections `idle` has.
+    /// How many connections `idle` and `slow` have.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     idle: u32,
     /// TCP_MAXSEG of the connections: 1448 gives segments as on a real link. Loopback's own have
@@ -88,6 +89,8 @@ enum Work {
     Pipelined,
     Hosts,
     Idle,
+    Slow,
+    Cold,
 }
 
 /// One file, asked for again and again.
@@ -121,6 +124,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         match (work.page(), work) {
             (Some(page), _) => bench.page(&page)?,
             (None, Work::Idle) => bench.idle()?,
+            (None, Work::Slow | Work::Cold) => bench.hardship(work)?,
             (None, _) => bench.hosts()?,
         }
     }
@@ -252,6 +256,29 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// What others feel of slow connections, and of files that are not in memory.
+    fn hardship(&mut self, work: Work) -> Result<()> {
+        let path = self.site.page(HOST_PAGE_BYTES)?;
+        let long_path = self.site.page(10 << 20)?;
+        let hot = self.load(vec![get(HOST, &path)]);
+        let root = self.site.root();
+        let content = Content::OneHost(root);
+        let start = |peer: &Peer| peer.start(self.cores, &content, HOST_PAGE_BYTES);
+        let runs = self.arguments.runs;
+        let (table, failed) = match work {
+            Work::Slow => {
+                let slow = self.arguments.idle as usize;
+                hardship::slow(&self.peers, start, &hot, &long_path, slow, runs)?
+            }
+            _ => hardship::cold(&self.peers, start, &hot, root, runs)?,
+        };
+        self.report.push(table);
+        for (name, error) in failed {
+            self.leave_out(name, &error);
+        }
+        Ok(())
+    }
+
     fn leave_out(&mut self, name: PeerName, error: &anyhow::Error) {
         let text = format!("{error:#}");
         let first = text.lines().next().unwrap_or_default();
@@ -282,7 +309,7 @@ impl Work {
                 depth: 16,
                 ..page("1 KiB, 64 connections, 16 requests at once", 1 << 10)
             },
-            Self::Hosts | Self::Idle => return None,
+            Self::Hosts | Self::Idle | Self::Slow | Self::Cold => return None,
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::bench::result::{Measure, Table};
 use crate::bench::server::Server;
 
 /// Files that a process has open beside its connections.
-const SPARE_FILES: u64 = 256;
+pub(super) const SPARE_FILES: u64 = 256;
 
 /// How long a server may take to put away what a request needed.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -88,7 +88,7 @@ fn once(server: &Server, load: &LoadConfig, connections: usize) -> Result<[f64; 
 }
 
 /// Raises the limit of this process, which its children inherit.
-fn allow_open_files(files: u64) -> Result<()> {
+pub(super) fn allow_open_files(files: u64) -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= files) {
         return Ok(());
