@@ -481,12 +481,17 @@ impl Connection {
         token: Token,
     ) {
         self.least_segments += self.sender.facts().least_segments(outgoing.len());
-        let started_at = self.waits_since.take().unwrap_or(desk.now);
+        // What waits now is not among the responses that depart.
+        let waited_since = match self.state {
+            State::Finding => None,
+            _ => self.waits_since.take(),
+        };
+        let started_at = waited_since.unwrap_or(desk.now);
         let mut resident_bytes = 0;
         let sent = self.send(&mut outgoing, &mut resident_bytes, desk, token);
         if let Sent::Waits(state) = sent {
             self.state = state;
-            self.deadline = desk.deadline(desk.limits.send_window);
+            self.deadline = self.deadline_of_flight(desk);
             let records = answered.iter().map(|one| one.keep(started_at)).collect();
             self.flight = Some(Box::new(Flight {
                 outgoing,
@@ -520,6 +525,9 @@ impl Connection {
             let sent = self.send(outgoing, resident_bytes, desk, token);
             if let Sent::Waits(state) = sent {
                 self.state = state;
+                if state == State::Warming {
+                    self.deadline = self.deadline_of_flight(desk);
+                }
                 self.flight = Some(flight);
                 return;
             }
@@ -577,6 +585,14 @@ impl Connection {
                     sent_bytes: error.sent_bytes(),
                 }
             }
+        }
+    }
+
+    /// How long something that is on its way may stay as it is.
+    fn deadline_of_flight(&self, desk: &Desk) -> u32 {
+        match self.state {
+            State::Warming => desk.seconds.saturating_add(DISK_SECONDS),
+            _ => desk.deadline(desk.limits.send_window),
         }
     }
 

@@ -1,7 +1,10 @@
 //! What the fuzz targets in `fuzz/` run: one function for each parser, which takes any bytes and
 //! panics where something does not hold that must. No part of the interface.
 
+mod decision;
+
 use crate::accept_encoding::{self, Coding, CodingSet};
+use crate::config::{Config, ConfigError};
 use crate::host::{HOST_BYTES_MAX, HostName, HostPattern, LABEL_BYTES_MAX};
 use crate::limits::Limits;
 use crate::range::{self, Ranges};
@@ -11,12 +14,38 @@ use crate::request::{self, Field, Method, Path, Request, Version};
 pub type Target = fn(&[u8]);
 
 /// All targets by their names, which are also those of the folders with their seeds.
-pub const TARGETS: [(&str, Target); 4] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("serve_accept_encoding", accept_encoding),
+    ("serve_config", config),
+    ("serve_decision", decision),
     ("serve_host", host),
     ("serve_range", range),
     ("serve_request_head", request_head),
 ];
+
+pub use decision::decision;
+
+/// No text panics, and what is wrong with it has its place in it.
+pub fn config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match Config::parse(text, "/fuzz/serve.toml") {
+        Ok(config) => {
+            assert!(config.hosts.is_some() || !config.sites.is_empty());
+            let mut hosts: Vec<_> = config.sites.iter().flat_map(|site| &site.hosts).collect();
+            let all = hosts.len();
+            hosts.sort_by_key(|host| host.to_string());
+            hosts.dedup();
+            assert_eq!(hosts.len(), all, "a host twice");
+        }
+        Err(ConfigError::At { place, .. }) => {
+            assert!((1..=text.split('\n').count()).contains(&place.line), "{place}");
+            assert!(place.column >= 1);
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
 
 /// A head ends where it does in whatever pieces it comes, a request that is taken is not refused
 /// before its end, and its path is one that may be looked for.

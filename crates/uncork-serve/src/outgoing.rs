@@ -108,6 +108,20 @@ impl Outgoing {
         self.progress = Progress::default();
     }
 
+    /// All of it, where it is in memory.
+    #[cfg(any(test, feature = "fuzzing"))]
+    #[must_use]
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let bytes = self.pieces.iter().flat_map(|piece| match piece {
+            Piece::Text(range) => &self.text[range.clone()],
+            Piece::Body(resource, coding, range) => match body(resource, *coding) {
+                Some(Body::Memory(bytes)) => slice(bytes, range),
+                _ => &[],
+            },
+        });
+        bytes.copied().collect()
+    }
+
     /// The message, and how far it has come.
     pub(crate) fn parts(&mut self) -> (Message<'_>, &mut Progress) {
         let Self {

@@ -25,7 +25,7 @@ pub struct Rules {
     pub headers: Vec<HeaderRule>,
     /// `[[site.redirects]]`, in their order: the first that fits is taken, before any file.
     pub redirects: Vec<Redirect>,
-    /// `[site.error_pages]`: 403, 404 or 503 and the path of its page from the root. Without an entry for
+    /// `[site.error_pages]`: 403, 404, 405 or 503, and the path of its page from the root. Without an entry for
     /// 404, `/404.html` is taken where it exists.
     pub error_pages: Vec<(u16, String)>,
     /// `[site.types]`: an extension in lower case without the dot, and its `Content-Type`.

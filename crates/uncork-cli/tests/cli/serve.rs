@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
@@ -466,4 +466,46 @@ fn between(trace: &str, begin: &str, end: &str) -> (Vec<String>, Vec<String>) {
     let (of_worker, of_others): (Vec<_>, Vec<_>) = calls.partition(|(is_worker, _)| *is_worker);
     let names = |calls: Vec<(bool, String)>| calls.into_iter().map(|(_, name)| name).collect();
     (names(of_worker), names(of_others))
+}
+
+/// The admin's port tells what was served, and each site has a log of its own.
+#[test]
+fn metrics_health_and_a_log_for_each_host() {
+    let [admin] = uncork_lab::place::free_addrs(Ipv4Addr::LOCALHOST).unwrap();
+    let text = format!(
+        "admin = \"{admin}\"\n[log]\nformat = \"json\"\nper_host = \"logs\"\n\
+         [[site]]\nhosts = [\"a.example\"]\nroot = \"root\"\n"
+    );
+    let serving = Serving::by(&text, &[("root/a", "hello"), ("logs/.keep", "")]);
+    assert!(serving.get("/a").ends_with("hello"));
+    assert!(serving.get("/missing").starts_with("HTTP/1.1 404 "));
+    let metrics = get(admin, "/metrics");
+    for line in [
+        "uncork_requests_total{site=\"a.example\",code=\"200\"} 1\n",
+        "uncork_requests_total{site=\"a.example\",code=\"404\"} 1\n",
+        "uncork_connections_total 2\n",
+        "uncork_segments_wasted_total 0\n",
+        "uncork_log_lines_dropped_total 0\n",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+    assert!(get(admin, "/health").starts_with("HTTP/1.1 200 OK\r\n"));
+    let log = serving.path("logs/a.example.log");
+    kill(&serving.child, "-TERM");
+    // The folder of `serving` has to outlive the look into it.
+    let mut serving = serving;
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+    let lines = fs::read_to_string(log).unwrap();
+    let lines: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let mut said: Vec<_> = lines
+        .iter()
+        .map(|line| (line["target"].as_str().unwrap(), line["status"].as_u64().unwrap()))
+        .collect();
+    // Each of the threads writes when it likes.
+    said.sort_unstable();
+    assert_eq!(said, [("/a", 200), ("/missing", 404)]);
+    assert_eq!(lines[0]["host"], "a.example");
 }
