@@ -2,7 +2,6 @@
 
 mod record;
 
-use std::fs::File;
 use std::io::IoSliceMut;
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::ops::Range;
@@ -26,15 +25,18 @@ use crate::loader::Errand;
 use crate::outgoing::Outgoing;
 use crate::render;
 use crate::request::{self, Reject, Version};
+use crate::resource::OpenFile;
 use crate::site::{Site, Sites};
 use crate::token::Token;
 
 /// How long a peer has to close after it was told to.
 const LINGER_SECONDS: u32 = 2;
 
-/// Most bytes of one connection that leave before the others have their turn: one call of the
-/// library's `sendfile`.
-const TURN_BYTES: u64 = SENDFILE_CAP_BYTES as u64;
+/// Most bytes of one connection that leave before the others have their turn.
+///
+/// `cargo xtask bench serve --work 10m`: with 2 MiB, the bound of the library's `sendfile`, 10 MiB take
+/// a fifth more CPU, as what one connection sends has left the processor's cache before its peer reads.
+const TURN_BYTES: u64 = 256 * 1024;
 
 /// One connection.
 #[derive(Debug)]
@@ -561,8 +563,8 @@ impl Connection {
         let sent_bytes = outgoing.progress.sent_bytes();
         let mut budget_bytes = TURN_BYTES;
         if let Some((file, range, end_bytes)) = outgoing.next_of_file() {
-            if end_bytes > *resident_bytes && !is_resident(file, &range) {
-                let file = Arc::clone(file);
+            if end_bytes > *resident_bytes && !is_resident(file, &range, desk.now) {
+                let file = Arc::clone(&file.file);
                 // Where too much is waited for already, the worker waits itself: it still serves.
                 if desk.loader.hand_in(Errand::Warm { file, range, token }) {
                     desk.metrics.waited_for_disk();
@@ -570,7 +572,7 @@ impl Connection {
                 }
             }
             *resident_bytes = end_bytes.max(*resident_bytes);
-            budget_bytes = *resident_bytes - sent_bytes;
+            budget_bytes = budget_bytes.min(*resident_bytes - sent_bytes);
         }
         let (message, progress) = outgoing.parts();
         match self.sender.send(&message, progress, budget_bytes) {
@@ -660,13 +662,25 @@ enum Sent {
     Failed { sent_bytes: u64 },
 }
 
+/// How long a file that was seen in memory is taken to be there still.
+const RESIDENT_TIME: Duration = Duration::from_secs(1);
+
 /// Whether the end of a range is in the kernel's memory, and with it, as files are read ahead in
-/// order, most likely all of it. One system call, for at most 2 MiB.
-fn is_resident(file: &File, range: &Range<u64>) -> bool {
+/// order, most likely all of it. One system call, for at most 2 MiB; of a file that is no longer than
+/// that it is remembered for a second.
+fn is_resident(file: &OpenFile, range: &Range<u64>, now: Instant) -> bool {
+    let seen_at = file.resident_at.get();
+    if seen_at.is_some_and(|seen_at| now.duration_since(seen_at) < RESIDENT_TIME) {
+        return true;
+    }
     let mut byte = [0];
     let mut slices = [IoSliceMut::new(&mut byte)];
     let last = range.end.saturating_sub(1);
-    let read = preadv2(file, &mut slices, last, ReadWriteFlags::NOWAIT);
+    let read = preadv2(&file.file, &mut slices, last, ReadWriteFlags::NOWAIT);
     // EOPNOTSUPP: this file system can't tell.
-    read != Err(Errno::AGAIN)
+    let is_resident = read != Err(Errno::AGAIN);
+    if is_resident && range.start == 0 && range.end < SENDFILE_CAP_BYTES as u64 {
+        file.resident_at.set(Some(now));
+    }
+    is_resident
 }

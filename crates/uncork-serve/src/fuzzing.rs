@@ -1,6 +1,11 @@
 //! What the fuzz targets in `fuzz/` run: one function for each parser, which takes any bytes and
 //! panics where something does not hold that must. No part of the interface.
 
+#![expect(
+    clippy::panic,
+    reason = "a target panics where something does not hold"
+)]
+
 mod decision;
 
 use crate::accept_encoding::{self, Coding, CodingSet};
@@ -35,12 +40,15 @@ pub fn config(data: &[u8]) {
             assert!(config.hosts.is_some() || !config.sites.is_empty());
             let mut hosts: Vec<_> = config.sites.iter().flat_map(|site| &site.hosts).collect();
             let all = hosts.len();
-            hosts.sort_by_key(|host| host.to_string());
+            hosts.sort_by_key(ToString::to_string);
             hosts.dedup();
             assert_eq!(hosts.len(), all, "a host twice");
         }
         Err(ConfigError::At { place, .. }) => {
-            assert!((1..=text.split('\n').count()).contains(&place.line), "{place}");
+            assert!(
+                (1..=text.split('\n').count()).contains(&place.line),
+                "{place}"
+            );
             assert!(place.column >= 1);
         }
         Err(error) => panic!("{error}"),

@@ -1,9 +1,7 @@
 //! Responses on their way to one peer: gathered, then one message of the library's.
 
-use std::fs::File;
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use smallvec::SmallVec;
 use uncork::Message;
@@ -11,7 +9,7 @@ use uncork::nonblocking::Progress;
 use uncork::plan::SENDFILE_CAP_BYTES;
 
 use crate::accept_encoding::Coding;
-use crate::resource::{Body, Kind, Representation, Resource};
+use crate::resource::{Body, Kind, OpenFile, Representation, Resource};
 
 /// Bodies up to this length are copied behind their head: the copy costs less than a slice of a
 /// vectored write, and less than holding on to the resource.
@@ -136,7 +134,7 @@ impl Outgoing {
                 Piece::Text(range) => message.bytes(&text[range.clone()]),
                 Piece::Body(resource, coding, range) => match body(resource, *coding) {
                     Some(Body::Memory(bytes)) => message.bytes(slice(bytes, range)),
-                    Some(Body::File(file)) => message.file(file, range.clone()),
+                    Some(Body::File(file)) => message.file(&file.file, range.clone()),
                     None => message,
                 },
             });
@@ -145,7 +143,7 @@ impl Outgoing {
 
     /// The range of a file that leaves next, if one does, and with which byte of the whole it ends.
     #[must_use]
-    pub(crate) fn next_of_file(&self) -> Option<(&Arc<File>, Range<u64>, u64)> {
+    pub(crate) fn next_of_file(&self) -> Option<(&OpenFile, Range<u64>, u64)> {
         if !self.has_file {
             return None;
         }

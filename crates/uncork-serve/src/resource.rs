@@ -3,8 +3,10 @@
 mod find;
 mod listing;
 
+use std::cell::Cell;
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Instant;
 
 use smallvec::SmallVec;
 
@@ -96,7 +98,27 @@ pub(crate) enum Body {
     /// In memory.
     Memory(Vec<u8>),
     /// In the file that was opened.
-    File(Arc<File>),
+    File(OpenFile),
+}
+
+/// A file that is sent from where it is.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    /// The file.
+    pub file: Arc<File>,
+    /// When all of it was last seen in the kernel's memory, where one look shows that.
+    pub resident_at: Cell<Option<Instant>>,
+}
+
+impl OpenFile {
+    /// A file of which nothing is known yet.
+    #[must_use]
+    pub(crate) fn new(file: File) -> Self {
+        Self {
+            file: Arc::new(file),
+            resident_at: Cell::new(None),
+        }
+    }
 }
 
 impl Page {

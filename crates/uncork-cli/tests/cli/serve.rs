@@ -502,7 +502,12 @@ fn metrics_health_and_a_log_for_each_host() {
         .collect();
     let mut said: Vec<_> = lines
         .iter()
-        .map(|line| (line["target"].as_str().unwrap(), line["status"].as_u64().unwrap()))
+        .map(|line| {
+            (
+                line["target"].as_str().unwrap(),
+                line["status"].as_u64().unwrap(),
+            )
+        })
         .collect();
     // Each of the threads writes when it likes.
     said.sort_unstable();

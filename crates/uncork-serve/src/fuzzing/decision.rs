@@ -36,7 +36,11 @@ pub fn decision(data: &[u8]) {
     if !matches!(request.method, Method::Get | Method::Head) {
         return;
     }
-    for (status, page) in [(200, page(&BODIES)), (404, page(&BODIES)), (200, page(&BODIES[1..]))] {
+    for (status, page) in [
+        (200, page(&BODIES)),
+        (404, page(&BODIES)),
+        (200, page(&BODIES[1..])),
+    ] {
         let decision = decide(&request, &page, status, limits.ranges);
         let resource = Rc::new(Resource::fixed(Kind::Page(page)));
         let clock = Clock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
@@ -50,22 +54,34 @@ pub fn decision(data: &[u8]) {
         let (sent_status, body_bytes) = render::render(&mut outgoing, &request, &answer, head);
         let bytes = outgoing.to_bytes();
         assert_eq!(bytes.len() as u64, outgoing.len());
-        check(&bytes, sent_status, body_bytes, request.method == Method::Head);
+        check(
+            &bytes,
+            sent_status,
+            body_bytes,
+            request.method == Method::Head,
+        );
     }
 }
 
 fn check(bytes: &[u8], status: u16, body_bytes: u64, is_head: bool) {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
-    let parsed = response.parse(bytes).expect("a response that can be parsed");
+    let parsed = response
+        .parse(bytes)
+        .expect("a response that can be parsed");
     let httparse::Status::Complete(head_bytes) = parsed else {
         panic!("the response's head has no end");
     };
     assert_eq!(response.code, Some(status));
     let body = &bytes[head_bytes..];
     let field = |name: &str| {
-        let mut named = response.headers.iter().filter(|one| one.name.eq_ignore_ascii_case(name));
-        let value = named.next().map(|one| String::from_utf8_lossy(one.value).into_owned());
+        let mut named = response
+            .headers
+            .iter()
+            .filter(|one| one.name.eq_ignore_ascii_case(name));
+        let value = named
+            .next()
+            .map(|one| String::from_utf8_lossy(one.value).into_owned());
         assert!(named.next().is_none(), "{name} twice");
         value
     };
@@ -85,7 +101,10 @@ fn check(bytes: &[u8], status: u16, body_bytes: u64, is_head: bool) {
         Some("br") => Coding::Brotli,
         Some(other) => panic!("coding {other}"),
     };
-    let whole = BODIES.iter().find(|(of, _)| *of == coding).map_or(&[][..], |(_, body)| body);
+    let whole = BODIES
+        .iter()
+        .find(|(of, _)| *of == coding)
+        .map_or(&[][..], |(_, body)| body);
     match (status, field("content-range")) {
         (200, _) => assert_eq!(body, whole),
         (206, Some(range)) => {

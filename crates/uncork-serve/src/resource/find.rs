@@ -12,7 +12,9 @@ use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use smallvec::SmallVec;
 
-use super::{Body, Digest, Kind, MEMORY_BODY_BYTES, Page, Representation, Resource, listing};
+use super::{
+    Body, Digest, Kind, MEMORY_BODY_BYTES, OpenFile, Page, Representation, Resource, listing,
+};
 use crate::accept_encoding::{Coding, CodingSet};
 use crate::beneath::{OpenError, Opener, Patience};
 use crate::lines;
@@ -267,7 +269,7 @@ impl Search<'_> {
             (_, Etag::Off) => None,
             (Body::Memory(bytes), _) if by_content => Some(content_tag(&blake3::hash(bytes))),
             (Body::File(file), _) if by_content && facts.len <= DIGEST_BYTES_MAX => {
-                let made = self.digest(file, facts)?;
+                let made = self.digest(&file.file, facts)?;
                 Some(digest.insert(made).etag.clone())
             }
             _ => Some(time_tag(&facts, coding)),
@@ -380,7 +382,7 @@ impl Search<'_> {
             }
             facts = after;
         }
-        Ok((facts, Body::File(Arc::new(file))))
+        Ok((facts, Body::File(OpenFile::new(file))))
     }
 
     fn read_whole(&self, file: &File, len: u64) -> Result<Vec<u8>, OpenError> {
