@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
@@ -513,4 +514,34 @@ fn metrics_health_and_a_log_for_each_host() {
     said.sort_unstable();
     assert_eq!(said, [("/a", 200), ("/missing", 404)]);
     assert_eq!(lines[0]["host"], "a.example");
+}
+
+/// Root may read everything, so it serves as somebody else; and it is seen that reading is allowed,
+/// though neither the file's content nor its folder has changed.
+#[test]
+fn an_unreadable_file_is_403_until_it_is_readable() {
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let locked = folder.path().join("root/locked");
+    write(&locked, "secret");
+    mode(folder.path(), 0o755);
+    mode(&folder.path().join("root"), 0o755);
+    mode(&locked, 0o000);
+    let user = match fs::read(&locked) {
+        Ok(_) => "user = \"nobody\"\n",
+        Err(_) => "",
+    };
+    let text = format!("{user}[[site]]\nhosts = [\"_default\"]\nroot = \"root\"\n");
+    let config = folder.path().join("uncork.toml");
+    fs::write(&config, text).unwrap();
+    let mut command = uncork();
+    command.args(["serve", "--listen", ":0", "--json", "--config"]);
+    let serving = Serving::start(command.arg(config), folder);
+    let refused = serving.get("/locked");
+    assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
+    mode(&locked, 0o644);
+    wait_for(|| serving.get("/locked").ends_with("\r\n\r\nsecret"));
+    serving.stop();
 }

@@ -164,15 +164,3 @@ fn devices_are_403() {
         served.get("/zero").is(403);
     }
 }
-
-#[test]
-fn an_unreadable_file_is_403() {
-    use std::os::unix::fs::PermissionsExt;
-    let served = Setup::new().file("locked", "secret").start();
-    let path = served.root().join("locked");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
-    if fs::read(&path).is_ok() {
-        return requirement::skip("this user may read everything");
-    }
-    served.get("/locked").is(403);
-}
