@@ -259,7 +259,11 @@ impl Machine {
     fn this() -> Self {
         let uname = rustix::system::uname();
         let word = |word: &std::ffi::CStr| word.to_string_lossy().into_owned();
-        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+        // A build's place is of no use to anybody else.
+        if let Some(at) = arguments.iter().position(|argument| argument == "--uncork") {
+            arguments.drain(at..arguments.len().min(at + 2));
+        }
         Self {
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
             kernel: [uname.sysname(), uname.release(), uname.machine()]
