@@ -3,11 +3,17 @@
 //! A bench compares its peers side by side in one run, interleaved, and writes
 //! `bench/results/NAME.json` and `.md` with the spread and the machine.
 
+mod cores;
 mod crash;
 mod import;
+mod race;
 mod result;
+mod runtime;
 mod scale;
 mod segments;
+mod serve;
+mod server;
+mod strace;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -21,10 +27,15 @@ pub(crate) enum Bench {
     Crash(crash::Arguments),
     /// Import a Maildir into a real Dovecot: uncork and other importers.
     Import(import::Arguments),
+    /// Answer web requests without a look at them, on plain epoll and on tokio: CPU, system calls.
+    Runtime(runtime::Arguments),
     /// Import more and more mails, and over a link with delay: time and memory.
     Scale(scale::Arguments),
     /// Send a header and a file in five manners: segments, system calls, CPU.
     Segments(segments::Arguments),
+    /// Serve files by uncork and by other web servers: CPU, requests a second, system calls,
+    /// memory.
+    Serve(serve::Arguments),
 }
 
 /// Runs a bench, in a release build: `cargo xtask` itself is a debug build, which would measure
@@ -38,7 +49,9 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Crash(arguments) => crash::run(arguments),
         Bench::Import(arguments) => import::run(arguments),
+        Bench::Runtime(arguments) => runtime::run(arguments),
         Bench::Scale(arguments) => scale::run(arguments),
         Bench::Segments(arguments) => segments::run(arguments),
+        Bench::Serve(arguments) => serve::run(arguments),
     }
 }

@@ -11,6 +11,7 @@ mod bench;
 mod check;
 mod command;
 mod fuzz;
+mod peer;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -40,6 +41,12 @@ enum Task {
         #[command(subcommand)]
         bench: bench::Bench,
     },
+    /// Be a server that a bench measures.
+    #[command(hide = true)]
+    Peer {
+        #[command(subcommand)]
+        peer: peer::Peer,
+    },
 }
 
 fn main() -> Result<()> {
@@ -48,5 +55,6 @@ fn main() -> Result<()> {
         Task::Ci => check::ci(),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Bench { bench } => bench::run(&bench),
+        Task::Peer { peer } => peer::run(&peer),
     }
 }

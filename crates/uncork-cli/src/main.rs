@@ -7,6 +7,7 @@ mod demo;
 mod exit;
 mod import;
 mod output;
+mod serve;
 
 /// See, fix and avoid the time that TCP senders lose.
 #[derive(Debug, Parser)]
@@ -20,12 +21,14 @@ struct Cli {
 enum Verb {
     Demo(demo::DemoArgs),
     Import(Box<import::ImportArgs>),
+    Serve(serve::ServeArgs),
 }
 
 fn main() -> std::process::ExitCode {
     let done = match Cli::parse().verb {
         Verb::Demo(arguments) => demo::run(&arguments),
         Verb::Import(arguments) => import::run(&arguments),
+        Verb::Serve(arguments) => serve::run(&arguments),
     };
     exit::code(done)
 }

@@ -5,6 +5,8 @@
     reason = "helpers of tests: a panic is how they fail"
 )]
 
+#[path = "cli/clients.rs"]
+mod clients;
 #[path = "cli/demo.rs"]
 mod demo;
 #[path = "cli/far_side.rs"]
@@ -15,6 +17,8 @@ mod help;
 mod import;
 #[path = "cli/password.rs"]
 mod password;
+#[path = "cli/serve.rs"]
+mod serve;
 #[path = "cli/signals.rs"]
 mod signals;
 #[path = "cli/support.rs"]

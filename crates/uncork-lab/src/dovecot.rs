@@ -9,7 +9,7 @@ mod conf;
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -17,19 +17,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::process::{self, Process};
+use crate::place;
+use crate::process;
 use crate::scratch;
 
 /// How long a start may take until the port greets.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long Dovecot may take to end by itself before it is killed.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The pause between two looks at a port or at a process.
+/// The pause between two looks at a port.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How often a start is tried with another port, should somebody take the free one first.
@@ -209,7 +206,7 @@ impl Dovecot {
 
     fn start_once(program: &Path, config: &DovecotConfig) -> Result<Self, DovecotError> {
         let folder = Folder::create(config)?;
-        let [addr, tls_addr] = free_ports(config.tls.ip()).map_err(DovecotError::Port)?;
+        let [addr, tls_addr] = place::free_addrs(config.tls.ip()).map_err(DovecotError::Port)?;
         if config.tls != Tls::Off {
             let certificate = certificate::make().map_err(DovecotError::Certificate)?;
             folder.write(certificate::CA_FILE, &certificate.ca_pem)?;
@@ -330,39 +327,11 @@ impl Dovecot {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
     }
-
-    /// Ends the master, which then ends the others, and kills who is left.
-    fn stop(&mut self) {
-        let mut processes = process::tree(self.pid());
-        if matches!(self.child.try_wait(), Ok(None)) {
-            signal(self.pid(), Signal::TERM);
-        }
-        let deadline = Instant::now() + STOP_TIMEOUT;
-        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
-            // A child that a login made meanwhile has to be found before its parent is gone.
-            let known = processes.len();
-            for process in process::tree(self.pid()) {
-                if !processes[..known].contains(&process) {
-                    processes.push(process);
-                }
-            }
-            sleep(POLL_INTERVAL);
-        }
-        for process in processes.iter().filter(|process| process.is_alive()) {
-            signal(process.pid, Signal::KILL);
-        }
-        // Only fails if somebody else waited for it, and then it is gone too.
-        let _ = self.child.wait();
-        let deadline = Instant::now() + STOP_TIMEOUT;
-        while processes.iter().any(Process::is_alive) && Instant::now() < deadline {
-            sleep(POLL_INTERVAL);
-        }
-    }
 }
 
 impl Drop for Dovecot {
     fn drop(&mut self) {
-        self.stop();
+        process::stop(&mut self.child);
     }
 }
 
@@ -416,13 +385,6 @@ impl Folder {
     }
 }
 
-/// Two ports that nobody has.
-fn free_ports(ip: Ipv4Addr) -> io::Result<[SocketAddr; 2]> {
-    let bind = || TcpListener::bind((ip, 0));
-    let (first, second) = (bind()?, bind()?);
-    Ok([first.local_addr()?, second.local_addr()?])
-}
-
 /// Whether the port sends the first line of an IMAP server. The master takes connections
 /// before its login processes are there, so being connected says nothing yet.
 fn greets(addr: SocketAddr) -> bool {
@@ -434,14 +396,6 @@ fn greets(addr: SocketAddr) -> bool {
         Ok(line)
     };
     greeting().is_ok_and(|line| line.starts_with("* OK"))
-}
-
-fn signal(pid: u32, signal: Signal) {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    if let Some(pid) = pid {
-        // Fails if the process is gone, which is what is wanted.
-        let _ = kill_process(pid, signal);
-    }
 }
 
 #[cfg(test)]

@@ -68,6 +68,21 @@ pub fn connect(addr: SocketAddr, segment_bytes_max: Option<u32>) -> io::Result<T
     Ok(socket.into())
 }
 
+/// Addresses with ports that nobody has now, for a server that can't be told to take any.
+///
+/// # Errors
+/// Where no port is free.
+pub fn free_addrs<const N: usize>(ip: Ipv4Addr) -> io::Result<[SocketAddr; N]> {
+    // All at once, so that none is given twice.
+    let listeners = (0..N).map(|_| TcpListener::bind((ip, 0)));
+    let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
+    let mut addrs = [SocketAddr::from((ip, 0)); N];
+    for (addr, listener) in addrs.iter_mut().zip(&listeners) {
+        *addr = listener.local_addr()?;
+    }
+    Ok(addrs)
+}
+
 /// One end of a veth pair.
 #[derive(Debug, Clone, Copy)]
 enum Side {

@@ -1,12 +1,24 @@
-//! Processes as `/proc` shows them: who descends from whom, and the CPU time they took.
+//! Processes as `/proc` shows them: who descends from whom, the CPU time and the memory they
+//! took; and how a process ends with all its descendants.
 //!
 //! See proc_pid_stat(5) and `Documentation/scheduler/sched-stats.rst` of the kernel.
 
 use std::collections::HashMap;
 use std::fs;
+use std::process::Child;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Nanoseconds in a second.
 const SECOND_NS: u64 = 1_000_000_000;
+
+/// How long a process may take to end by itself before it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The pause between two looks at a process.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A process that can't be mistaken for a later one that got the same id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +70,65 @@ pub fn tree_cpu_ns(pid: u32) -> u64 {
         .iter()
         .map(|process| running_cpu_ns(process.pid) + reaped_children_cpu_ns(process.pid))
         .sum()
+}
+
+/// The memory that `pid` and all its descendants have now: the resident sets (VmRSS of
+/// `/proc/PID/status`), in which pages that they share are counted for each of them. What the
+/// kernel holds for their sockets is not in it.
+#[must_use]
+pub fn tree_memory_bytes(pid: u32) -> u64 {
+    let memories = tree(pid).into_iter().filter_map(|process| {
+        let status = fs::read_to_string(format!("/proc/{}/status", process.pid)).ok()?;
+        resident_bytes(&status)
+    });
+    memories.sum()
+}
+
+/// `None` for a process that has ended and was not waited for.
+fn resident_bytes(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// Asks a process to end (SIGTERM), so that it can end its descendants, and kills who of them is
+/// left, and itself if it takes more than five seconds.
+pub fn stop(child: &mut Child) {
+    let mut processes = tree(child.id());
+    if matches!(child.try_wait(), Ok(None)) {
+        signal(child.id(), Signal::TERM);
+    }
+    let deadline = Instant::now() + STOP_TIMEOUT;
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
+        // A child that was made meanwhile has to be found before its parent is gone.
+        let known = processes.len();
+        for process in tree(child.id()) {
+            if !processes[..known].contains(&process) {
+                processes.push(process);
+            }
+        }
+        sleep(POLL_INTERVAL);
+    }
+    for process in processes.iter().filter(|process| process.is_alive()) {
+        signal(process.pid, Signal::KILL);
+    }
+    // Only fails if somebody else waited for it, and then it is gone too.
+    let _ = child.wait();
+    let deadline = Instant::now() + STOP_TIMEOUT;
+    while processes.iter().any(Process::is_alive) && Instant::now() < deadline {
+        sleep(POLL_INTERVAL);
+    }
+}
+
+/// Sends a signal to a process that is known to be there.
+pub fn signal(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        // Fails if the process is gone meanwhile, which is what is wanted.
+        let _ = kill_process(pid, signal);
+    }
 }
 
 /// The CPU time of all children of `pid` that ended and were waited for, and of theirs;
@@ -119,8 +190,6 @@ impl Stat {
 mod tests {
     use super::*;
     use std::process::{Command, Stdio};
-    use std::thread::sleep;
-    use std::time::{Duration, Instant};
 
     #[test]
     fn a_name_with_parentheses_is_no_field() {
@@ -150,6 +219,30 @@ mod tests {
         child.kill().expect("kill");
         child.wait().expect("wait");
         assert!(!of_child[0].is_alive());
+    }
+
+    #[test]
+    fn the_resident_set_is_read_from_a_status() {
+        let status = "Name:\tVmRSS: 1 kB\nVmHWM:\t   99 kB\nVmRSS:\t    5376 kB\n";
+        assert_eq!(resident_bytes(status), Some(5376 * 1024));
+        assert_eq!(resident_bytes("Name:\tzombie\nState:\tZ\n"), None);
+        assert!(tree_memory_bytes(std::process::id()) > 0);
+    }
+
+    #[test]
+    fn children_that_their_parent_leaves_behind_are_killed() {
+        let mut shell = Command::new("sh")
+            .args(["-c", "sleep 60 & echo; wait"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sh(1)");
+        let mut line = [0];
+        let mut stdout = shell.stdout.take().expect("a pipe");
+        std::io::Read::read_exact(&mut stdout, &mut line).expect("a line");
+        let tree = tree(shell.id());
+        assert_eq!(tree.len(), 2, "{tree:?}");
+        stop(&mut shell);
+        assert!(!tree.iter().any(Process::is_alive));
     }
 
     #[test]

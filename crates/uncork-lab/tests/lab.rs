@@ -1,5 +1,7 @@
 //! Integration tests.
 
+#[path = "lab/http.rs"]
+mod http;
 #[path = "lab/imap_client.rs"]
 mod imap_client;
 #[path = "lab/imap_crashes.rs"]

@@ -9,7 +9,7 @@ pub struct Limits {
     pub head_bytes: usize,
     /// `target_bytes`: a request's target. Beyond: 414.
     pub target_bytes: usize,
-    /// `headers`: header lines of a request. Beyond: 431.
+    /// `headers`: header lines of a request, at most 128. Beyond: 431.
     pub headers: usize,
     /// `body_bytes`: a request's body that is read and thrown away. Beyond: 413.
     pub body_bytes: u64,

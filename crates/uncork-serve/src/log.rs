@@ -1,6 +1,29 @@
 //! The access log.
+//!
+//! A worker formats its lines into a buffer of its own and hands full buffers to one thread that
+//! writes them. No worker waits for a disk: where the writer falls behind, lines are dropped and
+//! counted.
 
+mod escape;
+mod files;
+mod line;
+#[cfg(test)]
+mod tests;
+mod worker;
+mod writer;
+
+use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use self::files::Files;
+pub use self::worker::WorkerLog;
+use self::worker::{BUFFERS, Framing};
+use self::writer::{Message, Writer};
 
 /// `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +35,8 @@ pub struct LogSettings {
 }
 
 /// How a line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Apache's combined format, with the host in front of it where all hosts share a file.
     Combined,
@@ -29,4 +53,165 @@ pub enum LogTarget {
     PerHost(PathBuf),
     /// `file = "-"`: standard output.
     Stdout,
+}
+
+/// What is recorded of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// The peer's address.
+    pub peer: IpAddr,
+    /// The site's name; empty where there was none.
+    pub site: &'a str,
+    /// The method as it was sent; empty where the head could not be read.
+    pub method: &'a [u8],
+    /// The target as it was sent.
+    pub target: &'a [u8],
+    /// `HTTP/1.1`
+    pub version: &'a str,
+    /// The status of the response.
+    pub status: u16,
+    /// Bytes of the response's body that were sent.
+    pub bytes: u64,
+    /// `Referer`
+    pub referer: Option<&'a [u8]>,
+    /// `User-Agent`
+    pub user_agent: Option<&'a [u8]>,
+    /// From the request's first byte to the response's last.
+    pub duration_us: u64,
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// The file or folder can't be written.
+    #[error("log {}: {source}", path.display())]
+    Open {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No thread for the writer.
+    #[error("no thread for the log: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// A log whose files are open, before it has its thread: what a server has to hold of its log when it
+/// gives up its privileges.
+#[derive(Debug)]
+pub struct OpenedLog {
+    settings: LogSettings,
+    files: Files,
+    dropped: Arc<AtomicU64>,
+}
+
+/// An access log that is being written.
+#[derive(Debug)]
+pub struct AccessLog {
+    format: LogFormat,
+    framing: Framing,
+    messages: SyncSender<Message>,
+    reopen: Arc<AtomicBool>,
+    dropped: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+}
+
+impl OpenedLog {
+    /// Gives the log its thread.
+    ///
+    /// # Errors
+    /// [`LogError::Thread`]
+    pub fn start(self, workers: usize) -> Result<AccessLog, LogError> {
+        // Room for all buffers of all workers and some word beside them: a hand-over that fails for
+        // want of room here would be a lost buffer, so that a worker's own bound comes first.
+        let (messages, inbox) = sync_channel(workers.max(1) * BUFFERS + 4);
+        let reopen = Arc::new(AtomicBool::new(false));
+        let writer = Writer {
+            inbox,
+            files: self.files,
+            reopen: Arc::clone(&reopen),
+        };
+        let thread = std::thread::Builder::new()
+            .name("uncork-log".to_owned())
+            .spawn(move || writer.run())
+            .map_err(LogError::Thread)?;
+        let framing = match self.settings.to {
+            LogTarget::PerHost(_) => Framing::PerSite,
+            LogTarget::File(_) | LogTarget::Stdout => Framing::None,
+        };
+        Ok(AccessLog {
+            format: self.settings.format,
+            framing,
+            messages,
+            reopen,
+            dropped: self.dropped,
+            thread,
+        })
+    }
+}
+
+impl AccessLog {
+    /// Opens the log's file (mode 0640, appended to), or looks whether its folder can be written.
+    /// Called before a server gives up its privileges; [`OpenedLog::start`] is for after that, as a
+    /// thread keeps the privileges that it began with.
+    ///
+    /// # Errors
+    /// [`LogError::Open`]
+    pub fn open(settings: &LogSettings) -> Result<OpenedLog, LogError> {
+        let dropped = Arc::new(AtomicU64::new(0));
+        Ok(OpenedLog {
+            settings: settings.clone(),
+            files: Files::open(&settings.to, Arc::clone(&dropped))?,
+            dropped,
+        })
+    }
+
+    /// Opens and starts a log at once.
+    ///
+    /// # Errors
+    /// [`LogError`]
+    pub fn start(settings: &LogSettings, workers: usize) -> Result<Self, LogError> {
+        Self::open(settings)?.start(workers)
+    }
+
+    /// The log of one worker.
+    #[must_use]
+    pub fn worker(&self) -> WorkerLog {
+        WorkerLog::new(
+            self.format,
+            self.framing,
+            self.messages.clone(),
+            Arc::clone(&self.dropped),
+        )
+    }
+
+    /// Opens the files anew, after logrotate moved them (SIGUSR1). Returns at once; what was handed
+    /// over before may go to the new file.
+    pub fn reopen(&self) {
+        self.reopen.store(true, Ordering::Release);
+        // A full inbox wakes the writer as well, which looks at the flag before each message.
+        let _ = self.messages.try_send(Message::Look);
+    }
+
+    /// Lines that were not written: the writer fell behind, the disk is full, a file can't be opened.
+    #[must_use]
+    pub fn dropped_lines(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// A counter to ask for [`AccessLog::dropped_lines`] from elsewhere.
+    #[must_use]
+    pub fn dropped_counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.dropped)
+    }
+
+    /// Writes everything that was handed over, and ends the writer. Workers flush or drop theirs
+    /// before; what one hands over later is counted as dropped.
+    pub fn finish(self) {
+        // Waits where the inbox is full: all of it is to be written.
+        let _ = self.messages.send(Message::Finish);
+        // A writer that panicked has said so.
+        let _ = self.thread.join();
+    }
 }

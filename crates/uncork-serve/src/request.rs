@@ -1,6 +1,20 @@
 //! A request's head: found, parsed, validated. Pure: bytes in, a [`Request`] or a [`Reject`] out.
+//!
+//! What two readers of one request could take for two things is refused, and not mended: it is how
+//! requests are smuggled past whatever stands in front of the server (RFC 9112, section 11.2).
+
+mod fields;
+mod head;
+mod line;
+mod target;
 
 use crate::host::HostName;
+use crate::limits::Limits;
+
+pub use head::{early_reject, head_end};
+
+/// Most header lines of a request, whatever [`Limits::headers`] says.
+pub const HEADERS_MAX: usize = 128;
 
 /// A validated request that borrows its head from the read buffer.
 #[derive(Debug, Clone)]
@@ -14,7 +28,7 @@ pub struct Request<'b> {
     pub host: Option<HostName>,
     /// The target as it was sent, for the log.
     pub target: &'b [u8],
-    /// The decoded path; `None` for `OPTIONS *`.
+    /// The decoded path; `None` for `OPTIONS *` and for `CONNECT`.
     pub path: Option<Path<'b>>,
     /// What follows `?` in the target, without it.
     pub query: Option<&'b [u8]>,
@@ -104,8 +118,62 @@ impl Path<'_> {
 /// Why a request is refused. The connection is closed after the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reject {
-    /// 400, 411, 413, 414, 431, 501 or 505.
+    /// 400, 411, 413, 414, 417, 431, 501 or 505.
     pub status: u16,
     /// What was wrong, for the response's body and the log: a whole sentence without the dot.
     pub reason: &'static str,
 }
+
+impl Reject {
+    const fn new(status: u16, reason: &'static str) -> Self {
+        Self { status, reason }
+    }
+
+    /// 400
+    const fn bad(reason: &'static str) -> Self {
+        Self::new(400, reason)
+    }
+}
+
+/// Parses a head that is complete: through the empty line that [`head_end`] found.
+///
+/// Allocates only where the path has to be decoded, and for the hosts for which [`HostName::parse`]
+/// says so.
+///
+/// # Errors
+/// Where it is malformed, says different things at once, or takes more than it may.
+pub fn parse<'b>(head: &'b [u8], limits: &Limits) -> Result<Request<'b>, Reject> {
+    let head = &head[head::blank_bytes(head)..];
+    let (line, lines) = line::split(head, limits)?;
+    if head.len() > limits.head_bytes {
+        return Err(head::TOO_LONG);
+    }
+    let fields = fields::parse(lines, line.version, limits)?;
+    if fields.body_bytes > limits.body_bytes {
+        return Err(Reject::new(413, "The request's body is too long"));
+    }
+    let target = target::parse(&line)?;
+    Ok(Request {
+        method: line.method,
+        version: line.version,
+        host: target.host.or(fields.host),
+        target: line.target,
+        path: target.path,
+        query: target.query,
+        keep_alive: fields.keep_alive,
+        body_bytes: fields.body_bytes,
+        expects_continue: fields.expects_continue,
+        accept_encoding: fields.accept_encoding,
+        if_none_match: fields.if_none_match,
+        if_match: fields.if_match,
+        if_modified_since: fields.if_modified_since,
+        if_unmodified_since: fields.if_unmodified_since,
+        if_range: fields.if_range,
+        range: fields.range,
+        referer: fields.referer,
+        user_agent: fields.user_agent,
+    })
+}
+
+#[cfg(test)]
+mod tests;

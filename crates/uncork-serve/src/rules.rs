@@ -25,7 +25,7 @@ pub struct Rules {
     pub headers: Vec<HeaderRule>,
     /// `[[site.redirects]]`, in their order: the first that fits is taken, before any file.
     pub redirects: Vec<Redirect>,
-    /// `[site.error_pages]`: a status and the path of its page from the root. Without an entry for
+    /// `[site.error_pages]`: 403, 404, 405 or 503, and the path of its page from the root. Without an entry for
     /// 404, `/404.html` is taken where it exists.
     pub error_pages: Vec<(u16, String)>,
     /// `[site.types]`: an extension in lower case without the dot, and its `Content-Type`.
@@ -33,7 +33,8 @@ pub struct Rules {
 }
 
 /// Which symbolic links are followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Symlinks {
     /// Those that stay beneath the site's root.
     Inside,
@@ -42,7 +43,8 @@ pub enum Symlinks {
 }
 
 /// Of what an ETag is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Etag {
     /// Time of change and size; the content where that time means nothing (in the first day of the
     /// epoch, as packers of images and stores set it).

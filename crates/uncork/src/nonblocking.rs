@@ -6,7 +6,7 @@ use std::io;
 use crate::SendError;
 use crate::message::Message;
 use crate::plan::StreamFacts;
-use crate::run::{Counts, Position, Run, State, Step, Stop};
+use crate::run::{Counts, Position, Run, Started, State, Step, Stop};
 use crate::sender::prepare;
 use crate::sys::{Tcp, TcpSocket};
 
@@ -107,8 +107,9 @@ impl<S: TcpSocket> Sender<S> {
         }
     }
 
-    /// Sends `message`, or goes on with it, until it has left, the socket takes no more, or at least
-    /// `budget_bytes` have left with this call and more are to come.
+    /// Sends `message`, or goes on with it, until it has left, the socket takes no more, or
+    /// `budget_bytes` have left with this call and more are to come. What is in memory may go beyond
+    /// the budget; of files no more than it is read.
     ///
     /// The same message has to be given with the same progress until it is finished.
     ///
@@ -122,14 +123,17 @@ impl<S: TcpSocket> Sender<S> {
     ) -> Result<Turn, SendError> {
         let wire = Tcp::of(&self.stream);
         let mut run = match progress.position.take() {
-            None => Run::new(wire, &mut self.state, message)?,
+            None => match Run::start(wire, &mut self.state, message)? {
+                Started::Finished => return Ok(Turn::Finished),
+                Started::Under(run) => run,
+            },
             Some(position) => Run::resume(wire, &mut self.state, message, position),
         };
-        let end_bytes = run.sent_bytes().saturating_add(budget_bytes);
+        run.bound(budget_bytes);
         loop {
             match run.step() {
                 Ok(Step::Finished) => break,
-                Ok(Step::Moved) if run.sent_bytes() < end_bytes || run.has_all_sent() => {}
+                Ok(Step::Moved) if !run.is_at_bound() || run.has_all_sent() => {}
                 Ok(Step::Moved) => {
                     progress.position = Some(run.pause());
                     return Ok(Turn::Yielded);

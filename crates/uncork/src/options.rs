@@ -81,6 +81,7 @@ pub(crate) fn segment_bytes<S: TcpSocket>(socket: &S) -> io::Result<u32> {
 #[must_use = "options do nothing until they are bound"]
 pub struct ListenOptions {
     reuse_port: bool,
+    only_v6: bool,
     defer_accept: Option<Duration>,
     unsent_limit_bytes: Option<u32>,
     segment_bytes_max: Option<u32>,
@@ -99,6 +100,7 @@ impl ListenOptions {
     pub fn new() -> Self {
         Self {
             reuse_port: false,
+            only_v6: false,
             defer_accept: None,
             unsent_limit_bytes: None,
             segment_bytes_max: None,
@@ -111,6 +113,13 @@ impl ListenOptions {
     #[doc(alias = "SO_REUSEPORT")]
     pub fn reuse_port(mut self) -> Self {
         self.reuse_port = true;
+        self
+    }
+
+    /// Keeps an IPv6 address from taking IPv4 as well, so that `0.0.0.0` and `[::]` can have one port.
+    #[doc(alias = "IPV6_V6ONLY")]
+    pub fn only_v6(mut self) -> Self {
+        self.only_v6 = true;
         self
     }
 
@@ -143,7 +152,8 @@ impl ListenOptions {
         self
     }
 
-    /// Binds and listens. An IPv6 address takes IPv4 as well only where the system is so set.
+    /// Binds and listens. Whether an IPv6 address takes IPv4 as well is as the system is
+    /// set, unless it is [`ListenOptions::only_v6`].
     ///
     /// # Errors
     /// What the kernel says; `Unsupported` for an option that this platform has not.
@@ -152,6 +162,9 @@ impl ListenOptions {
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
         socket.set_tcp_nodelay(true)?;
+        if self.only_v6 && addr.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
         if self.reuse_port {
             #[cfg(unix)]
             socket.set_reuse_port(true)?;

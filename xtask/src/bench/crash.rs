@@ -198,11 +198,7 @@ impl<'a> Place<'a> {
 }
 
 const fn count(field: &'static str, heading: &'static str) -> Measure {
-    Measure {
-        field,
-        heading,
-        digits: 0,
-    }
+    Measure::new(field, heading, 0)
 }
 
 /// A column, and where its numbers come from.

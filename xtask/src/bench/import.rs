@@ -30,26 +30,10 @@ use super::result::{Measure, Report, Spread, Table};
 
 /// The columns; [`Sample::values`] has their values in this order.
 const MEASURES: [Measure; 4] = [
-    Measure {
-        field: "messages_per_second",
-        heading: "msg/s",
-        digits: 0,
-    },
-    Measure {
-        field: "seconds",
-        heading: "seconds",
-        digits: 2,
-    },
-    Measure {
-        field: "client_cpu_us_per_message",
-        heading: "client CPU, µs/msg",
-        digits: 0,
-    },
-    Measure {
-        field: "server_cpu_us_per_message",
-        heading: "server CPU, µs/msg",
-        digits: 0,
-    },
+    Measure::new("messages_per_second", "msg/s", 0),
+    Measure::new("seconds", "seconds", 2),
+    Measure::new("client_cpu_us_per_message", "client CPU, µs/msg", 0),
+    Measure::new("server_cpu_us_per_message", "server CPU, µs/msg", 0),
 ];
 
 /// The end of an importer's output that an error message shows.
@@ -284,9 +268,7 @@ fn tabulate(
     for (&index, outcome) in outcomes {
         let peer = &peers[index];
         let rows: Vec<_> = outcome.samples.iter().map(|s| s.values(messages)).collect();
-        let column = |measure: usize| rows.iter().map(|row| row[measure]).collect();
-        let columns: Vec<Vec<f64>> = (0..MEASURES.len()).map(column).collect();
-        table.push(peer.to_string(), &columns);
+        table.push_runs(peer.to_string(), &rows);
         let own_rates = outcome.samples.iter().filter_map(|sample| sample.own_rate);
         if let Some(spread) = Spread::of(&own_rates.collect::<Vec<_>>()) {
             notes.push(format!(

@@ -32,11 +32,11 @@ pub(crate) struct Table {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measure {
     /// Its field in the JSON, the unit last: `client_cpu_us_per_message`.
-    pub(crate) field: &'static str,
+    field: &'static str,
     /// Its heading in the Markdown, for people.
-    pub(crate) heading: &'static str,
+    heading: &'static str,
     /// How many digits behind the decimal point people get to see.
-    pub(crate) digits: usize,
+    digits: usize,
 }
 
 #[derive(Debug)]
@@ -63,6 +63,16 @@ struct Machine {
     cores: usize,
     commit: String,
     command: String,
+}
+
+impl Measure {
+    pub(crate) const fn new(field: &'static str, heading: &'static str, digits: usize) -> Self {
+        Self {
+            field,
+            heading,
+            digits,
+        }
+    }
 }
 
 impl Report {
@@ -159,6 +169,13 @@ impl Table {
         });
     }
 
+    /// Adds a row of runs, each with a value for each measure of the table.
+    pub(crate) fn push_runs<const N: usize>(&mut self, name: impl Into<String>, runs: &[[f64; N]]) {
+        let column = |measure: usize| runs.iter().map(|run| run[measure]).collect();
+        let columns: Vec<Vec<f64>> = (0..N).map(column).collect();
+        self.push(name, &columns);
+    }
+
     fn markdown(&self) -> String {
         let headings = self.measures.iter().map(|measure| measure.heading);
         let mut text = format!(
@@ -213,8 +230,15 @@ impl Spread {
         })
     }
 
-    /// The median, and the least and the most in parentheses.
+    pub(crate) fn median(self) -> f64 {
+        self.median
+    }
+
+    /// The median, and the least and the most in parentheses where there is more than one value.
     pub(crate) fn text(self, digits: usize) -> String {
+        if self.runs == 1 {
+            return format!("{:.digits$}", self.median);
+        }
         format!(
             "{:.digits$} ({:.digits$}–{:.digits$})",
             self.median, self.min, self.max
@@ -235,7 +259,11 @@ impl Machine {
     fn this() -> Self {
         let uname = rustix::system::uname();
         let word = |word: &std::ffi::CStr| word.to_string_lossy().into_owned();
-        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+        // A build's place is of no use to anybody else.
+        if let Some(at) = arguments.iter().position(|argument| argument == "--uncork") {
+            arguments.drain(at..arguments.len().min(at + 2));
+        }
         Self {
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
             kernel: [uname.sysname(), uname.release(), uname.machine()]
@@ -281,20 +309,17 @@ mod tests {
 
     #[test]
     fn a_table_has_a_row_for_each_peer() {
-        let rate = Measure {
-            field: "messages_per_second",
-            heading: "msg/s",
-            digits: 1,
-        };
+        let rate = Measure::new("messages_per_second", "msg/s", 1);
         let mut table = Table::new("import", &[rate]);
         table.push("uncork", &[vec![2.0, 1.0, 4.0]]);
+        table.push_runs("once", &[[3.0]]);
         table.push("missing", &[vec![]]);
         let expected = "| | msg/s | runs |\n|---|---:|---:|\n\
-                        | uncork | 2.0 (1.0–4.0) | 3 |\n| missing |  | 0 |\n\
+                        | uncork | 2.0 (1.0–4.0) | 3 |\n| once | 3.0 | 1 |\n| missing |  | 0 |\n\
                         \nMedian (least–most).\n";
         assert_eq!(table.markdown(), expected);
         let json = table.json();
         assert_eq!(json["rows"][0]["values"]["messages_per_second"]["max"], 4.0);
-        assert!(json["rows"][1]["values"]["messages_per_second"].is_null());
+        assert!(json["rows"][2]["values"]["messages_per_second"].is_null());
     }
 }

@@ -51,21 +51,13 @@ pub(crate) struct Arguments {
 }
 
 const MEASURES: [Measure; 6] = [
-    measure("messages_per_second", "msg/s", 0),
-    measure("megabytes_per_second", "MB/s", 0),
-    measure("seconds", "seconds", 2),
-    measure("client_cpu_us_per_message", "client CPU, µs/msg", 1),
-    measure("server_cpu_us_per_message", "server CPU, µs/msg", 1),
-    measure("client_memory_peak_mib", "client memory, MiB", 1),
+    Measure::new("messages_per_second", "msg/s", 0),
+    Measure::new("megabytes_per_second", "MB/s", 0),
+    Measure::new("seconds", "seconds", 2),
+    Measure::new("client_cpu_us_per_message", "client CPU, µs/msg", 1),
+    Measure::new("server_cpu_us_per_message", "server CPU, µs/msg", 1),
+    Measure::new("client_memory_peak_mib", "client memory, MiB", 1),
 ];
-
-const fn measure(field: &'static str, heading: &'static str, digits: usize) -> Measure {
-    Measure {
-        field,
-        heading,
-        digits,
-    }
-}
 
 /// Mails on disk.
 #[derive(Debug)]
@@ -209,9 +201,7 @@ impl Bench {
         }
         let mut table = Table::new(title, &MEASURES);
         for ((name, ..), samples) in rows.iter().zip(&samples) {
-            let column = |measure: usize| samples.iter().map(|row| row[measure]).collect();
-            let columns: Vec<Vec<f64>> = (0..MEASURES.len()).map(column).collect();
-            table.push(name.clone(), &columns);
+            table.push_runs(name.clone(), samples);
         }
         Ok(table)
     }

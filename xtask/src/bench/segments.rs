@@ -26,31 +26,11 @@ const CAPS: [u64; 6] = [64 << 10, 256 << 10, 1 << 20, 2 << 20, 4 << 20, 8 << 20]
 const ROUNDS: usize = 5;
 
 const MEASURES: [Measure; 5] = [
-    Measure {
-        field: "segments",
-        heading: "segments",
-        digits: 0,
-    },
-    Measure {
-        field: "least_segments",
-        heading: "least",
-        digits: 0,
-    },
-    Measure {
-        field: "system_calls",
-        heading: "calls",
-        digits: 0,
-    },
-    Measure {
-        field: "cpu_us",
-        heading: "CPU, µs",
-        digits: 1,
-    },
-    Measure {
-        field: "latency_us",
-        heading: "latency, µs",
-        digits: 1,
-    },
+    Measure::new("segments", "segments", 0),
+    Measure::new("least_segments", "least", 0),
+    Measure::new("system_calls", "calls", 0),
+    Measure::new("cpu_us", "CPU, µs", 1),
+    Measure::new("latency_us", "latency, µs", 1),
 ];
 
 /// What can be chosen about the bench.

@@ -23,14 +23,14 @@ fn start(command: &mut Command) -> Child {
     piped.spawn().unwrap()
 }
 
-fn kill(child: &Child, signal: &str) {
+pub(crate) fn kill(child: &Child, signal: &str) {
     let id = child.id().to_string();
     let status = Command::new("kill").args([signal, &id]).status().unwrap();
     assert!(status.success());
 }
 
 #[track_caller]
-fn wait_for(mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_for(mut is_so: impl FnMut() -> bool) {
     let since = Instant::now();
     while !is_so() {
         assert!(since.elapsed() < PATIENCE);

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::process::Process;
 use crate::requirement::program;
 
 /// Sends commands, each after the answer to the one before, and returns all that came back.

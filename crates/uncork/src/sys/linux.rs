@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg, sockopt};
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg, sockopt};
 
 use super::TcpSocket;
 use crate::plan::{Platform, Tail};
@@ -30,7 +30,13 @@ impl Wire for Tcp<'_> {
             Tail::Push => SendFlags::NOSIGNAL,
             Tail::More => SendFlags::NOSIGNAL | SendFlags::MORE,
         };
-        retry_interrupted(|| sendmsg(self.0, slices, &mut SendAncillaryBuffer::default(), flags))
+        match slices {
+            // The same call without a `msghdr` that the kernel has to copy and check.
+            [only] => retry_interrupted(|| send(self.0, only, flags)),
+            _ => retry_interrupted(|| {
+                sendmsg(self.0, slices, &mut SendAncillaryBuffer::default(), flags)
+            }),
+        }
     }
 
     fn send_file(&mut self, file: &File, offset: u64, len: usize) -> io::Result<usize> {

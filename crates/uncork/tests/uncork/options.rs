@@ -1,7 +1,7 @@
 //! Options, as the kernel has them afterwards.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -35,6 +35,18 @@ fn ipv6_addresses_are_bound_too() {
     match ListenOptions::new().bind("[::1]:0".parse().unwrap()) {
         Ok(listener) => assert!(accept(&listener).0.nodelay().unwrap()),
         Err(error) => uncork_lab::requirement::skip(&format!("no IPv6 loopback: {error}")),
+    }
+}
+
+#[test]
+fn both_wildcards_share_a_port_where_ipv6_is_alone() {
+    let options = ListenOptions::new().only_v6();
+    let v4 = options.bind("0.0.0.0:0".parse().unwrap()).unwrap();
+    let mut address: SocketAddr = "[::]:0".parse().unwrap();
+    address.set_port(v4.local_addr().unwrap().port());
+    match options.bind(address) {
+        Ok(v6) => assert!(SockRef::from(&v6).only_v6().unwrap()),
+        Err(error) => uncork_lab::requirement::skip(&format!("no IPv6: {error}")),
     }
 }
 

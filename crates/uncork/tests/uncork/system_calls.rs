@@ -30,7 +30,7 @@ fn each_kind_of_message_takes_the_system_calls_of_its_plan() {
     }
     let large_file: &[&str] = &[
         "setsockopt TCP_CORK [1]",
-        "sendmsg MSG_MORE",
+        "sendto MSG_MORE",
         "sendfile",
         "sendfile",
         "sendfile",
@@ -39,9 +39,9 @@ fn each_kind_of_message_takes_the_system_calls_of_its_plan() {
     ];
     for (kind, expected) in [
         ("memory", &["sendmsg"][..]),
-        ("small-file", &["sendmsg MSG_MORE", "sendfile"]),
+        ("small-file", &["sendto MSG_MORE", "sendfile"]),
         ("large-file", large_file),
-        ("burst", &["sendmsg"]),
+        ("burst", &["sendto"]),
     ] {
         assert_eq!(calls_of(&strace, kind), expected, "{kind}");
     }
@@ -105,7 +105,7 @@ fn between_markers(trace: &str) -> Vec<String> {
 fn in_short(name: &str, arguments: &str) -> String {
     let details: &[&str] = match name {
         "setsockopt" => &["TCP_CORK", "[0]", "[1]"],
-        "sendmsg" => &["MSG_MORE"],
+        "sendmsg" | "sendto" => &["MSG_MORE"],
         _ => &[],
     };
     let told = details.iter().filter(|detail| arguments.contains(**detail));

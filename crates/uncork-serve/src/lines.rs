@@ -1,0 +1,132 @@
+//! Header lines that a page has in every response: made once, when it is found.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+
+use crate::accept_encoding::Coding;
+use crate::media_type;
+use crate::rules::Rules;
+
+/// What of a path can't stand in a URL as it is (RFC 3986, section 3.3).
+const PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// What of a query that was sent can't stand in a header.
+const QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
+
+/// A path as it stands in a URL.
+#[must_use]
+pub(crate) fn encode_path(path: &[u8]) -> String {
+    percent_encode(path, PATH).to_string()
+}
+
+/// A query as it was sent, fit for a header: what is no plain ASCII is encoded.
+#[must_use]
+pub(crate) fn encode_query(query: &[u8]) -> String {
+    percent_encode(query, QUERY).to_string()
+}
+
+/// Of what the lines are made.
+#[derive(Debug)]
+pub(crate) struct Facts<'a> {
+    /// The site's rules.
+    pub rules: &'a Rules,
+    /// The path of the request, decoded.
+    pub path: &'a [u8],
+    /// The path of the file from the root, without a coding's suffix.
+    pub name: &'a [u8],
+    /// The coding of this representation.
+    pub coding: Coding,
+    /// Whether there are other representations.
+    pub varies: bool,
+    /// With its quotes.
+    pub etag: Option<&'a str>,
+    /// Seconds since the epoch.
+    pub last_modified: Option<u64>,
+}
+
+/// The lines, and how many bytes of them a 304 has too (RFC 9110, section 15.4.5). They come first.
+#[must_use]
+pub(crate) fn render(facts: &Facts<'_>) -> (String, usize) {
+    let mut shared: Vec<(String, String)> = Vec::new();
+    if let Some(etag) = facts.etag {
+        shared.push(("ETag".to_owned(), etag.to_owned()));
+    }
+    if let Some(seconds) = facts.last_modified {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        shared.push(("Last-Modified".to_owned(), httpdate::fmt_http_date(time)));
+    }
+    if facts.varies {
+        shared.push(("Vary".to_owned(), "Accept-Encoding".to_owned()));
+    }
+    if let Some(value) = &facts.rules.cache_control {
+        shared.push(("Cache-Control".to_owned(), value.clone()));
+    }
+    let mut of_body = vec![
+        (
+            "Content-Type".to_owned(),
+            media_type::of(facts.name, &facts.rules.types).into_owned(),
+        ),
+        ("Accept-Ranges".to_owned(), "bytes".to_owned()),
+    ];
+    let coding = match facts.coding {
+        Coding::Identity => None,
+        Coding::Gzip => Some("gzip"),
+        Coding::Zstd => Some("zstd"),
+        Coding::Brotli => Some("br"),
+    };
+    if let Some(coding) = coding {
+        of_body.push(("Content-Encoding".to_owned(), coding.to_owned()));
+    }
+    for (name, value) in set_by_rules(facts.rules, facts.path) {
+        let replaced = |(earlier, _): &(String, String)| !earlier.eq_ignore_ascii_case(name);
+        shared.retain(replaced);
+        of_body.retain(replaced);
+        if !value.is_empty() {
+            shared.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    let mut lines = String::new();
+    for (name, value) in &shared {
+        let _ = write!(lines, "{name}: {value}\r\n");
+    }
+    let shared_bytes = lines.len();
+    for (name, value) in &of_body {
+        let _ = write!(lines, "{name}: {value}\r\n");
+    }
+    (lines, shared_bytes)
+}
+
+/// The headers that a site's rules set for a path, in the order of the rules.
+fn set_by_rules<'r>(rules: &'r Rules, path: &[u8]) -> impl Iterator<Item = (&'r str, &'r str)> {
+    let options = glob::MatchOptions {
+        case_sensitive: true,
+        require_literal_separator: true,
+        require_literal_leading_dot: false,
+    };
+    let path = String::from_utf8_lossy(path).into_owned();
+    let fitting = rules
+        .headers
+        .iter()
+        .filter(move |rule| rule.path.matches_with(&path, options));
+    fitting.flat_map(|rule| {
+        let set = rule.set.iter();
+        set.map(|(name, value)| (name.as_str(), value.as_str()))
+    })
+}

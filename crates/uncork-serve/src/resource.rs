@@ -1,0 +1,195 @@
+//! What a path of a site is: found, opened, and ready to be sent.
+
+mod find;
+mod listing;
+
+use std::cell::Cell;
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use crate::accept_encoding::{Coding, CodingSet};
+use crate::witness::{Facts, Witness};
+
+pub(crate) use find::find;
+pub(crate) use listing::Order;
+
+/// Longest body that is kept in memory. A longer one is sent from its file.
+///
+/// One vectored write of 64 KiB costs the kernel a copy and saves the second call.
+pub(crate) const MEMORY_BODY_BYTES: u64 = 64 * 1024;
+
+/// What a path of a site is, and by what a change of it is noticed.
+#[derive(Debug)]
+pub(crate) struct Resource {
+    /// What it is.
+    pub kind: Kind,
+    /// What was seen of the file system on the way.
+    pub witnesses: Vec<Witness>,
+    /// Something was changed so shortly before that a later change might not show: found anew at the
+    /// next check.
+    pub is_uncertain: bool,
+}
+
+/// What a path is.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most resources are pages, and all are behind an Rc"
+)]
+pub(crate) enum Kind {
+    /// Something to be served.
+    Page(Page),
+    /// Somewhere else: status and `Location`.
+    Elsewhere(u16, String),
+    /// Nothing.
+    NotFound,
+    /// Something that is not served: no file, or out of the root.
+    Forbidden,
+    /// It could not be found out: no descriptors, a broken disk.
+    Failed,
+}
+
+/// Something to be served, in one or several codings.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// At least one.
+    pub representations: SmallVec<[Representation; 1]>,
+    /// The codings of these.
+    pub codings: CodingSet,
+}
+
+/// A page in one coding.
+#[derive(Debug)]
+pub(crate) struct Representation {
+    /// Its coding.
+    pub coding: Coding,
+    /// Length in bytes.
+    pub len: u64,
+    /// Its bytes.
+    pub body: Body,
+    /// With its quotes.
+    pub etag: Option<String>,
+    /// What the ETag was made of, where that is a long file's content.
+    pub digest: Option<Digest>,
+    /// Seconds since the epoch.
+    pub last_modified: Option<u64>,
+    /// The media type.
+    pub content_type: String,
+    /// Header lines of a response that carries it, each with its line end: those that a 304 has too,
+    /// then those of the body.
+    pub lines: String,
+    /// How many bytes of `lines` a 304 has too.
+    pub shared_bytes: usize,
+}
+
+/// An ETag of a file's content, and the state of the file in which it was made.
+#[derive(Debug, Clone)]
+pub(crate) struct Digest {
+    facts: Facts,
+    etag: String,
+}
+
+/// Where the bytes of a representation are.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// In memory.
+    Memory(Vec<u8>),
+    /// In the file that was opened.
+    File(OpenFile),
+}
+
+/// A file that is sent from where it is.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    /// The file.
+    pub file: Arc<File>,
+    /// When all of it was last seen in the kernel's memory, where one look shows that.
+    pub resident_at: Cell<Option<Instant>>,
+}
+
+impl OpenFile {
+    /// A file of which nothing is known yet.
+    #[must_use]
+    pub(crate) fn new(file: File) -> Self {
+        Self {
+            file: Arc::new(file),
+            resident_at: Cell::new(None),
+        }
+    }
+}
+
+impl Page {
+    /// The representation in `coding`.
+    #[must_use]
+    pub(crate) fn of(&self, coding: Coding) -> Option<&Representation> {
+        self.representations.iter().find(|one| one.coding == coding)
+    }
+}
+
+impl Resource {
+    /// A resource that depends on no file.
+    #[must_use]
+    pub(crate) fn fixed(kind: Kind) -> Self {
+        Self {
+            kind,
+            witnesses: Vec::new(),
+            is_uncertain: false,
+        }
+    }
+
+    /// Whether everything is still as it was found. A system call a witness.
+    #[must_use]
+    pub(crate) fn still_holds(&self) -> bool {
+        !self.is_uncertain && self.witnesses.iter().all(Witness::still_holds)
+    }
+
+    /// The digests that were made for it: they need not be made again for the same files.
+    #[must_use]
+    pub(crate) fn digests(&self) -> Vec<Digest> {
+        match &self.kind {
+            Kind::Page(page) => {
+                let all = page.representations.iter();
+                all.filter_map(|one| one.digest.clone()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// How many files it keeps open.
+    #[must_use]
+    pub(crate) fn files(&self) -> usize {
+        match &self.kind {
+            Kind::Page(page) => {
+                let bodies = page.representations.iter().map(|one| &one.body);
+                bodies.filter(|body| matches!(body, Body::File(_))).count()
+            }
+            _ => 0,
+        }
+    }
+
+    /// Memory that it takes.
+    #[must_use]
+    pub(crate) fn bytes(&self) -> usize {
+        let witnesses: usize = self.witnesses.iter().map(Witness::bytes).sum();
+        let pages: usize = match &self.kind {
+            Kind::Page(page) => page.representations.iter().map(Representation::bytes).sum(),
+            Kind::Elsewhere(_, location) => location.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + witnesses + pages
+    }
+}
+
+impl Representation {
+    fn bytes(&self) -> usize {
+        let body = match &self.body {
+            Body::Memory(bytes) => bytes.len(),
+            // What the kernel keeps for an open file.
+            Body::File(_) => 1024,
+        };
+        size_of::<Self>() + body + self.lines.len() + self.content_type.len() + 64
+    }
+}

@@ -1,0 +1,695 @@
+//! A server from the outside: bound, started, reloaded, drained.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use socket2::SockRef;
+use uncork::ListenOptions;
+
+use crate::admin::{Admin, Health};
+use crate::beneath::Opener;
+use crate::cache::{Bounds, Cache};
+use crate::census::Census;
+use crate::clock::Clock;
+use crate::config::{Config, LISTEN_DEFAULT};
+use crate::desk::Desk;
+use crate::hosts_folder::{self, Watch};
+use crate::loader::Loader;
+use crate::lockdown::LockdownPlan;
+use crate::log::{AccessLog, LogError, LogTarget, OpenedLog, WorkerLog};
+use crate::mailbox::{Letter, Mailbox};
+use crate::metrics::Metrics;
+use crate::outgoing::Outgoing;
+use crate::resource::{Kind, Resource};
+use crate::site::{Site, Sites};
+use crate::worker::{Owner, Worker};
+
+/// How long the folder of sites is not looked at where inotify is missing or missed something.
+const WATCH_INTERVAL: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+
+/// Why a server can't be started or reloaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// An address can't be listened on.
+    #[error("can't listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A folder can't be read.
+    #[error("can't read the folder {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The access log can't be written.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A thread can't be started, or there are no descriptors.
+    #[error("can't {what}")]
+    Start {
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+impl ServeError {
+    /// The kind of I/O error behind it.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        match self {
+            ServeError::Listen { source, .. }
+            | ServeError::Folder { source, .. }
+            | ServeError::Start { source, .. } => source.kind(),
+            ServeError::Log(_) => io::ErrorKind::Other,
+        }
+    }
+
+    fn start(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| ServeError::Start { what, source }
+    }
+}
+
+/// A server that has its sockets and no thread yet: the moment to give up privileges.
+#[derive(Debug)]
+pub struct Bound {
+    config: Config,
+    /// For each worker.
+    listeners: Vec<Vec<(TcpListener, Owner)>>,
+    addresses: Vec<SocketAddr>,
+    admin: Option<TcpListener>,
+    log: Option<OpenedLog>,
+}
+
+impl Bound {
+    /// Takes the `inherited` sockets, or else binds the configuration's addresses.
+    ///
+    /// # Errors
+    /// Where an address can't be listened on, or the access log can't be opened.
+    pub fn new(config: Config, inherited: Vec<TcpListener>) -> Result<Self, ServeError> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let workers = config.threads.unwrap_or(cores).max(1);
+        let mut listeners: Vec<Vec<(TcpListener, Owner)>> =
+            (0..workers).map(|_| Vec::new()).collect();
+        let mut addresses = Vec::new();
+        if inherited.is_empty() {
+            let default = LISTEN_DEFAULT.parse().ok();
+            let wanted = config.listen.iter().copied();
+            let wanted: Vec<_> = match config.listen.len() {
+                0 => default.into_iter().collect(),
+                _ => wanted.collect(),
+            };
+            for &address in &wanted {
+                let is_beside_v4 = |one: &SocketAddr| one.is_ipv4() && one.port() == address.port();
+                // `[::]` would take the port of `0.0.0.0` away.
+                let options = if wanted.iter().any(is_beside_v4) {
+                    ListenOptions::new().only_v6()
+                } else {
+                    ListenOptions::new()
+                };
+                let bound = bind(address, options, workers);
+                let bound = bound.map_err(|source| ServeError::Listen { address, source })?;
+                addresses.push(bound[0].local_addr().unwrap_or(address));
+                for (of_worker, listener) in listeners.iter_mut().zip(bound) {
+                    of_worker.push((listener, Owner::Us));
+                }
+            }
+        }
+        for listener in inherited {
+            let failed = ServeError::start("take the socket that was handed over");
+            addresses.push(listener.local_addr().map_err(failed)?);
+            for of_worker in &mut listeners {
+                let failed = ServeError::start("share the socket that was handed over");
+                of_worker.push((share(&listener).map_err(failed)?, Owner::Another));
+            }
+        }
+        let admin = match config.admin {
+            None => None,
+            Some(address) => {
+                let listener = TcpListener::bind(address);
+                Some(listener.map_err(|source| ServeError::Listen { address, source })?)
+            }
+        };
+        let log = config.log.as_ref().map(AccessLog::open).transpose()?;
+        Ok(Self {
+            config,
+            listeners,
+            addresses,
+            admin,
+            log,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// How many workers there will be.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.listeners.len()
+    }
+
+    /// What it was told.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What has to stay readable and writable when everything else is given up: the sites, what is
+    /// `also_readable` (the configuration, for a reload), and the folder of the log.
+    ///
+    /// Sites are put in the place of others by renaming, or by a link that is made anew: so it is the
+    /// folder in which a site stands that stays readable, unless that is `/`.
+    #[must_use]
+    pub fn lockdown_plan(&self, also_readable: &[PathBuf]) -> LockdownPlan {
+        let mut roots: Vec<PathBuf> = self
+            .config
+            .sites
+            .iter()
+            .map(|site| absolute(&site.root))
+            .collect();
+        if let Some(folder) = &self.config.hosts {
+            roots.push(absolute(&folder.path));
+            let scan = hosts_folder::scan(&folder.path).unwrap_or_default();
+            let links = scan.hosts.into_iter().map(|(_, path)| path);
+            roots.extend(links.filter(|path| path.is_symlink()));
+        }
+        let real = roots.iter().filter_map(|root| root.canonicalize().ok());
+        let real: Vec<PathBuf> = real.collect();
+        let mut readable: Vec<PathBuf> = also_readable.to_vec();
+        readable.extend(roots.iter().chain(&real).map(|root| match root.parent() {
+            Some(parent) if parent.parent().is_some() => parent.to_owned(),
+            _ => root.clone(),
+        }));
+        readable.sort();
+        readable.dedup();
+        let writable = match self.config.log.as_ref().map(|log| &log.to) {
+            Some(LogTarget::File(file)) => file.parent().map(absolute),
+            Some(LogTarget::PerHost(folder)) => Some(absolute(folder)),
+            Some(LogTarget::Stdout) | None => None,
+        };
+        LockdownPlan {
+            user: self.config.user.clone(),
+            readable,
+            writable: writable.into_iter().collect(),
+        }
+    }
+
+    /// Starts the workers. `on_failure` is called where one of them ends though it was not told to.
+    ///
+    /// # Errors
+    /// Where a folder can't be read, or a thread can't be started.
+    pub fn start(
+        self,
+        on_failure: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Server, ServeError> {
+        let on_failure = Arc::new(on_failure);
+        let Self {
+            config,
+            listeners,
+            addresses,
+            admin,
+            log,
+        } = self;
+        let workers = listeners.len();
+        let (sites, notes) = build(&config, &Sites::default(), workers)?;
+        let sites = Arc::new(sites);
+        let log = log.map(|opened| opened.start(workers)).transpose()?;
+        let opener = Opener::probe();
+        let loader = Loader::start(opener).map_err(ServeError::start("start a thread"))?;
+        let metrics = Arc::new(Metrics::new(workers));
+        let census = Arc::new(Census::new(&config.limits));
+        let nowhere = Arc::new(Site::new(
+            "-".to_owned(),
+            PathBuf::new(),
+            Arc::default(),
+            workers,
+        ));
+        let mut mailboxes = Vec::new();
+        let mut threads = Vec::new();
+        for (index, listeners) in listeners.into_iter().enumerate() {
+            let mailbox = Arc::new(Mailbox::new().map_err(ServeError::start("make a mailbox"))?);
+            mailboxes.push(Arc::clone(&mailbox));
+            let parts = WorkerParts {
+                index,
+                workers,
+                limits: config.limits.clone(),
+                sites: Arc::clone(&sites),
+                nowhere: Arc::clone(&nowhere),
+                loader: loader.counter(Arc::clone(&mailbox)),
+                log: log.as_ref().map(AccessLog::worker),
+                metrics: Arc::clone(&metrics),
+                opener,
+                census: Arc::clone(&census),
+                mailbox,
+                listeners,
+            };
+            let on_failure = Arc::clone(&on_failure);
+            let thread = thread::Builder::new()
+                .name(format!("uncork-{index}"))
+                .spawn(move || {
+                    let ended = catch_unwind(AssertUnwindSafe(|| parts.run()));
+                    let panicked = |_| Err(io::Error::other("a worker panicked"));
+                    let ended = ended.unwrap_or_else(panicked);
+                    if ended.is_err() {
+                        on_failure();
+                    }
+                    ended
+                });
+            threads.push(thread.map_err(ServeError::start("start a worker"))?);
+        }
+        let shared = Arc::new(Shared {
+            mailboxes,
+            changing: Mutex::new(()),
+            state: Mutex::new(State { config, sites }),
+            workers,
+            is_draining: AtomicBool::new(false),
+        });
+        let log = log.map(Arc::new);
+        let admin = admin
+            .map(|listener| start_admin(listener, &shared, &metrics, &nowhere, log.as_ref()))
+            .transpose()
+            .map_err(ServeError::start("start the admin's thread"))?;
+        let watcher = Watcher::start(&shared).map_err(ServeError::start("start a thread"))?;
+        Ok(Server {
+            addresses,
+            notes,
+            opener,
+            shared,
+            threads,
+            watcher: Some(watcher),
+            log,
+            _admin: admin,
+        })
+    }
+}
+
+/// A server that serves.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    notes: Vec<String>,
+    opener: Opener,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+    watcher: Option<Watcher>,
+    log: Option<Arc<AccessLog>>,
+    _admin: Option<Admin>,
+}
+
+/// What all threads know.
+#[derive(Debug)]
+struct Shared {
+    mailboxes: Vec<Arc<Mailbox>>,
+    /// Held from reading folders to publishing what they hold, one at a time.
+    changing: Mutex<()>,
+    state: Mutex<State>,
+    workers: usize,
+    is_draining: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    config: Config,
+    sites: Arc<Sites>,
+}
+
+impl Server {
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What people should know of the sites: folders that are none.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// How files are opened on this kernel.
+    #[must_use]
+    pub fn opener(&self) -> Opener {
+        self.opener
+    }
+
+    /// The sites of this moment.
+    #[must_use]
+    pub fn sites(&self) -> Arc<Sites> {
+        Arc::clone(&self.shared.lock().sites)
+    }
+
+    /// Serves by another configuration from now on: its sites and rules. Addresses, threads, limits
+    /// and the log stay as they are. Returns what people should know.
+    ///
+    /// # Errors
+    /// Where a folder can't be read; everything stays as it was then.
+    pub fn reload(&self, config: Config) -> Result<Vec<String>, ServeError> {
+        let _changing = self.shared.begin_change();
+        let (sites, mut notes) = build(&config, &self.sites(), self.shared.workers)?;
+        let mut state = self.shared.lock();
+        let old = &state.config;
+        let fixed = [
+            ("listen", old.listen != config.listen),
+            ("threads", old.threads != config.threads),
+            ("admin", old.admin != config.admin),
+            ("user", old.user != config.user),
+            ("limits", old.limits != config.limits),
+            ("log", old.log != config.log),
+        ];
+        let changed = fixed.iter().filter(|(_, has_changed)| *has_changed);
+        notes.extend(changed.map(|(key, _)| format!("`{key}` has changed: that needs a restart")));
+        state.config = config;
+        self.shared.publish(&mut state, sites);
+        Ok(notes)
+    }
+
+    /// Opens the files of the access log anew.
+    pub fn reopen_log(&self) {
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
+    }
+
+    /// Accepts nothing more, finishes what is under way, and ends.
+    ///
+    /// # Errors
+    /// What ended a worker before.
+    pub fn drain(mut self) -> io::Result<()> {
+        self.shared.is_draining.store(true, Ordering::Relaxed);
+        self.watcher = None;
+        for mailbox in &self.shared.mailboxes {
+            mailbox.post(Letter::Drain);
+        }
+        let mut result = Ok(());
+        for thread in self.threads.drain(..) {
+            let ended = thread.join();
+            let ended = ended.unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
+            result = result.and(ended);
+        }
+        self._admin = None;
+        if let Some(log) = self.log.take().and_then(|log| Arc::try_unwrap(log).ok()) {
+            log.finish();
+        }
+        result
+    }
+
+    /// Whether a worker has ended by itself, which none should.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin_change(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, state: &mut State, sites: Sites) {
+        state.sites = Arc::new(sites);
+        for mailbox in &self.mailboxes {
+            mailbox.post(Letter::Sites(Arc::clone(&state.sites)));
+        }
+    }
+}
+
+/// What a worker's thread is started with. Its cache and its clock belong to that thread alone.
+struct WorkerParts {
+    index: usize,
+    workers: usize,
+    limits: crate::limits::Limits,
+    sites: Arc<Sites>,
+    nowhere: Arc<Site>,
+    loader: crate::loader::Counter,
+    log: Option<WorkerLog>,
+    metrics: Arc<Metrics>,
+    opener: Opener,
+    census: Arc<Census>,
+    mailbox: Arc<Mailbox>,
+    listeners: Vec<(TcpListener, Owner)>,
+}
+
+impl WorkerParts {
+    fn run(self) -> io::Result<()> {
+        let share = |of_all: u64| {
+            let share = of_all / self.workers as u64;
+            usize::try_from(share).unwrap_or(usize::MAX)
+        };
+        let cache = Cache::new(Bounds {
+            entries: share(self.limits.cache_entries as u64),
+            bytes: share(self.limits.cache_bytes),
+            files: share(files_max(self.limits.connections)),
+        });
+        let desk = Desk {
+            worker: self.index,
+            sites: Rc::new(self.sites),
+            cache,
+            fresh: None,
+            waiting: HashMap::new(),
+            loader: self.loader,
+            opener: self.opener,
+            clock: Clock::new(),
+            now: Instant::now(),
+            seconds: 0,
+            limits: Rc::new(self.limits),
+            log: self.log,
+            metrics: self.metrics.worker(self.index),
+            busy: Rc::new(Resource::fixed(Kind::Failed)),
+            nowhere: Rc::new(self.nowhere),
+            is_draining: false,
+            outgoing: Outgoing::default(),
+        };
+        Worker::new(self.listeners, desk, self.mailbox, self.census)?.run()
+    }
+}
+
+/// How many files may be kept open: half of what the connections leave of the descriptors, and a
+/// quarter of all where they leave nothing.
+fn files_max(connections: usize) -> u64 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let all = limit.current.unwrap_or(u64::MAX);
+    (all.saturating_sub(connections as u64) / 2).max(all / 4)
+}
+
+/// Binds an address once for each worker. Where there are several, the first binding is without
+/// SO_REUSEPORT, so that another server on the address is noticed and not shared with.
+fn bind(
+    address: SocketAddr,
+    options: ListenOptions,
+    workers: usize,
+) -> io::Result<Vec<TcpListener>> {
+    let alone = options.bind(address)?;
+    if workers == 1 {
+        alone.set_nonblocking(true)?;
+        return Ok(vec![alone]);
+    }
+    let address = alone.local_addr()?;
+    drop(alone);
+    let options = options.reuse_port();
+    let bound = (0..workers).map(|_| {
+        let listener = options.bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.collect()
+}
+
+/// A handed-over socket for one more worker.
+fn share(listener: &TcpListener) -> io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    SockRef::from(listener).set_tcp_nodelay(true)?;
+    listener.try_clone()
+}
+
+/// The sites of a configuration. Those that are as before are the same, with all that is kept of
+/// them. Also returns what people should know.
+fn build(
+    config: &Config,
+    before: &Sites,
+    workers: usize,
+) -> Result<(Sites, Vec<String>), ServeError> {
+    let mut sites = Sites::default();
+    let mut notes = Vec::new();
+    for one in &config.sites {
+        let root = absolute(&one.root);
+        let earlier = one.hosts.iter().find_map(|host| before.of(host));
+        let same = earlier.filter(|site| site.root == root && site.rules == one.rules);
+        let site = same.cloned().unwrap_or_else(|| {
+            let name = one.hosts.first().map(ToString::to_string);
+            let rules = Arc::clone(&one.rules);
+            Arc::new(Site::new(name.unwrap_or_default(), root, rules, workers))
+        });
+        for host in &one.hosts {
+            sites.add(host, &site);
+        }
+    }
+    if let Some(folder) = &config.hosts {
+        let scan = hosts_folder::scan(&folder.path).map_err(|source| ServeError::Folder {
+            path: folder.path.clone(),
+            source,
+        })?;
+        for (path, reason) in scan.skipped {
+            notes.push(format!("{} is not served: {reason}", path.display()));
+        }
+        for (host, path) in scan.hosts {
+            let root = absolute(&path);
+            let same = before
+                .of(&host)
+                .filter(|site| site.root == root && site.rules == folder.rules);
+            let site = same.cloned().unwrap_or_else(|| {
+                let rules = Arc::clone(&folder.rules);
+                Arc::new(Site::new(host.to_string(), root, rules, workers))
+            });
+            sites.add(&host, &site);
+        }
+    }
+    Ok((sites, notes))
+}
+
+/// Sites are opened by their path each time, wherever the process stands.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn start_admin(
+    listener: TcpListener,
+    shared: &Arc<Shared>,
+    metrics: &Arc<Metrics>,
+    nowhere: &Arc<Site>,
+    log: Option<&Arc<AccessLog>>,
+) -> io::Result<Admin> {
+    let (of_metrics, of_health) = (Arc::clone(shared), Arc::clone(shared));
+    let (metrics, nowhere) = (Arc::clone(metrics), Arc::clone(nowhere));
+    let dropped = log.map(|log| log.dropped_counter());
+    Admin::start(
+        listener,
+        Box::new(move || {
+            let sites = Arc::clone(&of_metrics.lock().sites);
+            let mut all: Vec<&Arc<Site>> = sites.iter().collect();
+            all.sort_by_key(|site| site.id);
+            all.dedup_by_key(|site| site.id);
+            all.push(&nowhere);
+            let counted = all.iter().map(|site| (site.name.as_str(), &site.counters));
+            let dropped = dropped
+                .as_ref()
+                .map_or(0, |count| count.load(Ordering::Relaxed));
+            metrics.render(counted, dropped)
+        }),
+        Box::new(move || {
+            if of_health.is_draining.load(Ordering::Relaxed) {
+                Health::Draining
+            } else {
+                Health::Ok
+            }
+        }),
+    )
+}
+
+/// The thread that looks after the folder of sites.
+#[derive(Debug)]
+struct Watcher {
+    stop: Arc<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watcher {
+    fn start(shared: &Arc<Shared>) -> io::Result<Self> {
+        let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let (shared, stopped) = (Arc::clone(shared), Arc::clone(&stop));
+        let thread = thread::Builder::new()
+            .name("uncork-watch".to_owned())
+            .spawn(move || watch(&shared, &stopped))?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let _ = rustix::io::write(&*self.stop, &1u64.to_ne_bytes());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Looks after the folder of sites until `stop` is readable.
+fn watch(shared: &Shared, stop: &OwnedFd) {
+    let mut watched: Option<(PathBuf, Watch)> = None;
+    loop {
+        let hosts = shared.lock().config.hosts.clone();
+        match (&mut watched, hosts) {
+            (Some((path, watch)), Some(folder)) if *path == folder.path => {
+                if watch.has_changed() {
+                    rescan(shared);
+                }
+            }
+            (watched, Some(folder)) => {
+                let watch = Watch::new(&folder.path);
+                *watched = Some((folder.path, watch));
+                // What came while nobody watched.
+                rescan(shared);
+            }
+            (watched, None) => *watched = None,
+        }
+        let bell = watched.as_ref().and_then(|(_, watch)| watch.bell());
+        if is_stopped(stop, bell) {
+            return;
+        }
+    }
+}
+
+/// Waits for either of them, or for the interval. Whether it was `stop`.
+fn is_stopped(stop: &OwnedFd, bell: Option<BorrowedFd<'_>>) -> bool {
+    let mut polled = vec![PollFd::new(stop, PollFlags::IN)];
+    polled.extend(bell.map(|bell| PollFd::from_borrowed_fd(bell, PollFlags::IN)));
+    let _ = poll(&mut polled, Some(&WATCH_INTERVAL));
+    polled[0].revents().contains(PollFlags::IN)
+}
+
+/// Reads the folder of sites again. Where that fails, the sites stay as they are.
+fn rescan(shared: &Shared) {
+    let _changing = shared.begin_change();
+    let (config, before) = {
+        let state = shared.lock();
+        (state.config.clone(), Arc::clone(&state.sites))
+    };
+    let Ok((sites, _)) = build(&config, &before, shared.workers) else {
+        return;
+    };
+    let mut state = shared.lock();
+    let ids = |sites: &Sites| sites.iter().map(|site| site.id).collect::<HashSet<_>>();
+    if ids(&sites) != ids(&state.sites) || sites.len() != state.sites.len() {
+        shared.publish(&mut state, sites);
+    }
+}

@@ -1,0 +1,171 @@
+//! What a site's section of the configuration says: redirects, headers, types.
+
+use crate::support::Served;
+
+const FILES: &[(&str, &str)] = &[
+    ("root/index.html", "index"),
+    ("root/page.html", "page"),
+    ("root/old.html", "still there"),
+    ("root/assets/app.js", "js"),
+    ("root/assets/deep/er.css", "css"),
+    ("root/assets/index.html", "assets"),
+    ("root/data.foo", "foo"),
+    ("root/site.webmanifest", "{}"),
+    ("root/x.svg", "<svg/>"),
+    ("root/archive.tar.gz", "gz"),
+    ("root/UPPER.TXT", "upper"),
+    ("root/noextension", "?"),
+];
+
+fn by(rules: &str) -> Served {
+    let text = format!("[[site]]\nhosts = [\"_default\"]\nroot = \"root\"\n{rules}");
+    Served::by(&text, FILES)
+}
+
+#[test]
+fn redirects_come_before_files() {
+    let served = by(r#"
+        redirects = [
+            { from = "/old.html", to = "/page.html" },
+            { from = "/blog/*", to = "https://blog.example/*", status = 308 },
+            { from = "/in/*", to = "/out/*", status = 302 },
+            { from = "/all/*", to = "/page.html?from=all", status = 307 },
+            { from = "/see", to = "https://see.example/", status = 303 },
+            { from = "/see", to = "/second-rule" },
+            { from = "/assets/*", to = "/*" },
+        ]"#);
+    let table = [
+        ("/old.html", 301, "/page.html"),
+        ("/old.html?a=b", 301, "/page.html?a=b"),
+        ("/blog/", 308, "https://blog.example/"),
+        ("/blog/2024/x", 308, "https://blog.example/2024/x"),
+        (
+            "/blog/a%20%C3%BC?q=1",
+            308,
+            "https://blog.example/a%20%C3%BC?q=1",
+        ),
+        ("/blog//evil.com", 308, "https://blog.example/evil.com"),
+        ("/in/a/b/", 302, "/out/a/b/"),
+        ("/all/x?mine=1", 307, "/page.html?from=all"),
+        ("/see", 303, "https://see.example/"),
+        ("/assets//evil.com", 301, "/evil.com"),
+        ("/assets/app.js", 301, "/app.js"),
+    ];
+    let mut client = served.client();
+    for (target, status, location) in table {
+        let response = client.get(target).is(status).has("location", location);
+        assert_eq!(
+            response.names(),
+            ["Server", "Date", "Location", "Content-Length"]
+        );
+    }
+    client.get("/blog").is(404);
+    client.get("/see/").is(404);
+    client.get("/page.html").is(200);
+    // HEAD is redirected as GET is, and nothing else.
+    client.send("HEAD /old.html HTTP/1.1\r\nHost: a\r\n\r\n");
+    client
+        .response_to_head()
+        .is(301)
+        .has("location", "/page.html");
+    client.send("POST /old.html HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.response().is(405);
+}
+
+#[test]
+fn headers_by_globs() {
+    let served = by(r#"
+        cache_control = "public, max-age=300"
+        [[site.headers]]
+        path = "/**"
+        set = { X-Content-Type-Options = "nosniff", X-Which = "all" }
+        [[site.headers]]
+        path = "/assets/*"
+        set = { Cache-Control = "immutable", X-Which = "assets", ETag = "" }
+        [[site.headers]]
+        path = "/assets/**"
+        set = { X-Deep = "yes" }
+        [[site.headers]]
+        path = "/page.html"
+        set = { cache-control = "", Content-Type = "text/plain" }
+        "#);
+    served
+        .get("/")
+        .is(200)
+        .has("cache-control", "public, max-age=300")
+        .has("x-content-type-options", "nosniff")
+        .has("x-which", "all")
+        .has_no("x-deep");
+    served
+        .get("/assets/app.js")
+        .has("cache-control", "immutable")
+        .has("x-which", "assets")
+        .has("x-deep", "yes")
+        .has_no("etag");
+    // `*` stays within one folder.
+    served
+        .get("/assets/deep/er.css")
+        .has("cache-control", "public, max-age=300")
+        .has("x-which", "all")
+        .has("x-deep", "yes")
+        .etag();
+    served
+        .get("/page.html")
+        .has_no("cache-control")
+        .has("content-type", "text/plain");
+    // The path as it was asked for counts.
+    served
+        .get("/page")
+        .has("cache-control", "public, max-age=300");
+    // A 304 has what the 200 has of these.
+    let etag = served.get("/").etag();
+    served
+        .get_with("/", &format!("If-None-Match: {etag}\r\n"))
+        .is(304)
+        .has("cache-control", "public, max-age=300")
+        .has("x-content-type-options", "nosniff");
+    served
+        .get_with("/", "Range: bytes=1-2\r\n")
+        .is(206)
+        .has("x-which", "all")
+        .says("nd");
+}
+
+#[test]
+fn cache_control_is_not_there_unless_it_is_said() {
+    by("").get("/").is(200).has_no("cache-control");
+    by("cache_control = \"no-store\"\n")
+        .get("/")
+        .has("cache-control", "no-store");
+}
+
+#[test]
+fn media_types() {
+    let served = by("types = { foo = \"application/x-foo\", svg = \"text/x-svg\" }\n");
+    for (target, media_type) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/page", "text/html; charset=utf-8"),
+        ("/assets/app.js", "text/javascript; charset=utf-8"),
+        ("/assets/deep/er.css", "text/css; charset=utf-8"),
+        ("/data.foo", "application/x-foo"),
+        ("/x.svg", "text/x-svg"),
+        ("/site.webmanifest", "application/manifest+json"),
+        ("/archive.tar.gz", "application/gzip"),
+        ("/UPPER.TXT", "text/plain; charset=utf-8"),
+        ("/noextension", "application/octet-stream"),
+    ] {
+        served.get(target).is(200).has("content-type", media_type);
+    }
+    by("").get("/x.svg").has("content-type", "image/svg+xml");
+}
+
+#[test]
+fn no_etag_where_it_is_off() {
+    let served = by("etag = \"off\"\n");
+    let response = served.get("/page.html").is(200).has_no("etag");
+    let changed = response.header("last-modified").unwrap();
+    served
+        .get_with("/page.html", &format!("If-Modified-Since: {changed}\r\n"))
+        .is(304)
+        .has_no("etag");
+}

@@ -1,0 +1,4 @@
+//! Accept-Encoding.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| uncork_serve::fuzzing::accept_encoding(data));
