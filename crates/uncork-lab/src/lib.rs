@@ -22,4 +22,5 @@ pub mod place;
 pub mod process;
 pub mod requirement;
 mod scratch;
+pub mod seeds;
 pub mod web;

@@ -2,20 +2,18 @@
 
 mod record;
 
-use std::io::IoSliceMut;
 use std::net::{IpAddr, Shutdown, TcpStream};
-use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use smallvec::SmallVec;
 use socket2::SockRef;
 use uncork::nonblocking::{Sender, Turn};
-use uncork::plan::{SENDFILE_CAP_BYTES, StreamFacts};
+use uncork::plan::StreamFacts;
 use uncork::{SendError, TcpInfo};
 
 use self::record::{Answered, OwnedRecord};
@@ -25,7 +23,6 @@ use crate::loader::Errand;
 use crate::outgoing::Outgoing;
 use crate::render;
 use crate::request::{self, Reject, Version};
-use crate::resource::OpenFile;
 use crate::site::{Site, Sites};
 use crate::token::Token;
 
@@ -563,7 +560,7 @@ impl Connection {
         let sent_bytes = outgoing.progress.sent_bytes();
         let mut budget_bytes = TURN_BYTES;
         if let Some((file, range, end_bytes)) = outgoing.next_of_file() {
-            if end_bytes > *resident_bytes && !is_resident(file, &range, desk.now) {
+            if end_bytes > *resident_bytes && !file.is_resident(&range, desk.now) {
                 let file = Arc::clone(&file.file);
                 // Where too much is waited for already, the worker waits itself: it still serves.
                 if desk.loader.hand_in(Errand::Warm { file, range, token }) {
@@ -660,27 +657,4 @@ enum Sent {
     Whole,
     Waits(State),
     Failed { sent_bytes: u64 },
-}
-
-/// How long a file that was seen in memory is taken to be there still.
-const RESIDENT_TIME: Duration = Duration::from_secs(1);
-
-/// Whether the end of a range is in the kernel's memory, and with it, as files are read ahead in
-/// order, most likely all of it. One system call, for at most 2 MiB; of a file that is no longer than
-/// that it is remembered for a second.
-fn is_resident(file: &OpenFile, range: &Range<u64>, now: Instant) -> bool {
-    let seen_at = file.resident_at.get();
-    if seen_at.is_some_and(|seen_at| now.duration_since(seen_at) < RESIDENT_TIME) {
-        return true;
-    }
-    let mut byte = [0];
-    let mut slices = [IoSliceMut::new(&mut byte)];
-    let last = range.end.saturating_sub(1);
-    let read = preadv2(&file.file, &mut slices, last, ReadWriteFlags::NOWAIT);
-    // EOPNOTSUPP: this file system can't tell.
-    let is_resident = read != Err(Errno::AGAIN);
-    if is_resident && range.start == 0 && range.end < SENDFILE_CAP_BYTES as u64 {
-        file.resident_at.set(Some(now));
-    }
-    is_resident
 }

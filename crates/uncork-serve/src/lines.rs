@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use crate::accept_encoding::Coding;
-use crate::media_type;
 use crate::rules::Rules;
 
 /// What of a path can't stand in a URL as it is (RFC 3986, section 3.3).
@@ -49,8 +48,8 @@ pub(crate) struct Facts<'a> {
     pub rules: &'a Rules,
     /// The path of the request, decoded.
     pub path: &'a [u8],
-    /// The path of the file from the root, without a coding's suffix.
-    pub name: &'a [u8],
+    /// The media type.
+    pub content_type: &'a str,
     /// The coding of this representation.
     pub coding: Coding,
     /// Whether there are other representations.
@@ -79,20 +78,12 @@ pub(crate) fn render(facts: &Facts<'_>) -> (String, usize) {
         shared.push(("Cache-Control".to_owned(), value.clone()));
     }
     let mut of_body = vec![
-        (
-            "Content-Type".to_owned(),
-            media_type::of(facts.name, &facts.rules.types).into_owned(),
-        ),
+        ("Content-Type".to_owned(), facts.content_type.to_owned()),
         ("Accept-Ranges".to_owned(), "bytes".to_owned()),
     ];
-    let coding = match facts.coding {
-        Coding::Identity => None,
-        Coding::Gzip => Some("gzip"),
-        Coding::Zstd => Some("zstd"),
-        Coding::Brotli => Some("br"),
-    };
-    if let Some(coding) = coding {
-        of_body.push(("Content-Encoding".to_owned(), coding.to_owned()));
+    if facts.coding != Coding::Identity {
+        let coding = facts.coding.name().to_owned();
+        of_body.push(("Content-Encoding".to_owned(), coding));
     }
     for (name, value) in set_by_rules(facts.rules, facts.path) {
         let replaced = |(earlier, _): &(String, String)| !earlier.eq_ignore_ascii_case(name);

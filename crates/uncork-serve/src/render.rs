@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use crate::accept_encoding::Coding;
 use crate::desk::Answer;
 use crate::head::Head;
 use crate::lines;
@@ -71,45 +70,33 @@ fn of_page(
     head: Head<'_>,
     with_body: bool,
 ) -> (u16, u64) {
-    let of = |coding: Coding| page.of(coding);
-    match decision {
-        Decision::Plain(status, sentence) => plain(outgoing, head, *status, sentence, with_body),
-        Decision::Whole(status, coding) => {
-            let Some(one) = of(*coding) else {
-                return nothing_such(outgoing, head, with_body);
-            };
+    let one = decision.coding().and_then(|coding| page.of(coding));
+    match (decision, one) {
+        (Decision::Plain(status, sentence), _) => {
+            plain(outgoing, head, *status, sentence, with_body)
+        }
+        (_, None) => nothing_such(outgoing, head, with_body),
+        (Decision::Whole(status, _), Some(one)) => {
             outgoing.text(|text| head.whole(text, *status, one));
             if with_body {
                 outgoing.body(resource, one, 0..one.len);
             }
             (*status, if with_body { one.len } else { 0 })
         }
-        Decision::NotModified(coding) => {
-            let Some(one) = of(*coding) else {
-                return nothing_such(outgoing, head, with_body);
-            };
+        (Decision::NotModified(_), Some(one)) => {
             outgoing.text(|text| head.not_modified(text, one));
             (304, 0)
         }
-        Decision::Unsatisfiable(coding) => {
-            let Some(one) = of(*coding) else {
-                return nothing_such(outgoing, head, with_body);
-            };
+        (Decision::Unsatisfiable(_), Some(one)) => {
             outgoing.text(|text| head.unsatisfiable(text, one));
             (416, 0)
         }
-        Decision::Partial(coding, range) => {
-            let Some(one) = of(*coding) else {
-                return nothing_such(outgoing, head, with_body);
-            };
+        (Decision::Partial(_, range), Some(one)) => {
             outgoing.text(|text| head.partial(text, one, range));
             outgoing.body(resource, one, range.clone());
             (206, range.end - range.start)
         }
-        Decision::Multipart(coding, ranges) => {
-            let Some(one) = of(*coding) else {
-                return nothing_such(outgoing, head, with_body);
-            };
+        (Decision::Multipart(_, ranges), Some(one)) => {
             (206, multipart(outgoing, resource, one, ranges, head))
         }
     }

@@ -5,10 +5,14 @@ mod listing;
 
 use std::cell::Cell;
 use std::fs::File;
+use std::io::IoSliceMut;
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use smallvec::SmallVec;
+use uncork::plan::SENDFILE_CAP_BYTES;
 
 use crate::accept_encoding::{Coding, CodingSet};
 use crate::witness::{Facts, Witness};
@@ -107,8 +111,11 @@ pub(crate) struct OpenFile {
     /// The file.
     pub file: Arc<File>,
     /// When all of it was last seen in the kernel's memory, where one look shows that.
-    pub resident_at: Cell<Option<Instant>>,
+    resident_at: Cell<Option<Instant>>,
 }
+
+/// How long a file that was seen in memory is taken to be there still.
+const RESIDENT_TIME: Duration = Duration::from_secs(1);
 
 impl OpenFile {
     /// A file of which nothing is known yet.
@@ -118,6 +125,27 @@ impl OpenFile {
             file: Arc::new(file),
             resident_at: Cell::new(None),
         }
+    }
+
+    /// Whether the end of a range is in the kernel's memory, and with it, as files are read ahead in
+    /// order, most likely all of it. One system call, for at most 2 MiB; of a file that is no longer
+    /// than that it is remembered for a second.
+    #[must_use]
+    pub(crate) fn is_resident(&self, range: &Range<u64>, now: Instant) -> bool {
+        let seen_at = self.resident_at.get();
+        if seen_at.is_some_and(|seen_at| now.duration_since(seen_at) < RESIDENT_TIME) {
+            return true;
+        }
+        let mut byte = [0];
+        let mut slices = [IoSliceMut::new(&mut byte)];
+        let last = range.end.saturating_sub(1);
+        let read = preadv2(&self.file, &mut slices, last, ReadWriteFlags::NOWAIT);
+        // EOPNOTSUPP: this file system can't tell.
+        let is_resident = read != Err(Errno::AGAIN);
+        if is_resident && range.start == 0 && range.end < SENDFILE_CAP_BYTES as u64 {
+            self.resident_at.set(Some(now));
+        }
+        is_resident
     }
 }
 

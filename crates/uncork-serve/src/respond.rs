@@ -27,6 +27,21 @@ pub(crate) enum Decision {
     Plain(u16, &'static str),
 }
 
+impl Decision {
+    /// The coding of the page that it is about, where it is about one.
+    #[must_use]
+    pub(crate) fn coding(&self) -> Option<Coding> {
+        match self {
+            Decision::Whole(_, coding)
+            | Decision::Partial(coding, _)
+            | Decision::Multipart(coding, _)
+            | Decision::NotModified(coding)
+            | Decision::Unsatisfiable(coding) => Some(*coding),
+            Decision::Plain(..) => None,
+        }
+    }
+}
+
 /// Decides how a page answers a GET or HEAD. With a status other than 200 the page is that of an
 /// error: neither conditions nor ranges apply.
 #[must_use]

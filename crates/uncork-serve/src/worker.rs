@@ -1,6 +1,6 @@
 //! One thread: its epoll, its connections, and everything that they need.
 //!
-//! A warm request costs one `recv`, one `sendmsg`, and a share of one `epoll_wait`. Interest is told
+//! A warm request costs one `recv`, one `send`, and a share of one `epoll_wait`. Interest is told
 //! to the kernel only where it changes, deadlines are looked at once a second, and nothing here is
 //! shared with another worker but counters that only one of them writes.
 
@@ -194,7 +194,7 @@ impl Worker {
             }
             for _ in 0..self.turns.len() {
                 if let Some(token) = self.turns.pop_front() {
-                    if let Some(slot) = self.slot(token) {
+                    if let Some(slot) = of(&mut self.slots, token) {
                         slot.has_turn = false;
                     }
                     self.with(token, Connection::on_writable);
@@ -248,14 +248,8 @@ impl Worker {
         Ok(())
     }
 
-    fn slot(&mut self, token: Token) -> Option<&mut Slot> {
-        let slot = self.slots.get_mut(token.place());
-        slot.filter(|slot| slot.token == token)
-    }
-
     fn on_event(&mut self, token: Token, flags: EventFlags, buffer: &mut [u8]) {
-        let slot = self.slots.get_mut(token.place());
-        let Some(slot) = slot.filter(|slot| slot.token == token) else {
+        let Some(slot) = of(&mut self.slots, token) else {
             return;
         };
         if flags.contains(EventFlags::ERR) {
@@ -272,16 +266,14 @@ impl Worker {
 
     /// Calls one of a connection's methods, and does what it says.
     fn with(&mut self, token: Token, call: impl FnOnce(&mut Connection, &mut Desk, Token) -> Next) {
-        let slot = self.slots.get_mut(token.place());
-        if let Some(slot) = slot.filter(|slot| slot.token == token) {
+        if let Some(slot) = of(&mut self.slots, token) {
             let next = call(&mut slot.connection, &mut self.desk, token);
             self.do_next(token, next);
         }
     }
 
     fn do_next(&mut self, token: Token, next: Next) {
-        let slot = self.slots.get_mut(token.place());
-        let Some(slot) = slot.filter(|slot| slot.token == token) else {
+        let Some(slot) = of(&mut self.slots, token) else {
             return;
         };
         let interest = match next {
@@ -307,7 +299,7 @@ impl Worker {
     }
 
     fn close(&mut self, token: Token) {
-        if self.slot(token).is_some() {
+        if of(&mut self.slots, token).is_some() {
             let slot = self.slots.remove(token.place());
             self.bury(slot.connection);
         }
@@ -486,7 +478,7 @@ impl Worker {
         });
         let due: Vec<Token> = due.map(|(_, slot)| slot.token).collect();
         for token in due {
-            match self.slot(token) {
+            match of(&mut self.slots, token) {
                 Some(slot) if drains_idle && slot.connection.is_idle() => self.close(token),
                 _ => self.with(token, Connection::on_tick),
             }
@@ -527,6 +519,12 @@ impl Worker {
             self.desk.metrics.held(TICK * held * share);
         }
     }
+}
+
+/// The connection of a token, unless it has ended.
+fn of(slots: &mut Slab<Slot>, token: Token) -> Option<&mut Slot> {
+    let slot = slots.get_mut(token.place());
+    slot.filter(|slot| slot.token == token)
 }
 
 /// A filter of packets (classic BPF over the TCP header) that drops each SYN and nothing else: no

@@ -5,16 +5,13 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 use uncork_lab::requirement;
 
+use crate::signals::wait_for;
 use crate::support::uncork;
-
-/// Long enough for a slow machine; nothing is measured by it.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server of one site, which stands in its folder `site`, and what it wrote down. One thread, so that
 /// the log is in the order of the responses.
@@ -98,15 +95,6 @@ fn run(client: &mut Command) -> Vec<u8> {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{client:?}: {said}");
     output.stdout
-}
-
-#[track_caller]
-fn wait_for(mut is_so: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !is_so() {
-        assert!(since.elapsed() < PATIENCE);
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Bytes that repeat nowhere near, other ones for each seed.

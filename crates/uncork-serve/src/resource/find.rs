@@ -18,6 +18,7 @@ use super::{
 use crate::accept_encoding::{Coding, CodingSet};
 use crate::beneath::{OpenError, Opener, Patience};
 use crate::lines;
+use crate::media_type;
 use crate::rules::{Etag, Redirect, Rules};
 use crate::site::Site;
 use crate::witness::{Facts, Witness};
@@ -79,10 +80,10 @@ pub(crate) fn find(
         Err(OpenError::Failed(_)) => Kind::Failed,
     };
     let now = SystemTime::now();
-    let seen = search.witnesses.iter().filter_map(Witness::seen);
+    let mut seen = search.witnesses.iter().filter_map(Witness::seen);
     let is_uncertain = matches!(kind, Kind::Failed)
         || search.is_listing
-        || seen.into_iter().any(|facts| facts.may_hide_a_change(now));
+        || seen.any(|facts| facts.may_hide_a_change(now));
     Some(Resource {
         kind,
         witnesses: search.witnesses,
@@ -202,10 +203,10 @@ impl Search<'_> {
 
     /// The page of a file and of what stands compressed beside it.
     fn page(&mut self, name: &[u8], identity: Option<(OwnedFd, Facts)>) -> Result<Kind, OpenError> {
-        let mut found: SmallVec<[(Coding, OwnedFd, Facts, CString); 1]> = SmallVec::new();
+        let mut found: SmallVec<[(Coding, OwnedFd, CString); 1]> = SmallVec::new();
         let age = identity.as_ref().map(|(_, facts)| facts.modified.as_secs());
-        if let Some((file, facts)) = identity {
-            found.push((Coding::Identity, file, facts, self.absolute(name)));
+        if let Some((file, _)) = identity {
+            found.push((Coding::Identity, file, self.absolute(name)));
         }
         if self.site.rules.precompressed {
             for coding in CODINGS {
@@ -218,8 +219,8 @@ impl Search<'_> {
                         let path = self.absolute(&name);
                         self.witnesses.push(Witness::opened(path, facts));
                     }
-                    Ok(Opened::File(file, facts)) => {
-                        found.push((coding, file, facts, self.absolute(&name)));
+                    Ok(Opened::File(file, _)) => {
+                        found.push((coding, file, self.absolute(&name)));
                     }
                     Ok(Opened::Folder(..)) | Err(OpenError::NotFound) => {}
                     Err(OpenError::Refused) => {
@@ -238,7 +239,7 @@ impl Search<'_> {
             .fold(CodingSet::EMPTY, |set, (coding, ..)| set.with(*coding));
         let varies = found.len() > 1 || !codings.contains(Coding::Identity);
         let mut representations = SmallVec::new();
-        for (coding, file, _, path) in found {
+        for (coding, file, path) in found {
             let (facts, representation) = self.representation(name, coding, file, varies)?;
             self.witnesses.push(Witness::opened(path, facts));
             representations.push(representation);
@@ -275,10 +276,11 @@ impl Search<'_> {
             _ => Some(time_tag(&facts, coding)),
         };
         let last_modified = has_time.then_some(facts.modified.as_secs());
+        let content_type = media_type::of(name, &rules.types).into_owned();
         let (lines, shared_bytes) = lines::render(&lines::Facts {
             rules,
             path: self.path,
-            name,
+            content_type: &content_type,
             coding,
             varies,
             etag: etag.as_deref(),
@@ -291,7 +293,7 @@ impl Search<'_> {
             etag,
             digest,
             last_modified,
-            content_type: crate::media_type::of(name, &rules.types).into_owned(),
+            content_type,
             lines,
             shared_bytes,
         };
@@ -303,10 +305,11 @@ impl Search<'_> {
         let rules = &self.site.rules;
         let bytes = html.into_bytes();
         let etag = (rules.etag != Etag::Off).then(|| content_tag(&blake3::hash(&bytes)));
+        let content_type = media_type::of(b"index.html", &rules.types).into_owned();
         let (lines, shared_bytes) = lines::render(&lines::Facts {
             rules,
             path: self.path,
-            name: b"index.html",
+            content_type: &content_type,
             coding: Coding::Identity,
             varies: false,
             etag: etag.as_deref(),
@@ -321,7 +324,7 @@ impl Search<'_> {
                 etag,
                 digest: None,
                 last_modified: None,
-                content_type: "text/html; charset=utf-8".to_owned(),
+                content_type,
                 lines,
                 shared_bytes,
             }]),
