@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
+use smallvec::SmallVec;
 
 use crate::resource::Resource;
 use crate::site::SiteId;
@@ -64,7 +65,8 @@ pub(crate) struct Bounds {
 #[derive(Debug)]
 struct Entry {
     site: SiteId,
-    key: Box<[u8]>,
+    /// Most keys stand here and not somewhere else.
+    key: SmallVec<[u8; 32]>,
     hash: u64,
     resource: Rc<Resource>,
     found_at: Instant,

@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use crate::request::{Field, Method, Request};
+use crate::request::{Field, Method, Name, Request};
 
 /// What a representation is known by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,15 +35,15 @@ pub fn evaluate(request: &Request<'_>, validators: &Validators<'_>) -> Outcome {
         return Outcome::Proceed;
     }
     let unmodified_since = |field| Some(validators.last_modified? <= date_of(field)?);
-    let if_match = match request.if_match {
-        Field::Absent => unmodified_since(request.if_unmodified_since).unwrap_or(true),
+    let if_match = match request.field(Name::IfMatch) {
+        Field::Absent => unmodified_since(request.field(Name::IfUnmodifiedSince)).unwrap_or(true),
         field => matches(field, validators.etag, Comparison::Strong),
     };
     if !if_match {
         return Outcome::PreconditionFailed;
     }
-    let unchanged = match request.if_none_match {
-        Field::Absent => unmodified_since(request.if_modified_since).unwrap_or(false),
+    let unchanged = match request.field(Name::IfNoneMatch) {
+        Field::Absent => unmodified_since(request.field(Name::IfModifiedSince)).unwrap_or(false),
         field => matches(field, validators.etag, Comparison::Weak),
     };
     if unchanged {
@@ -61,7 +61,7 @@ pub fn evaluate(request: &Request<'_>, validators: &Validators<'_>) -> Outcome {
 /// date counts.
 #[must_use]
 pub fn range_applies(request: &Request<'_>, validators: &Validators<'_>) -> bool {
-    match request.if_range {
+    match request.field(Name::IfRange) {
         Field::Absent => true,
         Field::Several => false,
         Field::Once(value) if value.starts_with(b"\"") => {

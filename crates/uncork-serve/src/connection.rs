@@ -56,7 +56,7 @@ pub(crate) struct Connection {
     flight: Option<Box<Flight>>,
     /// After what is on its way, the connection ends.
     ending: Option<Ending>,
-    /// Segments in which everything could have left.
+    /// Segments in which everything that has left could have.
     least_segments: u64,
 }
 
@@ -107,7 +107,7 @@ pub(crate) enum Next {
 /// Responses that could not leave at once.
 #[derive(Debug)]
 struct Flight {
-    outgoing: Outgoing,
+    outgoing: Box<Outgoing>,
     records: Vec<OwnedRecord>,
     /// Up to which byte of it the kernel has files in memory, as far as was asked.
     resident_bytes: u64,
@@ -115,6 +115,10 @@ struct Flight {
     /// which the rate is looked at.
     window_bytes: u64,
 }
+
+/// Most responses of one departure. Where the peer does not read, what is to be written down of them
+/// waits with them.
+const RESPONSES_MAX: usize = 64;
 
 /// How often one request waits for the disk. A page, the application's page and the error's page can
 /// each be unknown; a request that needs more of it than that would never end.
@@ -253,7 +257,7 @@ impl Connection {
     /// Says a status and a sentence, and ends.
     pub(crate) fn refuse(&mut self, reject: Reject, desk: &mut Desk, token: Token) {
         let nowhere = Rc::clone(&desk.nowhere);
-        let mut outgoing = std::mem::take(&mut desk.outgoing);
+        let mut outgoing = desk.outgoing.take().unwrap_or_default();
         let unread = std::mem::take(&mut self.unread);
         let answered = self.reject(reject, &unread, &nowhere, &mut outgoing, desk);
         self.depart(outgoing, &[answered], desk, token);
@@ -263,6 +267,7 @@ impl Connection {
     pub(crate) fn close(mut self, desk: &mut Desk) {
         if let Some(flight) = self.flight.take() {
             let sent_bytes = flight.outgoing.progress.sent_bytes();
+            self.has_sent(sent_bytes);
             for record in &flight.records {
                 record.write(self.peer, sent_bytes, desk);
             }
@@ -315,14 +320,14 @@ impl Connection {
         let nowhere = Rc::clone(&desk.nowhere);
         let mut used = 0;
         while self.state == State::Reading && used < bytes.len() {
-            let mut outgoing = std::mem::take(&mut desk.outgoing);
+            let mut outgoing = desk.outgoing.take().unwrap_or_default();
             let mut answered = SmallVec::new();
             let rest = &bytes[used..];
             let places = (&**sites, &*nowhere);
             let gathered = self.gather(rest, places, &mut outgoing, &mut answered, desk, token);
             used += gathered;
             if outgoing.is_empty() {
-                desk.outgoing = outgoing;
+                desk.outgoing = Some(outgoing);
                 break;
             }
             left_bytes = left_bytes.saturating_sub(outgoing.len());
@@ -331,12 +336,15 @@ impl Connection {
                 self.state = State::Yielding;
             }
         }
+        let has_answered_none = self.requests == requests_before;
         match self.state {
+            // Empty lines between requests are no reason to wait longer for the next one.
+            State::Reading if !was_under_way && has_answered_none && used == bytes.len() => {}
             State::Reading if used == bytes.len() && self.skip_bytes == 0 => {
                 self.deadline = desk.deadline(desk.limits.idle_time);
             }
             // A head or a body that goes on keeps the deadline that it got with its first byte.
-            State::Reading if was_under_way && self.requests == requests_before => {}
+            State::Reading if was_under_way && has_answered_none => {}
             State::Reading | State::Yielding if self.flight.is_none() => {
                 self.deadline = desk.deadline(desk.limits.head_time);
             }
@@ -358,7 +366,7 @@ impl Connection {
         token: Token,
     ) -> usize {
         let mut used = 0;
-        while self.ending.is_none() && !outgoing.is_full() {
+        while self.ending.is_none() && !outgoing.is_full() && answered.len() < RESPONSES_MAX {
             let rest = &bytes[used..];
             if self.skip_bytes > 0 {
                 let skipped = rest
@@ -374,6 +382,12 @@ impl Connection {
             if rest.is_empty() {
                 break;
             }
+            // Some peers end a body with an empty line that is no part of it. Kept, it would look like
+            // the beginning of a request that never comes.
+            if self.requests > 0 && request::is_blank(rest) {
+                used = bytes.len();
+                break;
+            }
             let Some(head_bytes) = request::head_end(rest, self.searched_bytes) else {
                 self.searched_bytes = rest.len();
                 if let Some(reject) = request::early_reject(rest, &desk.limits) {
@@ -382,17 +396,19 @@ impl Connection {
                 }
                 break;
             };
-            let request = match request::parse(&rest[..head_bytes], &desk.limits) {
+            // Looked at where it is: it is large, and would be moved.
+            let parsed = request::parse(&rest[..head_bytes], &desk.limits);
+            let request = match &parsed {
                 Ok(request) => request,
                 Err(reject) => {
-                    answered.push(self.reject(reject, rest, nowhere, outgoing, desk));
+                    answered.push(self.reject(*reject, rest, nowhere, outgoing, desk));
                     used = bytes.len();
                     break;
                 }
             };
             let site = sites.find(request.host.as_ref());
             let answer = match site {
-                Some(site) => desk.answer(site, &request, token),
+                Some(site) => desk.answer(site, request, token),
                 None => Some(Answer::Plain(421, "No site of this name is here")),
             };
             let answer = match answer {
@@ -436,10 +452,10 @@ impl Connection {
                     Some(_) => Persistence::Close,
                 },
             };
-            let (status, body_bytes) = render::render(outgoing, &request, &answer, head);
+            let (status, body_bytes) = render::render(outgoing, request, &answer, head);
             let site = site.unwrap_or(nowhere);
             let end = outgoing.len();
-            answered.push(Answered::new(site, &request, status, end - body_bytes..end));
+            answered.push(Answered::new(site, request, status, end - body_bytes..end));
         }
         used
     }
@@ -474,12 +490,11 @@ impl Connection {
     /// Sends what was gathered, as far as it goes now.
     fn depart(
         &mut self,
-        mut outgoing: Outgoing,
+        mut outgoing: Box<Outgoing>,
         answered: &[Answered<'_, '_>],
         desk: &mut Desk,
         token: Token,
     ) {
-        self.least_segments += self.sender.facts().least_segments(outgoing.len());
         // What waits now is not among the responses that depart.
         let waited_since = match self.state {
             State::Finding => None,
@@ -504,12 +519,13 @@ impl Connection {
             Sent::Failed { sent_bytes } => sent_bytes,
             _ => outgoing.len(),
         };
+        self.has_sent(sent_bytes);
         let took = started_at.elapsed();
         for one in answered {
             one.write(self.peer, sent_bytes, took, desk);
         }
         outgoing.clear();
-        desk.outgoing = outgoing;
+        desk.outgoing = Some(outgoing);
         self.has_departed(&sent, desk);
     }
 
@@ -534,6 +550,7 @@ impl Connection {
                 Sent::Failed { sent_bytes } => sent_bytes,
                 _ => flight.outgoing.len(),
             };
+            self.has_sent(sent_bytes);
             for record in &flight.records {
                 record.write(self.peer, sent_bytes, desk);
             }
@@ -599,6 +616,11 @@ impl Connection {
     fn acked_bytes(&self) -> u64 {
         let info = TcpInfo::of(self.sender.get_ref());
         info.ok().and_then(|info| info.acked_bytes).unwrap_or(0)
+    }
+
+    /// Counts what of a departure has left.
+    fn has_sent(&mut self, sent_bytes: u64) {
+        self.least_segments += self.sender.facts().least_segments(sent_bytes);
     }
 
     /// After a departure: whether the connection goes on.

@@ -61,7 +61,7 @@ pub(crate) struct Desk {
     /// Whether connections end with their next response.
     pub is_draining: bool,
     /// An empty one, whose memory is used again.
-    pub outgoing: Outgoing,
+    pub outgoing: Option<Box<Outgoing>>,
 }
 
 /// What a request gets.
@@ -99,10 +99,9 @@ impl Desk {
             Method::Options => return Some(Answer::Options),
             Method::Other(_) => return self.answer_with_page(site, request, b"", 405, token),
         }
-        let Some(path) = &request.path else {
+        let Some(path) = request.path.as_deref() else {
             return Some(Answer::Plain(400, "The target is no path"));
         };
-        let path = path.as_bytes();
         let key = key(site, path, request.query);
         let resource = self.resource(site, &key, token)?;
         match &resource.kind {

@@ -1,13 +1,12 @@
 //! Host names, normalised in one way everywhere: the `Host` header, the configuration, and the names
 //! of folders.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::Ipv6Addr;
 
 use idna::AsciiDenyList;
-use smallvec::SmallVec;
 
 /// Most bytes of a host name (RFC 1035, section 2.3.4).
 pub const HOST_BYTES_MAX: usize = 253;
@@ -20,39 +19,38 @@ pub const LABEL_BYTES_MAX: usize = 63;
 ///
 /// It is hashed and compared as its text is, so a map whose keys are names is searched with a `&str`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HostName(pub(crate) SmallVec<[u8; 64]>);
+pub struct HostName<'b>(Cow<'b, [u8]>);
 
 /// What a site is called: a host name, all names beneath one, or whatever is left.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     /// `example.org`
-    Exact(HostName),
+    Exact(HostName<'static>),
     /// `*.example.org`: any name with more labels in front; holds `example.org`.
-    Beneath(HostName),
+    Beneath(HostName<'static>),
     /// `_default`
     Default,
 }
 
-impl HostName {
+impl<'b> HostName<'b> {
     /// The name in a `Host` header, in the authority of a target, or of a folder; `None` where it is
     /// none, the empty one included. A port is checked and left out.
     ///
-    /// Allocates only for names above 64 bytes, for IPv6 addresses and for what is not ASCII.
+    /// What is normal already is borrowed; only other spellings, and IPv6 addresses, allocate.
     #[must_use]
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
-        if let Some(rest) = bytes.strip_prefix(b"[") {
-            return address_v6(rest);
+    pub fn parse(bytes: &'b [u8]) -> Option<Self> {
+        let labels = Labels::of(bytes)?;
+        match &bytes[labels.end..] {
+            [] => labels.name(bytes),
+            [b':', port @ ..] if is_port(port) => labels.name(bytes),
+            _ => other_spelling(bytes),
         }
-        let name = match memchr::memrchr(b':', bytes) {
-            Some(at) if is_port(&bytes[at + 1..]) => &bytes[..at],
-            Some(_) => return None,
-            None => bytes,
-        };
-        if name.is_ascii() {
-            ascii(name)
-        } else {
-            international(name)
-        }
+    }
+
+    /// The same name, its text its own.
+    #[must_use]
+    pub fn into_owned(self) -> HostName<'static> {
+        HostName(Cow::Owned(self.0.into_owned()))
     }
 
     /// The name as text.
@@ -87,8 +85,88 @@ fn is_port(digits: &[u8]) -> bool {
     port.is_some()
 }
 
+/// What of a name is in its normal form: labels of small letters, digits, `-` and `_`, and dots
+/// between them.
+#[derive(Clone, Copy)]
+struct Labels {
+    end: usize,
+    /// Where the last label begins.
+    last: usize,
+}
+
+impl Labels {
+    /// Of the bytes that come first; `None` where a label that ends within them is empty or too long.
+    #[inline]
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let mut last = 0;
+        for (end, &byte) in bytes.iter().enumerate() {
+            match KINDS[usize::from(byte)] {
+                Kind::Label => {}
+                Kind::Dot if (1..=LABEL_BYTES_MAX).contains(&(end - last)) => last = end + 1,
+                Kind::Dot => return None,
+                Kind::Other => return Some(Self { end, last }),
+            }
+        }
+        let end = bytes.len();
+        Some(Self { end, last })
+    }
+
+    /// All of them as a name. The dot at the end of one that is written out in full is left out.
+    #[inline]
+    fn name(self, bytes: &[u8]) -> Option<HostName<'_>> {
+        let last_bytes = self.end - self.last;
+        let end = self.end - usize::from(last_bytes == 0 && self.end > 0);
+        let is_name = last_bytes <= LABEL_BYTES_MAX && (1..=HOST_BYTES_MAX).contains(&end);
+        is_name.then_some(HostName(Cow::Borrowed(&bytes[..end])))
+    }
+}
+
+/// What a byte is to a name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Label,
+    Dot,
+    Other,
+}
+
+const KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Other; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_') {
+            kinds[byte as usize] = Kind::Label;
+        }
+        byte += 1;
+    }
+    kinds[b'.' as usize] = Kind::Dot;
+    kinds
+};
+
+/// A name that is not in its normal form, or none.
+#[cold]
+fn other_spelling(bytes: &[u8]) -> Option<HostName<'static>> {
+    if let Some(rest) = bytes.strip_prefix(b"[") {
+        return address_v6(rest);
+    }
+    let name = match memchr::memrchr(b':', bytes) {
+        Some(at) if is_port(&bytes[at + 1..]) => &bytes[..at],
+        Some(_) => return None,
+        None => bytes,
+    };
+    // Far more than any spelling of a name takes; the mapping costs.
+    if name.len() > 8 * HOST_BYTES_MAX {
+        return None;
+    }
+    let normal = match name.is_ascii() {
+        true => name.to_ascii_lowercase(),
+        false => international(name)?,
+    };
+    let labels = Labels::of(&normal).filter(|labels| labels.end == normal.len())?;
+    labels.name(&normal).map(HostName::into_owned)
+}
+
 /// What follows the `[` of an IPv6 address. The same address in any spelling is one name.
-fn address_v6(rest: &[u8]) -> Option<HostName> {
+fn address_v6(rest: &[u8]) -> Option<HostName<'static>> {
     let end = memchr::memchr(b']', rest)?;
     match &rest[end + 1..] {
         [] => {}
@@ -96,54 +174,23 @@ fn address_v6(rest: &[u8]) -> Option<HostName> {
         _ => return None,
     }
     let address: Ipv6Addr = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
-    Some(HostName(SmallVec::from_slice(
-        format!("[{address}]").as_bytes(),
-    )))
-}
-
-/// A name without a port: labels of letters, digits, `-` and `_`. Whether an A-label stands for
-/// something does not matter: it is equal to itself, and [`international`] makes the same of the
-/// label that it stands for.
-fn ascii(name: &[u8]) -> Option<HostName> {
-    let name = name.strip_suffix(b".").unwrap_or(name);
-    if name.len() > HOST_BYTES_MAX {
-        return None;
-    }
-    let mut normal = SmallVec::from_slice(name);
-    let mut label_bytes = 0;
-    for byte in &mut normal {
-        match *byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => label_bytes += 1,
-            b'A'..=b'Z' => {
-                byte.make_ascii_lowercase();
-                label_bytes += 1;
-            }
-            b'.' if label_bytes > 0 => label_bytes = 0,
-            _ => return None,
-        }
-        if label_bytes > LABEL_BYTES_MAX {
-            return None;
-        }
-    }
-    (label_bytes > 0).then_some(HostName(normal))
+    Some(HostName(Cow::Owned(format!("[{address}]").into_bytes())))
 }
 
 /// A name with labels that are not ASCII: each of them is mapped (case, width, composition) and
 /// becomes an A-label (UTS #46). The other labels stay what they are, so that the name is the same as
 /// with all its labels spelled in ASCII.
-#[cold]
-fn international(name: &[u8]) -> Option<HostName> {
-    // Far more than any spelling of a name takes; the mapping costs.
-    if name.len() > 8 * HOST_BYTES_MAX {
-        return None;
-    }
+///
+/// Whether an A-label stands for something does not matter: it is equal to itself, and here the same
+/// is made of the label that it stands for.
+fn international(name: &[u8]) -> Option<Vec<u8>> {
     let mut normal = Vec::new();
     for (at, label) in name.split(|&byte| byte == b'.').enumerate() {
         if at > 0 {
             normal.push(b'.');
         }
         if label.is_ascii() {
-            normal.extend_from_slice(label);
+            normal.extend(label.to_ascii_lowercase());
         } else {
             let label = idna::domain_to_ascii_cow(label, AsciiDenyList::URL).ok()?;
             // A label of nothing but what is ignored, such as a soft hyphen.
@@ -153,34 +200,34 @@ fn international(name: &[u8]) -> Option<HostName> {
             normal.extend_from_slice(label.as_bytes());
         }
     }
-    ascii(&normal)
+    Some(normal)
 }
 
-impl Hash for HostName {
+impl Hash for HostName<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.as_str().hash(state);
     }
 }
 
-impl Borrow<str> for HostName {
+impl Borrow<str> for HostName<'_> {
     fn borrow(&self) -> &str {
         self.as_str()
     }
 }
 
-impl AsRef<str> for HostName {
+impl AsRef<str> for HostName<'_> {
     fn as_ref(&self) -> &str {
         self.as_str()
     }
 }
 
-impl fmt::Display for HostName {
+impl fmt::Display for HostName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl fmt::Debug for HostName {
+impl fmt::Debug for HostName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
     }
@@ -198,10 +245,11 @@ impl HostPattern {
         if text.rsplit(']').next()?.contains(':') {
             return None;
         }
+        let owned = |name: &str| Some(HostName::parse(name.as_bytes())?.into_owned());
         match text.strip_prefix("*.") {
             Some(name) if name.starts_with('[') => None,
-            Some(name) => HostName::parse(name.as_bytes()).map(Self::Beneath),
-            None => HostName::parse(text.as_bytes()).map(Self::Exact),
+            Some(name) => owned(name).map(Self::Beneath),
+            None => owned(text).map(Self::Exact),
         }
     }
 }

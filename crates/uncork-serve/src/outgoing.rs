@@ -16,7 +16,7 @@ use crate::resource::{Body, Kind, OpenFile, Representation, Resource};
 const COPIED_BODY_BYTES: usize = 4096;
 
 /// What is gathered before it departs, once it is more than this.
-const GATHER_BYTES: u64 = 256 * 1024;
+const GATHER_BYTES: u64 = 64 * 1024;
 
 /// Responses that depart as one message.
 #[derive(Debug, Default)]

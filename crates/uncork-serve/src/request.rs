@@ -6,12 +6,17 @@
 mod fields;
 mod head;
 mod line;
+mod scan;
 mod target;
+
+use std::borrow::Cow;
 
 use crate::host::HostName;
 use crate::limits::Limits;
 
-pub use head::{early_reject, head_end};
+use self::fields::Fields;
+pub use self::fields::{Field, Name};
+pub use self::head::{early_reject, head_end, is_blank};
 
 /// Most header lines of a request, whatever [`Limits::headers`] says.
 pub const HEADERS_MAX: usize = 128;
@@ -25,11 +30,13 @@ pub struct Request<'b> {
     pub version: Version,
     /// The site's name: of an absolute-form target, else of `Host`. `None` only in HTTP/1.0, and in
     /// HTTP/1.1 with an empty `Host`.
-    pub host: Option<HostName>,
+    pub host: Option<HostName<'b>>,
     /// The target as it was sent, for the log.
     pub target: &'b [u8],
-    /// The decoded path; `None` for `OPTIONS *` and for `CONNECT`.
-    pub path: Option<Path<'b>>,
+    /// The path, decoded once and validated: begins with `/`, no empty segment (`//` is `/`), no `.` or
+    /// `..` segment, no NUL, control byte or backslash, no `/` that was encoded. It may end with `/`.
+    /// Bytes above 0x7f are the file system's business. `None` for `OPTIONS *` and for `CONNECT`.
+    pub path: Option<Cow<'b, [u8]>>,
     /// What follows `?` in the target, without it.
     pub query: Option<&'b [u8]>,
     /// Whether the peer wants the connection kept: HTTP/1.1 without `close`, HTTP/1.0 with `keep-alive`.
@@ -38,37 +45,8 @@ pub struct Request<'b> {
     pub body_bytes: u64,
     /// Whether it says `Expect: 100-continue` (and a body follows): answered, then closed.
     pub expects_continue: bool,
-    /// The raw value of each, trimmed; several lines of a list header are not joined: a second one
-    /// makes the field [`Field::Several`], and is treated as said at each parser.
-    pub accept_encoding: Field<'b>,
-    /// `If-None-Match`.
-    pub if_none_match: Field<'b>,
-    /// `If-Match`.
-    pub if_match: Field<'b>,
-    /// `If-Modified-Since`.
-    pub if_modified_since: Field<'b>,
-    /// `If-Unmodified-Since`.
-    pub if_unmodified_since: Field<'b>,
-    /// `If-Range`.
-    pub if_range: Field<'b>,
-    /// `Range`.
-    pub range: Field<'b>,
-    /// `Referer`, for the log.
-    pub referer: Field<'b>,
-    /// `User-Agent`, for the log.
-    pub user_agent: Field<'b>,
-}
-
-/// A header field that may have come not at all, once, or several times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Field<'b> {
-    /// Not there.
-    #[default]
-    Absent,
-    /// Its value.
-    Once(&'b [u8]),
-    /// There more than once.
-    Several,
+    /// The raw values of the lines that are known.
+    fields: Fields<'b>,
 }
 
 /// A request's method.
@@ -93,25 +71,13 @@ pub enum Version {
     Http11,
 }
 
-/// A path, decoded once and validated: begins with `/`, no empty segment (`//` is `/`), no `.` or
-/// `..` segment, no NUL, control byte or backslash, no `/` that was encoded. It may end with `/`.
-/// Bytes above 0x7f are the file system's business.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Path<'b> {
-    /// As it was sent.
-    Borrowed(&'b [u8]),
-    /// It had to be decoded or its slashes joined.
-    Owned(Vec<u8>),
-}
-
-impl Path<'_> {
-    /// Its bytes.
+impl<'b> Request<'b> {
+    /// The raw value of a header line, trimmed. Several lines of a list are not joined: a second one
+    /// makes it [`Field::Several`], which is treated as each parser says.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        match self {
-            Path::Borrowed(bytes) => bytes,
-            Path::Owned(bytes) => bytes,
-        }
+    #[inline]
+    pub fn field(&self, name: Name) -> Field<'b> {
+        self.fields.get(name)
     }
 }
 
@@ -144,34 +110,28 @@ impl Reject {
 /// Where it is malformed, says different things at once, or takes more than it may.
 pub fn parse<'b>(head: &'b [u8], limits: &Limits) -> Result<Request<'b>, Reject> {
     let head = &head[head::blank_bytes(head)..];
-    let (line, lines) = line::split(head, limits)?;
+    let (line, lines) = line::parse(head, limits)?;
     if head.len() > limits.head_bytes {
         return Err(head::TOO_LONG);
     }
-    let fields = fields::parse(lines, line.version, limits)?;
-    if fields.body_bytes > limits.body_bytes {
+    let version = line.version;
+    let fields = fields::parse(lines, limits)?;
+    let host = fields.host(version)?;
+    let body_bytes = fields.body_bytes(version)?;
+    if body_bytes > limits.body_bytes {
         return Err(Reject::new(413, "The request's body is too long"));
     }
-    let target = target::parse(&line)?;
     Ok(Request {
         method: line.method,
-        version: line.version,
-        host: target.host.or(fields.host),
-        target: line.target,
-        path: target.path,
-        query: target.query,
-        keep_alive: fields.keep_alive,
-        body_bytes: fields.body_bytes,
-        expects_continue: fields.expects_continue,
-        accept_encoding: fields.accept_encoding,
-        if_none_match: fields.if_none_match,
-        if_match: fields.if_match,
-        if_modified_since: fields.if_modified_since,
-        if_unmodified_since: fields.if_unmodified_since,
-        if_range: fields.if_range,
-        range: fields.range,
-        referer: fields.referer,
-        user_agent: fields.user_agent,
+        version,
+        host: line.target.host.or(host),
+        target: line.target.raw,
+        path: line.target.path,
+        query: line.target.query,
+        keep_alive: fields.keep_alive(version),
+        body_bytes,
+        expects_continue: fields.expects_continue(version, body_bytes)?,
+        fields,
     })
 }
 

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::accept_encoding::{self, Coding};
 use crate::condition::{self, Outcome, Validators};
 use crate::range::{self, Ranges};
-use crate::request::{Field, Method, Request};
+use crate::request::{Field, Method, Name, Request};
 use crate::resource::{Page, Representation};
 
 /// A decided response.
@@ -84,7 +84,7 @@ pub(crate) fn decide(
         }
     }
     // Ranges are defined for GET only (RFC 9110, section 14.2).
-    match request.range {
+    match request.field(Name::Range) {
         Field::Once(value)
             if request.method == Method::Get && condition::range_applies(request, &validators) =>
         {
@@ -114,9 +114,9 @@ fn choose(request: &Request<'_>, page: &Page) -> Option<Coding> {
             return Some(Coding::Identity);
         }
     }
-    let accepted = accept_encoding::parse(request.accept_encoding);
+    let accepted = accept_encoding::parse(request.field(Name::AcceptEncoding));
     let chosen = accept_encoding::choose(&accepted, page.codings);
-    let or_else: &[Coding] = match request.accept_encoding {
+    let or_else: &[Coding] = match request.field(Name::AcceptEncoding) {
         Field::Absent => &[Coding::Identity, Coding::Gzip, Coding::Brotli, Coding::Zstd],
         _ => &[Coding::Identity],
     };

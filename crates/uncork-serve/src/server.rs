@@ -29,7 +29,6 @@ use crate::lockdown::LockdownPlan;
 use crate::log::{AccessLog, LogError, LogTarget, OpenedLog, WorkerLog};
 use crate::mailbox::{Letter, Mailbox};
 use crate::metrics::Metrics;
-use crate::outgoing::Outgoing;
 use crate::resource::{Kind, Resource};
 use crate::site::{Site, Sites};
 use crate::worker::{Owner, Worker};
@@ -485,7 +484,7 @@ impl WorkerParts {
             busy: Rc::new(Resource::fixed(Kind::Failed)),
             nowhere: Rc::new(self.nowhere),
             is_draining: false,
-            outgoing: Outgoing::default(),
+            outgoing: None,
         };
         Worker::new(self.listeners, desk, self.mailbox, self.census)?.run()
     }

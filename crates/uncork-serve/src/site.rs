@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use crate::host::{HostName, HostPattern};
 use crate::metrics::SiteCounters;
@@ -44,12 +45,16 @@ impl Site {
     }
 }
 
+/// A host's name. Most stand in the map itself: with thousands of hosts, each pointer that is followed
+/// leads to memory that the processor does not have at hand.
+type Key = SmallVec<[u8; 32]>;
+
 /// All sites at one moment. A change makes a new one; what stays the same is shared.
 #[derive(Debug, Default)]
 pub struct Sites {
-    exact: HashMap<Box<[u8]>, Arc<Site>>,
+    exact: HashMap<Key, Arc<Site>>,
     /// By what stands behind `*.`.
-    beneath: HashMap<Box<[u8]>, Arc<Site>>,
+    beneath: HashMap<Key, Arc<Site>>,
     default: Option<Arc<Site>>,
 }
 
@@ -72,7 +77,7 @@ impl Sites {
 
     /// The site of a request: by its name, else by the longest wildcard above it, else the default.
     #[must_use]
-    pub fn find(&self, host: Option<&HostName>) -> Option<&Arc<Site>> {
+    pub fn find(&self, host: Option<&HostName<'_>>) -> Option<&Arc<Site>> {
         let Some(host) = host else {
             return self.default.as_ref();
         };

@@ -24,6 +24,7 @@ pub(crate) enum Part<'a> {
 }
 
 impl Part<'_> {
+    #[inline]
     pub(crate) fn len(&self) -> u64 {
         match *self {
             Part::Bytes(bytes) => bytes.len() as u64,
@@ -58,12 +59,14 @@ pub struct Message<'a> {
 
 impl<'a> Message<'a> {
     /// A message with no parts yet.
+    #[inline]
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Appends bytes that are in memory.
+    #[inline]
     #[must_use]
     pub fn bytes(mut self, bytes: &'a [u8]) -> Self {
         self.push(Part::Bytes(bytes));
@@ -76,6 +79,7 @@ impl<'a> Message<'a> {
     /// turns out to be shorter while it is sent, the send fails with
     /// [`SendError::FileTooShort`](crate::SendError::FileTooShort); where it has grown, exactly
     /// the range is sent. A reversed range is empty.
+    #[inline]
     #[must_use]
     pub fn file(mut self, file: &'a File, range: Range<u64>) -> Self {
         self.push(Part::File {
@@ -98,6 +102,7 @@ impl<'a> Message<'a> {
         self.len == 0
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, part: Part<'a>) {
         self.len = self.len.saturating_add(part.len());
         self.parts.push(part);

@@ -6,7 +6,7 @@ use std::io;
 use crate::SendError;
 use crate::message::Message;
 use crate::plan::StreamFacts;
-use crate::run::{Counts, Position, Run, Started, State, Step, Stop};
+use crate::run::{Attempt, Counts, Position, Run, State, Step, Stop};
 use crate::sender::prepare;
 use crate::sys::{Tcp, TcpSocket};
 
@@ -121,11 +121,11 @@ impl<S: TcpSocket> Sender<S> {
         progress: &mut Progress,
         budget_bytes: u64,
     ) -> Result<Turn, SendError> {
-        let wire = Tcp::of(&self.stream);
+        let mut wire = Tcp::of(&self.stream);
         let mut run = match progress.position.take() {
-            None => match Run::start(wire, &mut self.state, message)? {
-                Started::Finished => return Ok(Turn::Finished),
-                Started::Under(run) => run,
+            None => match Run::attempt(&mut wire, &mut self.state, message)? {
+                Attempt::Left => return Ok(Turn::Finished),
+                attempt => Run::after(wire, &mut self.state, message, attempt)?,
             },
             Some(position) => Run::resume(wire, &mut self.state, message, position),
         };

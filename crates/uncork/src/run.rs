@@ -155,16 +155,15 @@ impl Position {
     }
 }
 
-/// A message that was started.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it lives for one expression, on the stack"
-)]
-pub(crate) enum Started<'m, 's, W: Wire> {
-    /// It has left already, and is counted.
-    Finished,
-    /// It is under way.
-    Under(Run<'m, 's, W>),
+/// What came of trying a message with one call.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// It has left, and is counted.
+    Left,
+    /// The call took less, or failed.
+    Fell(io::Result<usize>),
+    /// It is none for one call.
+    Unfit,
 }
 
 /// What a step has come to.
@@ -198,32 +197,48 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
         Ok(run)
     }
 
-    /// Starts a message, and finishes it where it is all in memory and one call takes all of it: that
-    /// is what the plan of such a message comes to nearly always, and the plan itself would cost a
-    /// tenth of a microsecond.
-    pub(crate) fn start(
-        mut wire: W,
-        state: &'s mut State,
-        message: &'m Message<'_>,
-    ) -> Result<Started<'m, 's, W>, SendError> {
-        let slices = match state.held {
-            Held::Nothing if !message.is_empty() => slices_of_bytes(message.parts()),
-            _ => None,
-        };
-        let Some(slices) = slices else {
-            return Ok(Started::Under(Self::new(wire, state, message)?));
-        };
+    /// Sends a message with one call where it is all in memory: that is what the plan of such a
+    /// message comes to nearly always, and the plan itself would cost a tenth of a microsecond. What
+    /// does not leave so goes on with [`Run::after`].
+    #[inline]
+    pub(crate) fn attempt(
+        wire: &mut W,
+        state: &mut State,
+        message: &Message<'_>,
+    ) -> Result<Attempt, SendError> {
+        if state.held != Held::Nothing || message.is_empty() {
+            return Ok(Attempt::Unfit);
+        }
         state.check_complete()?;
+        let written = match message.parts() {
+            [Part::Bytes(bytes)] => wire.write(&[IoSlice::new(bytes)], Tail::Push),
+            parts => match slices_of_bytes(parts) {
+                Some(slices) => wire.write(&slices, Tail::Push),
+                None => return Ok(Attempt::Unfit),
+            },
+        };
         state.counts.system_calls += 1;
-        let written = wire.write(&slices, Tail::Push);
-        if let Ok(taken) = written {
-            if taken as u64 == message.len() {
+        match written {
+            Ok(taken) if taken as u64 == message.len() => {
                 state.counts.bytes += message.len();
                 state.counts.messages += 1;
-                return Ok(Started::Finished);
+                Ok(Attempt::Left)
             }
+            fell => Ok(Attempt::Fell(fell)),
         }
+    }
+
+    /// Starts a message that an attempt has not sent, where that left off.
+    pub(crate) fn after(
+        wire: W,
+        state: &'s mut State,
+        message: &'m Message<'_>,
+        attempt: Attempt,
+    ) -> Result<Self, SendError> {
         let mut run = Self::new(wire, state, message)?;
+        let Attempt::Fell(written) = attempt else {
+            return Ok(run);
+        };
         match written.map(|taken| run.wrote(taken, message.parts().len(), Tail::Push)) {
             Ok(Err(Stop::Failed(error))) => return Err(error),
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
@@ -232,7 +247,7 @@ impl<'m, 's, W: Wire> Run<'m, 's, W> {
             // The next step asks the socket again.
             Ok(_) | Err(_) => {}
         }
-        Ok(Started::Under(run))
+        Ok(run)
     }
 
     /// Starts these parts by a plan of the caller's, `sent_bytes` into a message of which

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::desk::Desk;
 use crate::log::Record;
-use crate::request::{Field, Method, Request, Version};
+use crate::request::{Field, Method, Name, Request, Version};
 use crate::site::Site;
 
 /// What is written down, borrowed from the request.
@@ -55,8 +55,8 @@ impl<'s, 'b> Answered<'s, 'b> {
             },
             target: request.target,
             version: request.version,
-            referer: once(request.referer),
-            user_agent: once(request.user_agent),
+            referer: once(request.field(Name::Referer)),
+            user_agent: once(request.field(Name::UserAgent)),
             status,
             body,
         }

@@ -1,160 +1,254 @@
 //! A request's header lines (RFC 9112, section 5): those that the server knows.
 
-use super::{Field, HEADERS_MAX, Reject, Version};
+use super::line::is_token_byte;
+use super::{HEADERS_MAX, Reject, Version, scan};
 use crate::host::HostName;
 use crate::limits::Limits;
 
-/// Header lines for which there is room at first: more than browsers send. Room for
-/// [`HEADERS_MAX`] has to be cleared for each request, and costs four times as much.
-const HEADERS_USUAL: usize = 32;
+/// A header field that the server looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// `Accept-Encoding`
+    AcceptEncoding,
+    /// `Content-Length`
+    ContentLength,
+    /// `Expect`
+    Expect,
+    /// `Host`
+    Host,
+    /// `If-Match`
+    IfMatch,
+    /// `If-Modified-Since`
+    IfModifiedSince,
+    /// `If-None-Match`
+    IfNoneMatch,
+    /// `If-Range`
+    IfRange,
+    /// `If-Unmodified-Since`
+    IfUnmodifiedSince,
+    /// `Range`
+    Range,
+    /// `Referer`
+    Referer,
+    /// `Transfer-Encoding`
+    TransferEncoding,
+    /// `User-Agent`
+    UserAgent,
+}
 
-/// What the header lines say.
-#[derive(Debug, Default)]
+/// How many names there are.
+const NAMES: usize = Name::UserAgent as usize + 1;
+
+/// A header field that may have come not at all, once, or several times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Field<'b> {
+    /// Not there.
+    #[default]
+    Absent,
+    /// Its value.
+    Once(&'b [u8]),
+    /// There more than once.
+    Several,
+}
+
+/// The header lines that are known, by where their values are: a third of the room that slices
+/// take, as a request is moved about.
+#[derive(Debug, Clone)]
 pub(super) struct Fields<'b> {
-    pub(super) host: Option<HostName>,
-    pub(super) keep_alive: bool,
-    pub(super) body_bytes: u64,
-    pub(super) expects_continue: bool,
-    pub(super) accept_encoding: Field<'b>,
-    pub(super) if_none_match: Field<'b>,
-    pub(super) if_match: Field<'b>,
-    pub(super) if_modified_since: Field<'b>,
-    pub(super) if_unmodified_since: Field<'b>,
-    pub(super) if_range: Field<'b>,
-    pub(super) range: Field<'b>,
-    pub(super) referer: Field<'b>,
-    pub(super) user_agent: Field<'b>,
-}
-
-/// Parses all lines after the first one, through the empty one.
-pub(super) fn parse<'b>(
     lines: &'b [u8],
-    version: Version,
-    limits: &Limits,
-) -> Result<Fields<'b>, Reject> {
-    // httparse takes a bare LF for the end of a line. It refuses a bare CR itself.
-    // Without a branch a byte, so that it is done sixteen bytes at a time.
-    let pairs = lines.windows(2);
-    let bare = pairs.fold(false, |bare, pair| {
-        bare | ((pair[1] == b'\n') & (pair[0] != b'\r'))
-    });
-    if bare || lines.first() == Some(&b'\n') {
-        return Err(Reject::bad("A line does not end with CR LF"));
-    }
-    let headers_max = limits.headers.min(HEADERS_MAX);
-    let mut room = [httparse::EMPTY_HEADER; HEADERS_USUAL];
-    match httparse::parse_headers(lines, &mut room[..headers_max.min(HEADERS_USUAL)]) {
-        Err(httparse::Error::TooManyHeaders) if headers_max > HEADERS_USUAL => {
-            many(lines, version, headers_max)
-        }
-        parsed => said(parsed, lines, version),
-    }
-}
-
-#[cold]
-fn many(lines: &[u8], version: Version, headers_max: usize) -> Result<Fields<'_>, Reject> {
-    let mut room = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let parsed = httparse::parse_headers(lines, &mut room[..headers_max]);
-    said(parsed, lines, version)
-}
-
-fn said<'b>(
-    parsed: httparse::Result<(usize, &[httparse::Header<'b>])>,
-    lines: &'b [u8],
-    version: Version,
-) -> Result<Fields<'b>, Reject> {
-    match parsed {
-        Ok(httparse::Status::Complete((bytes, headers))) if bytes == lines.len() => {
-            let mut sifted = Sifted::default();
-            for header in headers {
-                sifted.add(header.name, header.value.trim_ascii());
-            }
-            sifted.fields(version)
-        }
-        // Whoever found the end of the head found another one.
-        Ok(_) => Err(Reject::bad("The head does not end with its empty line")),
-        Err(httparse::Error::TooManyHeaders) => {
-            Err(Reject::new(431, "The request has too many header lines"))
-        }
-        Err(httparse::Error::HeaderName) => Err(Reject::bad("A header line has an invalid name")),
-        Err(_) => Err(Reject::bad("A header line has an invalid value")),
-    }
-}
-
-/// The lines by their names, not yet looked at all together.
-#[derive(Default)]
-struct Sifted<'b> {
-    fields: Fields<'b>,
-    host: Field<'b>,
+    values: [Span; NAMES],
     connection: Connection,
-    content_length: Field<'b>,
-    transfer_encoding: Field<'b>,
-    expect: Field<'b>,
+}
+
+/// Where a value is among the lines. It begins behind its name, and never at the first byte.
+#[derive(Debug, Clone, Copy, Default)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    const ABSENT: Self = Self { start: 0, end: 0 };
+    const SEVERAL: Self = Self { start: 1, end: 0 };
 }
 
 /// What all `Connection` lines say.
-#[derive(Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Connection {
     close: bool,
     keep_alive: bool,
 }
 
-impl<'b> Sifted<'b> {
-    fn add(&mut self, name: &str, value: &'b [u8]) {
-        let fields = &mut self.fields;
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
-        let field = match name.len() {
-            4 if is("host") => &mut self.host,
-            5 if is("range") => &mut fields.range,
-            6 if is("expect") => &mut self.expect,
-            7 if is("referer") => &mut fields.referer,
-            8 if is("if-match") => &mut fields.if_match,
-            8 if is("if-range") => &mut fields.if_range,
-            10 if is("user-agent") => &mut fields.user_agent,
-            10 if is("connection") => return self.connection.add(value),
-            13 if is("if-none-match") => &mut fields.if_none_match,
-            14 if is("content-length") => &mut self.content_length,
-            15 if is("accept-encoding") => &mut fields.accept_encoding,
-            17 if is("if-modified-since") => &mut fields.if_modified_since,
-            17 if is("transfer-encoding") => &mut self.transfer_encoding,
-            19 if is("if-unmodified-since") => &mut fields.if_unmodified_since,
+/// Parses all lines after the first one, through the empty one, which has to be the end.
+#[inline]
+pub(super) fn parse<'b>(lines: &'b [u8], limits: &Limits) -> Result<Fields<'b>, Reject> {
+    let lines_max = limits.headers.min(HEADERS_MAX);
+    let mut fields = Fields {
+        lines,
+        values: [Span::ABSENT; NAMES],
+        connection: Connection::default(),
+    };
+    let mut count = 0;
+    let mut at = 0;
+    loop {
+        let rest = &lines[at..];
+        if let [b'\r', b'\n', after @ ..] = rest {
+            return match after {
+                [] => Ok(fields),
+                // Whoever found the end of the head found another one.
+                _ => Err(Reject::bad("The head does not end with its empty line")),
+            };
+        }
+        let name_end = rest.iter().position(|&byte| !is_token_byte(byte));
+        let name_end = name_end.ok_or(NO_END)?;
+        if name_end == 0 || rest[name_end] != b':' {
+            return Err(bad_name(rest, name_end));
+        }
+        let value = at + name_end + 1;
+        let mut end = value;
+        // A tab is a control character that a value may have.
+        let end = loop {
+            end = scan::control(lines, end).ok_or(NO_END)?;
+            if lines[end] != b'\t' {
+                break end;
+            }
+            end += 1;
+        };
+        match &lines[end..] {
+            [b'\r', b'\n', ..] => {}
+            [b'\r' | b'\n', ..] => return Err(Reject::bad("A line does not end with CR LF")),
+            _ => return Err(Reject::bad("A header line has an invalid value")),
+        }
+        count += 1;
+        if count > lines_max {
+            return Err(Reject::new(431, "The request has too many header lines"));
+        }
+        fields.add(&rest[..name_end], value, end);
+        at = end + 2;
+    }
+}
+
+const NO_END: Reject = Reject::bad("The head does not end with its empty line");
+
+#[cold]
+fn bad_name(rest: &[u8], name_end: usize) -> Reject {
+    match &rest[name_end..] {
+        [b'\n', ..] | [b'\r', ..] => Reject::bad("A line does not end with CR LF"),
+        _ => Reject::bad("A header line has an invalid name"),
+    }
+}
+
+impl<'b> Fields<'b> {
+    /// What the request says of `name`.
+    #[inline]
+    pub(super) fn get(&self, name: Name) -> Field<'b> {
+        let Span { start, end } = self.values[name as usize];
+        match start {
+            0 => Field::Absent,
+            start if end < start => Field::Several,
+            start => Field::Once(&self.lines[start as usize..end as usize]),
+        }
+    }
+
+    /// Adds the line whose value is at these places.
+    #[inline]
+    fn add(&mut self, name: &[u8], start: usize, end: usize) {
+        let is = |known: &[u8]| is_named(name, known);
+        let known = match name.len() {
+            4 if is(b"host") => Name::Host,
+            5 if is(b"range") => Name::Range,
+            6 if is(b"expect") => Name::Expect,
+            7 if is(b"referer") => Name::Referer,
+            8 if is(b"if-match") => Name::IfMatch,
+            8 if is(b"if-range") => Name::IfRange,
+            10 if is(b"user-agent") => Name::UserAgent,
+            10 if is(b"connection") => return self.connection.add(&self.lines[start..end]),
+            13 if is(b"if-none-match") => Name::IfNoneMatch,
+            14 if is(b"content-length") => Name::ContentLength,
+            15 if is(b"accept-encoding") => Name::AcceptEncoding,
+            17 if is(b"if-modified-since") => Name::IfModifiedSince,
+            17 if is(b"transfer-encoding") => Name::TransferEncoding,
+            19 if is(b"if-unmodified-since") => Name::IfUnmodifiedSince,
             _ => return,
         };
-        *field = match field {
-            Field::Absent => Field::Once(value),
-            Field::Once(_) | Field::Several => Field::Several,
+        let value = &self.lines[start..end];
+        let trimmed = value.trim_ascii_start();
+        let start = end - trimmed.len();
+        let end = start + trimmed.trim_ascii_end().len();
+        let span = &mut self.values[known as usize];
+        *span = match (*span, u32::try_from(start), u32::try_from(end)) {
+            (Span { start: 0, .. }, Ok(start), Ok(end)) => Span { start, end },
+            _ => Span::SEVERAL,
         };
     }
 
-    fn fields(self, version: Version) -> Result<Fields<'b>, Reject> {
-        let host = host(self.host, version)?;
-        check_coding(self.transfer_encoding, self.content_length, version)?;
-        let body_bytes = body_bytes(self.content_length)?;
-        let expects_continue = match self.expect {
-            Field::Absent => false,
+    /// Whether the connection goes on.
+    pub(super) fn keep_alive(&self, version: Version) -> bool {
+        let Connection { close, keep_alive } = self.connection;
+        !close && (version == Version::Http11 || keep_alive)
+    }
+
+    /// RFC 9112, section 3.2. An empty one is legal: the target has no authority.
+    #[inline]
+    pub(super) fn host(&self, version: Version) -> Result<Option<HostName<'b>>, Reject> {
+        match (self.get(Name::Host), version) {
+            (Field::Absent, Version::Http10) | (Field::Once([]), _) => Ok(None),
+            (Field::Absent, Version::Http11) => Err(Reject::bad("The request has no Host line")),
+            (Field::Once(value), _) => HostName::parse(value)
+                .map(Some)
+                .ok_or(Reject::bad("The Host line is not a valid name")),
+            (Field::Several, _) => Err(Reject::bad("The request has several Host lines")),
+        }
+    }
+
+    /// The length of the body: digits alone, no sign, no list, no second line even if it says the
+    /// same. No body is of use here, so none is decoded (RFC 9112, section 6.1).
+    #[inline]
+    pub(super) fn body_bytes(&self, version: Version) -> Result<u64, Reject> {
+        match (
+            self.get(Name::TransferEncoding),
+            self.get(Name::ContentLength),
+        ) {
+            (Field::Absent, Field::Absent) => Ok(0),
+            (Field::Absent, Field::Once(digits)) => {
+                number(digits).ok_or(Reject::bad("The Content-Length is not a number"))
+            }
+            (Field::Absent, Field::Several) => {
+                Err(Reject::bad("The request has several Content-Length lines"))
+            }
+            (coding, length) => Err(coded(coding, length, version)),
+        }
+    }
+
+    /// Whether a body follows once the peer has heard that it may come.
+    #[inline]
+    pub(super) fn expects_continue(
+        &self,
+        version: Version,
+        body_bytes: u64,
+    ) -> Result<bool, Reject> {
+        match self.get(Name::Expect) {
+            Field::Absent => Ok(false),
             // RFC 9110, section 10.1.1: of HTTP/1.0 it is ignored.
             Field::Once(value) if value.eq_ignore_ascii_case(b"100-continue") => {
-                version == Version::Http11 && body_bytes > 0
+                Ok(version == Version::Http11 && body_bytes > 0)
             }
-            _ => {
-                return Err(Reject::new(
-                    417,
-                    "The request expects what is not known here",
-                ));
-            }
-        };
-        let keep_alive = match version {
-            Version::Http11 => !self.connection.close,
-            Version::Http10 => self.connection.keep_alive && !self.connection.close,
-        };
-        Ok(Fields {
-            host,
-            keep_alive,
-            body_bytes,
-            expects_continue,
-            ..self.fields
-        })
+            _ => Err(Reject::new(
+                417,
+                "The request expects what is not known here",
+            )),
+        }
     }
+}
+
+/// Whether a name that consists of token bytes is a known one, spelled in lower case: letters differ
+/// from capitals in one bit, and no other token byte becomes `-` or a letter with it.
+#[inline]
+fn is_named(name: &[u8], known: &[u8]) -> bool {
+    let pairs = name.iter().zip(known);
+    pairs.fold(0, |differs, (byte, known)| {
+        differs | ((byte | 0x20) ^ known)
+    }) == 0
 }
 
 impl Connection {
@@ -166,50 +260,24 @@ impl Connection {
     }
 }
 
-/// RFC 9112, section 3.2. An empty one is legal: the target has no authority.
-fn host(field: Field<'_>, version: Version) -> Result<Option<HostName>, Reject> {
-    match (field, version) {
-        (Field::Absent, Version::Http10) | (Field::Once([]), _) => Ok(None),
-        (Field::Absent, Version::Http11) => Err(Reject::bad("The request has no Host line")),
-        (Field::Once(value), _) => HostName::parse(value)
-            .map(Some)
-            .ok_or(Reject::bad("The Host line is not a valid name")),
-        (Field::Several, _) => Err(Reject::bad("The request has several Host lines")),
-    }
-}
-
-/// RFC 9112, section 6.1. No body is of use here, so none is decoded.
-fn check_coding(coding: Field<'_>, length: Field<'_>, version: Version) -> Result<(), Reject> {
+#[cold]
+fn coded(coding: Field<'_>, length: Field<'_>, version: Version) -> Reject {
     match coding {
-        Field::Absent => Ok(()),
-        _ if length != Field::Absent => Err(Reject::bad(
-            "The request has both Transfer-Encoding and Content-Length",
-        )),
-        _ if version == Version::Http10 => Err(Reject::bad("HTTP/1.0 has no Transfer-Encoding")),
-        Field::Once(value) if value.eq_ignore_ascii_case(b"chunked") => Err(Reject::new(
-            411,
-            "A body is only taken with its Content-Length",
-        )),
-        _ => Err(Reject::new(501, "The Transfer-Encoding is not known here")),
+        _ if length != Field::Absent => {
+            Reject::bad("The request has both Transfer-Encoding and Content-Length")
+        }
+        _ if version == Version::Http10 => Reject::bad("HTTP/1.0 has no Transfer-Encoding"),
+        Field::Once(value) if value.eq_ignore_ascii_case(b"chunked") => {
+            Reject::new(411, "A body is only taken with its Content-Length")
+        }
+        _ => Reject::new(501, "The Transfer-Encoding is not known here"),
     }
 }
 
-/// Digits alone: no sign, no list, no second line even if it says the same.
-fn body_bytes(length: Field<'_>) -> Result<u64, Reject> {
-    let invalid = Reject::bad("The Content-Length is not a number");
-    let digits = match length {
-        Field::Absent => return Ok(0),
-        Field::Once(digits) if !digits.is_empty() => digits,
-        Field::Once(_) => return Err(invalid),
-        Field::Several => {
-            return Err(Reject::bad("The request has several Content-Length lines"));
-        }
-    };
-    digits
-        .iter()
-        .try_fold(0_u64, |bytes, digit| {
-            let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-            bytes.checked_mul(10)?.checked_add(digit)
-        })
-        .ok_or(invalid)
+fn number(digits: &[u8]) -> Option<u64> {
+    let digits = (!digits.is_empty()).then_some(digits)?;
+    digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }

@@ -1,7 +1,7 @@
 //! Where a head ends, and which beginnings of one need not be waited for any longer.
 
-use super::Reject;
 use super::line::{METHOD_BYTES_MAX, is_token_byte, target_too_long};
+use super::{Reject, scan};
 use crate::limits::Limits;
 
 /// Empty lines that a peer may send in front of a request: some used to send one after a body (RFC
@@ -17,6 +17,13 @@ pub(super) fn blank_bytes(bytes: &[u8]) -> usize {
     2 * lines.take_while(|&line| line == b"\r\n").count()
 }
 
+/// Whether these bytes are nothing but empty lines, and no more of them than may stand in front of a
+/// request.
+#[must_use]
+pub fn is_blank(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&b'\r') && blank_bytes(bytes) == bytes.len()
+}
+
 /// The end of a head: just past its first empty line. `from` is how far an earlier call looked, and 0
 /// in the first one, so that a peer that sends byte by byte costs no more than another.
 ///
@@ -29,11 +36,18 @@ pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
         return Some(start + end);
     }
     // An empty line is known by the LF before it, which may be the last but one that was seen.
-    let from = start.max(from.saturating_sub(2)).min(bytes.len());
-    memchr::memchr_iter(b'\n', &bytes[from..]).find_map(|at| {
-        let next = from + at + 1;
-        Some(next + empty_line(&bytes[next..])?)
-    })
+    let mut at = start.max(from.saturating_sub(2));
+    loop {
+        at = scan::control(bytes, at)?;
+        // At the CR of a line's end, its LF is next.
+        let next = at + 1 + usize::from(bytes[at..].starts_with(b"\r\n"));
+        if bytes[next - 1] == b'\n' {
+            if let Some(end) = empty_line(&bytes[next..]) {
+                return Some(next + end);
+            }
+        }
+        at = next;
+    }
 }
 
 /// The length of the empty line that these bytes begin with.
@@ -103,6 +117,15 @@ mod tests {
         check("\r\n\n", Some(3));
         assert_eq!(head_end(b"\r\n\r\n\r\n\r\n\r\n", 9), Some(10));
         assert_eq!(head_end(b"abc", 1000), None);
+    }
+
+    #[test]
+    fn empty_lines() {
+        assert!(is_blank(b"\r\n"));
+        assert!(is_blank(b"\r\n\r\n\r\n\r\n"));
+        for other in ["", "\r", "\n", "\r\n\r", "\r\nG", "\r\n\r\n\r\n\r\n\r\n"] {
+            assert!(!is_blank(other.as_bytes()), "{other:?}");
+        }
     }
 
     #[test]

@@ -1,44 +1,49 @@
 //! What a request is for: its target in each of its forms (RFC 9112, section 3.2), and the path in it,
 //! decoded once.
 
-use super::line::Line;
-use super::{Method, Path, Reject};
+use std::borrow::Cow;
+
+use super::{Method, Reject};
 use crate::host::HostName;
 
 /// A target, taken apart.
 #[derive(Debug)]
 pub(super) struct Target<'b> {
+    /// As it was sent.
+    pub(super) raw: &'b [u8],
     /// Of a target in absolute form.
-    pub(super) host: Option<HostName>,
-    pub(super) path: Option<Path<'b>>,
+    pub(super) host: Option<HostName<'b>>,
+    pub(super) path: Option<Cow<'b, [u8]>>,
     pub(super) query: Option<&'b [u8]>,
 }
 
-pub(super) fn parse<'b>(line: &Line<'b>) -> Result<Target<'b>, Reject> {
+/// Parses the target that these bytes begin with, and that ends with a space.
+#[inline]
+pub(super) fn parse<'b>(method: Method<'b>, bytes: &'b [u8]) -> Result<Target<'b>, Reject> {
+    match bytes {
+        [b'/', ..] if method != Method::Other(b"CONNECT") => origin(bytes),
+        _ => other_form(method, bytes),
+    }
+}
+
+#[cold]
+fn other_form<'b>(method: Method<'b>, bytes: &'b [u8]) -> Result<Target<'b>, Reject> {
+    let end = memchr::memchr(b' ', bytes).unwrap_or(bytes.len());
+    let raw = &bytes[..end];
     let none = Target {
+        raw,
         host: None,
         path: None,
         query: None,
     };
-    if !line.target.iter().all(|&byte| is_target_byte(byte)) {
-        return Err(Reject::bad(
-            "The target has a control character or a fragment in it",
-        ));
-    }
-    match (line.method, line.target) {
+    match (method, raw) {
         (Method::Other(b"CONNECT"), authority) => {
             host(authority)?;
             Ok(none)
         }
         (Method::Options, b"*") => Ok(none),
-        (_, [b'/', ..]) => origin(line.target, None),
-        _ => absolute(line.target),
+        _ => absolute(raw),
     }
-}
-
-/// No control character, space or `#`.
-const fn is_target_byte(byte: u8) -> bool {
-    byte > b' ' && byte != 0x7f && byte != b'#'
 }
 
 /// `http://host[:port]/path?query`, also without the path. TLS may end in front of this server.
@@ -55,63 +60,112 @@ fn absolute(target: &[u8]) -> Result<Target<'_>, Reject> {
     let rest = &rest[3..];
     let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(end);
-    origin(rest, Some(host(authority)?))
+    let mut parsed = origin(rest)?;
+    parsed.host = Some(host(authority)?);
+    parsed.raw = target;
+    Ok(parsed)
 }
 
 /// The host of an authority; `@` is no part of one, so there is no user either.
-fn host(authority: &[u8]) -> Result<HostName, Reject> {
+fn host(authority: &[u8]) -> Result<HostName<'_>, Reject> {
     HostName::parse(authority).ok_or(Reject::bad("The target's host is not a valid name"))
-}
-
-/// A path and its query.
-fn origin(target: &[u8], host: Option<HostName>) -> Result<Target<'_>, Reject> {
-    let (raw, query) = match memchr::memchr(b'?', target) {
-        Some(at) => (&target[..at], Some(&target[at + 1..])),
-        None => (target, None),
-    };
-    let path = match raw {
-        [] => Path::Borrowed(b"/"),
-        raw => path(raw)?,
-    };
-    Ok(Target {
-        host,
-        path: Some(path),
-        query,
-    })
 }
 
 const DOT_SEGMENT: Reject = Reject::bad("The path has a `.` or `..` segment");
 const BACKSLASH: Reject = Reject::bad("The path has a backslash in it");
 
-/// Decodes a path that begins with `/`, where there is something to decode.
+/// What a byte is to a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Slash,
+    Percent,
+    Backslash,
+    /// It is not part of the path any more.
+    End,
+    /// A control character or `#`.
+    Never,
+}
+
+const KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Plain; 256];
+    let mut byte = 0_u8;
+    while byte < b' ' {
+        kinds[byte as usize] = Kind::Never;
+        byte += 1;
+    }
+    kinds[0x7f] = Kind::Never;
+    kinds[b'#' as usize] = Kind::Never;
+    kinds[b'/' as usize] = Kind::Slash;
+    kinds[b'%' as usize] = Kind::Percent;
+    kinds[b'\\' as usize] = Kind::Backslash;
+    kinds[b'?' as usize] = Kind::End;
+    kinds[b' ' as usize] = Kind::End;
+    kinds
+};
+
+const fn kind(byte: u8) -> Kind {
+    KINDS[byte as usize]
+}
+
+const NEVER: Reject = Reject::bad("The target has a control character or a fragment in it");
+
+/// A path and its query, through the space behind them. The path is decoded where there is something
+/// to decode.
 ///
 /// A client resolves `.` and `..` before it sends a path, and none encodes a `/` that separates
 /// folders. Whoever sends them wants to know what they do.
-fn path(raw: &[u8]) -> Result<Path<'_>, Reject> {
+fn origin(bytes: &[u8]) -> Result<Target<'_>, Reject> {
     let mut is_plain = true;
     let mut has_dots = false;
-    let mut before = 0;
-    for &byte in raw {
-        match byte {
-            b'%' => is_plain = false,
-            b'\\' => return Err(BACKSLASH),
-            b'/' if before == b'/' => is_plain = false,
-            b'.' if before == b'/' => has_dots = true,
-            _ => {}
+    let mut end = 0;
+    while let Some(&byte) = bytes.get(end) {
+        match kind(byte) {
+            Kind::Plain => {}
+            Kind::Percent => is_plain = false,
+            Kind::Slash => match bytes.get(end + 1) {
+                Some(b'/') => is_plain = false,
+                Some(b'.') => has_dots = true,
+                _ => {}
+            },
+            Kind::End => break,
+            Kind::Backslash => return Err(BACKSLASH),
+            Kind::Never => return Err(NEVER),
         }
-        before = byte;
+        end += 1;
     }
-    if !is_plain {
-        return decode(raw);
+    let raw = &bytes[..end];
+    let path = match raw {
+        [] => Cow::Borrowed(&b"/"[..]),
+        raw if !is_plain => Cow::Owned(decode(raw)?),
+        raw if has_dots && has_dot_segment(raw) => return Err(DOT_SEGMENT),
+        raw => Cow::Borrowed(raw),
+    };
+    let query = match bytes.get(end) {
+        Some(b'?') => Some(query(&bytes[end + 1..])?),
+        _ => None,
+    };
+    end += query.map_or(0, |query| 1 + query.len());
+    Ok(Target {
+        raw: &bytes[..end],
+        host: None,
+        path: Some(path),
+        query,
+    })
+}
+
+/// Whatever it says.
+fn query(bytes: &[u8]) -> Result<&[u8], Reject> {
+    let ends = |&byte: &u8| byte == b' ' || kind(byte) == Kind::Never;
+    let end = bytes.iter().position(ends).unwrap_or(bytes.len());
+    match bytes.get(end) {
+        Some(b' ') | None => Ok(&bytes[..end]),
+        Some(_) => Err(NEVER),
     }
-    if has_dots && has_dot_segment(raw) {
-        return Err(DOT_SEGMENT);
-    }
-    Ok(Path::Borrowed(raw))
 }
 
 #[cold]
-fn decode(raw: &[u8]) -> Result<Path<'_>, Reject> {
+fn decode(raw: &[u8]) -> Result<Vec<u8>, Reject> {
     let mut decoded = Vec::with_capacity(raw.len());
     let mut rest = raw;
     while let [byte, after @ ..] = rest {
@@ -130,7 +184,7 @@ fn decode(raw: &[u8]) -> Result<Path<'_>, Reject> {
     if has_dot_segment(&decoded) {
         return Err(DOT_SEGMENT);
     }
-    Ok(Path::Owned(decoded))
+    Ok(decoded)
 }
 
 const BAD_ENCODING: Reject = Reject::bad("The path has a `%` without two hexadecimal digits");
@@ -170,7 +224,7 @@ mod tests {
             let host = request.host.as_ref().unwrap().to_string();
             (
                 host,
-                request.path.as_ref().map(|path| text(path.as_bytes())),
+                request.path.as_deref().map(text),
                 request.query.map(text),
             )
         });
@@ -278,10 +332,10 @@ mod tests {
         }
         let head = b"GET /\xff%FE HTTP/1.0\r\n\r\n";
         let request = parse(head, &Limits::default()).unwrap();
-        assert_eq!(request.path, Some(Path::Owned(b"/\xff\xfe".to_vec())));
+        assert_eq!(request.path, Some(Cow::Owned(b"/\xff\xfe".to_vec())));
         let head = b"GET /plain HTTP/1.0\r\n\r\n";
         let request = parse(head, &Limits::default()).unwrap();
-        assert_eq!(request.path, Some(Path::Borrowed(b"/plain")));
+        assert!(matches!(request.path, Some(Cow::Borrowed(b"/plain"))));
         assert_eq!(request.host, None);
     }
 

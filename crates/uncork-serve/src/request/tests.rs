@@ -33,21 +33,27 @@ fn a_request_of_a_browser() {
     let request = parse(head, &Limits::default()).unwrap();
     assert_eq!(request.method, Method::Get);
     assert_eq!(request.version, Version::Http11);
-    assert_eq!(request.host.unwrap().as_str(), "example.org");
+    assert_eq!(request.host.as_ref().unwrap().as_str(), "example.org");
     assert_eq!(request.target, b"/a%20b/?q=%2F");
-    assert_eq!(request.path, Some(Path::Owned(b"/a b/".to_vec())));
+    assert_eq!(request.path, Some(Cow::Owned(b"/a b/".to_vec())));
     assert_eq!(request.query, Some(&b"q=%2F"[..]));
     assert!(request.keep_alive && !request.expects_continue);
     assert_eq!(request.body_bytes, 0);
-    assert_eq!(request.user_agent, Field::Once("Mözilla".as_bytes()));
-    assert_eq!(request.accept_encoding, Field::Once(b"gzip, br"));
-    assert_eq!(request.range, Field::Several);
-    assert_eq!(request.referer, Field::Once(b"x"));
-    assert_eq!(request.if_none_match, Field::Once(b"\"a\""));
-    assert_eq!(request.if_match, Field::Once(b"*"));
-    assert_eq!(request.if_range, Field::Once(b"\"b\""));
-    assert_eq!(request.if_modified_since, Field::Once(b"c"));
-    assert_eq!(request.if_unmodified_since, Field::Once(b"d"));
+    assert_eq!(
+        request.field(Name::UserAgent),
+        Field::Once("Mözilla".as_bytes())
+    );
+    assert_eq!(
+        request.field(Name::AcceptEncoding),
+        Field::Once(b"gzip, br")
+    );
+    assert_eq!(request.field(Name::Range), Field::Several);
+    assert_eq!(request.field(Name::Referer), Field::Once(b"x"));
+    assert_eq!(request.field(Name::IfNoneMatch), Field::Once(b"\"a\""));
+    assert_eq!(request.field(Name::IfMatch), Field::Once(b"*"));
+    assert_eq!(request.field(Name::IfRange), Field::Once(b"\"b\""));
+    assert_eq!(request.field(Name::IfModifiedSince), Field::Once(b"c"));
+    assert_eq!(request.field(Name::IfUnmodifiedSince), Field::Once(b"d"));
 }
 
 #[test]

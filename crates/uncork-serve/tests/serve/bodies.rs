@@ -1,5 +1,8 @@
 //! Bodies that nobody asked for.
 
+use std::thread;
+use std::time::Duration;
+
 use uncork_serve::limits::Limits;
 
 use crate::support::{Served, Setup, test_limits};
@@ -134,4 +137,28 @@ fn a_body_that_never_ends() {
     client.send_end();
     client.is_closed();
     served.get("/").is(200);
+}
+
+/// Some peers send an empty line behind a body. It is no request that takes too long to arrive.
+#[test]
+fn an_empty_line_behind_a_body() {
+    let limits = Limits {
+        head_time: Duration::from_secs(1),
+        ..test_limits()
+    };
+    let setup = Setup::new().file("index.html", "index");
+    let served = setup.limits(limits).start();
+    let mut client = served.client();
+    client.send(format!("{}body\r\n", request("GET", 4, "")));
+    client.response().is(200).says("index");
+    let mut pieces = served.client();
+    pieces.send(request("GET", 4, ""));
+    pieces.response().is(200).says("index");
+    pieces.send("body");
+    pieces.send("\r\n");
+    thread::sleep(Duration::from_secs(4));
+    for client in [&mut client, &mut pieces] {
+        client.is_kept();
+        client.get("/").is(200).says("index");
+    }
 }

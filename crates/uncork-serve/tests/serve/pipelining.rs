@@ -1,5 +1,9 @@
 //! Requests that come several at once, and in pieces.
 
+use std::io::Write as _;
+use std::thread;
+use std::time::Duration;
+
 use uncork::TcpInfo;
 
 use crate::support::{Client, Served, Setup, assert_same, pattern, until};
@@ -58,6 +62,28 @@ fn sixteen_answers_are_one_departure() {
         }
         assert_eq!(segments_in(&client) - before, 1);
     }
+}
+
+/// A peer that asks for thousands of small answers and reads none of them costs what one departure
+/// holds, and gets them all when it reads.
+#[test]
+fn thousands_at_once_and_a_late_reader() {
+    let served = site();
+    let mut client = served.client();
+    client.get("/kib").is(200);
+    let mut writer = client.stream.try_clone().unwrap();
+    let writing = thread::spawn(move || {
+        writer
+            .write_all(request("/kib").repeat(20_000).as_bytes())
+            .unwrap();
+    });
+    thread::sleep(Duration::from_millis(500));
+    served.get("/0.txt").is(200).says("body 0");
+    for _ in 0..20_000 {
+        assert_same(&client.response().is(200).body, &pattern(1024));
+    }
+    writing.join().unwrap();
+    client.is_kept();
 }
 
 /// Each kind of answer in one departure, of which some have no body.
