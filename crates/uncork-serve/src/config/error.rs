@@ -39,7 +39,7 @@ impl fmt::Display for Place {
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file can't be read.
-    #[error("{}: {source}", path.display())]
+    #[error("can't read the configuration {}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -64,16 +64,14 @@ pub enum Fault {
     #[error("{0}")]
     Toml(String),
     /// A number out of its bounds.
-    #[error("`{key}` is {value}, and has to be between {least} and {most}")]
+    #[error("`{key}` is {value}, and has to be {bounds}")]
     OutOfBounds {
         /// The key.
         key: &'static str,
         /// What it is.
         value: String,
-        /// The least it may be.
-        least: u64,
-        /// The most it may be.
-        most: u64,
+        /// What it may be, in words.
+        bounds: String,
     },
     /// `target_bytes` above `head_bytes`.
     #[error("`target_bytes` is more than `head_bytes` ({head_bytes}), of which it is a part")]

@@ -199,6 +199,14 @@ fn what_is_wrong_in_limits_and_log() {
         let error = error.unwrap_err().to_string();
         assert!(error.starts_with("t:3:16: `idle_seconds` is "), "{error}");
     }
+    check_error(
+        "hosts = 'h'\n[limits]\nhead_seconds = 0",
+        "3:16: `head_seconds` is 0, and has to be between 0.001 and 31622400",
+    );
+    check_error(
+        "hosts = 'h'\n[limits]\ndrain_seconds = -1",
+        "3:17: `drain_seconds` is -1, and has to be 0, or between 0.001 and 31622400",
+    );
     let both = "[log] needs one of `file` and `per_host`, and not both";
     check_error(
         "hosts = 'h'\n[log]\nformat = 'json'",
@@ -248,6 +256,22 @@ fn what_the_parser_finds() {
             "t:4:1: ",
             "unknown field `nope`",
         ),
+        (
+            "# é\n[site]\nhosts = ['a']\nroot = '/a'",
+            "t:2:1: ",
+            "there may be several of these: write [[site]], with two brackets",
+        ),
+        (
+            "[[site]]\nhosts = ['a']\nroot = '/a'\n[site.headers]\npath = '/'\nset = {}",
+            "t:4:1: ",
+            "write [[site.headers]]",
+        ),
+        (
+            "[[site]]\nhosts = ['a']\nroot = '/a'\n[site.redirects]\nfrom = '/a'\nto = '/b'",
+            "t:4:1: ",
+            "write [[site.redirects]]",
+        ),
+        ("site = 1", "t:1:8: ", "invalid type"),
         (
             "[[site]]\nhosts = 'a'\nroot = '/a'",
             "t:2:9: ",
