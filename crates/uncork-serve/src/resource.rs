@@ -89,11 +89,11 @@ pub(crate) struct Representation {
     pub shared_bytes: usize,
 }
 
-/// An ETag of a file's content, and the state of the file in which it was made.
+/// A digest of a file's content, and the state of the file in which it was made.
 #[derive(Debug, Clone)]
 pub(crate) struct Digest {
     facts: Facts,
-    etag: String,
+    content: blake3::Hash,
 }
 
 /// Where the bytes of a representation are.

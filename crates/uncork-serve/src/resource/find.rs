@@ -268,10 +268,12 @@ impl Search<'_> {
         let mut digest = None;
         let etag = match (&body, rules.etag) {
             (_, Etag::Off) => None,
-            (Body::Memory(bytes), _) if by_content => Some(content_tag(&blake3::hash(bytes))),
+            (Body::Memory(bytes), _) if by_content => {
+                Some(content_tag(&blake3::hash(bytes), coding))
+            }
             (Body::File(file), _) if by_content && facts.len <= DIGEST_BYTES_MAX => {
                 let made = self.digest(&file.file, facts)?;
-                Some(digest.insert(made).etag.clone())
+                Some(content_tag(&digest.insert(made).content, coding))
             }
             _ => Some(time_tag(&facts, coding)),
         };
@@ -304,7 +306,8 @@ impl Search<'_> {
     fn memory_page(&self, html: String) -> Kind {
         let rules = &self.site.rules;
         let bytes = html.into_bytes();
-        let etag = (rules.etag != Etag::Off).then(|| content_tag(&blake3::hash(&bytes)));
+        let etag =
+            (rules.etag != Etag::Off).then(|| content_tag(&blake3::hash(&bytes), Coding::Identity));
         let content_type = media_type::of(b"index.html", &rules.types).into_owned();
         let (lines, shared_bytes) = lines::render(&lines::Facts {
             rules,
@@ -422,7 +425,7 @@ impl Search<'_> {
         }
     }
 
-    /// An ETag of a long file's content: one that is known already, or made by reading all of it.
+    /// A long file's content: a digest that is known already, or made by reading all of it.
     fn digest(&self, file: &File, facts: Facts) -> Result<Digest, OpenError> {
         if let Some(known) = self.digests.iter().find(|known| known.facts == facts) {
             return Ok(known.clone());
@@ -436,8 +439,8 @@ impl Search<'_> {
         loop {
             let read = self.read_at(file, offset, &mut buffer)?;
             if read == 0 {
-                let etag = content_tag(&hasher.finalize());
-                return Ok(Digest { facts, etag });
+                let content = hasher.finalize();
+                return Ok(Digest { facts, content });
             }
             hasher.update(&buffer[..read]);
             offset += read as u64;
@@ -457,7 +460,8 @@ fn time_tag(facts: &Facts, coding: Coding) -> String {
     format!("\"{nanos:x}-{:x}{}\"", facts.len, coding.suffix())
 }
 
-/// A strong ETag of 128 bits of the content's digest.
-fn content_tag(digest: &blake3::Hash) -> String {
-    format!("\"{}\"", &digest.to_hex()[..32])
+/// A strong ETag of 128 bits of the content's digest; of one coding, as the same bytes in another
+/// one are another page.
+fn content_tag(digest: &blake3::Hash, coding: Coding) -> String {
+    format!("\"{}{}\"", &digest.to_hex()[..32], coding.suffix())
 }
