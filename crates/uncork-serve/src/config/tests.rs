@@ -352,7 +352,11 @@ fn what_is_wrong_with_headers() {
     );
     check_site_error(
         "[[site.headers]]\npath = 'a'\nset = {}",
-        "5:8: \"a\" is no glob over paths: it would fit none, it has to begin with / or *",
+        "5:8: \"a\" is no glob over paths: it would fit none, as each begins with /: in every folder it is /**/a",
+    );
+    check_site_error(
+        "[[site.headers]]\npath = '*.js'\nset = {}",
+        "5:8: \"*.js\" is no glob over paths: it would fit none, as each begins with /: in every folder it is /**/*.js",
     );
     check_site_error(
         r#"cache_control = "a\nb""#,

@@ -116,10 +116,14 @@ pub(super) fn glob(text: &str) -> Result<glob::Pattern, Fault> {
         value: text.to_owned(),
         reason,
     };
-    if !text.starts_with(['/', '*']) {
-        return Err(fault(
-            "it would fit none, it has to begin with / or *".to_owned(),
-        ));
+    // A `*` alone takes no slash, with which every path begins.
+    if !["/", "**", "*/"]
+        .iter()
+        .any(|begin| text.starts_with(begin))
+    {
+        return Err(fault(format!(
+            "it would fit none, as each begins with /: in every folder it is /**/{text}"
+        )));
     }
     glob::Pattern::new(text).map_err(|error| fault(error.msg.to_owned()))
 }

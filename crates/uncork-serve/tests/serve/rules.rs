@@ -131,6 +131,21 @@ fn headers_by_globs() {
         .says("nd");
 }
 
+/// What a configuration takes for a glob fits something.
+#[test]
+fn globs_of_every_folder() {
+    let served = by(r#"
+        headers = [
+            { path = "/**/*.js", set = { X-A = "1" } },
+            { path = "**/*.js", set = { X-B = "1" } },
+            { path = "*/data.foo", set = { X-C = "1" } },
+            { path = "/*.foo", set = { X-D = "1" } },
+        ]"#);
+    served.get("/assets/app.js").has("x-a", "1").has("x-b", "1");
+    served.get("/data.foo").has("x-c", "1").has("x-d", "1");
+    served.get("/data.foo").has_no("x-a").has_no("x-b");
+}
+
 #[test]
 fn cache_control_is_not_there_unless_it_is_said() {
     by("").get("/").is(200).has_no("cache-control");
