@@ -26,6 +26,9 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
+/// What of a path can't stand in a query as it is: there these part one value from the next.
+const IN_QUERY: &AsciiSet = &PATH.add(b'&').add(b'=').add(b'+');
+
 /// What of a query that was sent can't stand in a header.
 const QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
 
@@ -33,6 +36,12 @@ const QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
 #[must_use]
 pub(crate) fn encode_path(path: &[u8]) -> String {
     percent_encode(path, PATH).to_string()
+}
+
+/// A path as it stands in a query, as a part of a value.
+#[must_use]
+pub(crate) fn encode_in_query(path: &[u8]) -> String {
+    percent_encode(path, IN_QUERY).to_string()
 }
 
 /// A query as it was sent, fit for a header: what is no plain ASCII is encoded.

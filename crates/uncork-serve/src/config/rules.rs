@@ -43,8 +43,7 @@ impl Reading<'_> {
             rules.headers = headers.collect::<Result<_, _>>()?;
         }
         if let Some(redirects) = &section.redirects {
-            let redirects = redirects.iter().map(|redirect| self.redirect(redirect));
-            rules.redirects = redirects.collect::<Result<_, _>>()?;
+            rules.redirects = self.redirects(redirects)?;
         }
         if let Some(pages) = &section.error_pages {
             rules.error_pages = self.error_pages(pages)?;
@@ -87,6 +86,15 @@ impl Reading<'_> {
             set.push((name.get_ref().clone(), text.get_ref().clone()));
         }
         Ok(HeaderRule { path, set })
+    }
+
+    fn redirects(&self, redirects: &[file::Redirect]) -> Result<Vec<Redirect>, ConfigError> {
+        let mut all = Vec::with_capacity(redirects.len());
+        for redirect in redirects {
+            all.push(self.redirect(redirect)?);
+            self.checked(&redirect.to, |to| value::redirects_end(&all, to))?;
+        }
+        Ok(all)
     }
 
     fn redirect(&self, redirect: &file::Redirect) -> Result<Redirect, ConfigError> {

@@ -442,12 +442,51 @@ fn what_is_wrong_with_paths() {
             "6:6: \"/a\" can't be redirected to: it is where it comes from",
         ),
         (
+            "/a",
+            "/\\b",
+            "6:6: \"/\\\\b\" can't be redirected to: it has a backslash, which browsers take for a slash",
+        ),
+        (
+            "/a%20b",
+            "/b",
+            "5:8: \"/a%20b\" is no path from the root: it is percent-encoded, and would fit none: paths are compared decoded",
+        ),
+        (
             "/a*",
             "/b",
             "5:8: \"/a*\" is no path from the root: a `*` may only stand at the end, after a slash",
         ),
     ] {
         check_site_error(&rule(from, to), expected);
+    }
+    for (from, to) in [
+        ("/l/*", "/l/m/*"),
+        ("/l/*", "/l/x"),
+        ("/l/*", "/l/?p=*"),
+        ("/l/*", "/%6c/x#y"),
+        ("/*", "/sorry.html"),
+        ("/a", "/a?b"),
+        ("/a b", "/a%20b"),
+    ] {
+        let expected = format!(
+            "6:6: \"{to}\" can't be redirected to: it is redirected by this rule again, for ever"
+        );
+        check_site_error(&rule(from, to), &expected);
+    }
+    for redirects in [
+        rule("/l/*", "/m/l/*"),
+        rule("/l/*", "/l"),
+        rule("/a", "/a/"),
+        rule("/a", "/?x=/a"),
+        rule("/100%", "/b"),
+        rule("/l/*", "https://a/l/*"),
+        // The earlier one is taken.
+        rule("/l/m/*", "/m") + "\n" + &rule("/l/*", "/l/m/*"),
+        rule("/l/m", "/m") + "\n" + &rule("/l/*", "/l/m"),
+    ] {
+        parse(&format!(
+            "[[site]]\nhosts = ['a']\nroot = '/a'\n{redirects}"
+        ));
     }
     check_site_error(
         "redirects = [{ from = '/a', to = '/b', status = 300 }]",

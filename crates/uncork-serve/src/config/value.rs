@@ -2,6 +2,7 @@
 //! path, so each is refused where it could be misread there.
 
 use super::error::Fault;
+use crate::rules::Redirect;
 
 /// Headers that frame the response or belong to the connection: a rule that touched them could make
 /// a client read one response as two.
@@ -138,6 +139,13 @@ pub(super) fn redirect_from(text: &str) -> Result<(), Fault> {
             reason: "a `*` may only stand at the end, after a slash",
         });
     }
+    let mut encoded = text.as_bytes().windows(3);
+    if encoded.any(|three| three[0] == b'%' && three[1..].iter().all(u8::is_ascii_hexdigit)) {
+        return Err(Fault::Path {
+            value: text.to_owned(),
+            reason: "it is percent-encoded, and would fit none: paths are compared decoded",
+        });
+    }
     Ok(())
 }
 
@@ -149,6 +157,8 @@ pub(super) fn redirect_to(text: &str, from: &str) -> Result<(), Fault> {
         .find_map(|scheme| text.strip_prefix(scheme));
     let reason = if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         "it has to be printable ASCII without spaces (percent-encode the rest)"
+    } else if text.contains('\\') {
+        "it has a backslash, which browsers take for a slash"
     } else if !is_path && host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
         "it is neither a path nor an http(s) URL"
     } else if text.trim_end_matches('*').contains('*') || text.ends_with("**") {
@@ -166,4 +176,29 @@ pub(super) fn redirect_to(text: &str, from: &str) -> Result<(), Fault> {
         value: text.to_owned(),
         reason,
     })
+}
+
+/// Refuses `to` of the last rule where what it leads to is redirected by that rule again, for ever.
+/// An earlier rule that fits would be taken in its place.
+pub(super) fn redirects_end(rules: &[Redirect], to: &str) -> Result<(), Fault> {
+    if !to.starts_with('/') {
+        return Ok(());
+    }
+    // Of what stands behind a `*` the begin is known.
+    let (to_path, takes_rest) = match to.split_once(['?', '#']) {
+        Some((path, _)) => (path, false),
+        None => (to.trim_end_matches('*'), to.ends_with('*')),
+    };
+    let landing: Vec<u8> = percent_encoding::percent_decode_str(to_path).collect();
+    let fits = |rule: &Redirect| match rule.from.strip_suffix('*') {
+        Some(above) => landing.starts_with(above.as_bytes()),
+        None => !takes_rest && rule.from.as_bytes() == landing,
+    };
+    if rules.iter().position(fits) == rules.len().checked_sub(1) {
+        return Err(Fault::RedirectTo {
+            value: to.to_owned(),
+            reason: "it is redirected by this rule again, for ever",
+        });
+    }
+    Ok(())
 }

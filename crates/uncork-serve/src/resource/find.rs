@@ -101,6 +101,7 @@ fn redirect(redirects: &[Redirect], path: &[u8]) -> Option<(u16, String)> {
                 let rest = path.strip_prefix(above.as_bytes())?;
                 match rule.to.strip_suffix('*') {
                     None => rule.to.clone(),
+                    Some(to) if to.contains('?') => format!("{to}{}", lines::encode_in_query(rest)),
                     Some(to) => format!("{to}{}", lines::encode_path(rest)),
                 }
             }

@@ -33,6 +33,7 @@ fn redirects_come_before_files() {
             { from = "/see", to = "https://see.example/", status = 303 },
             { from = "/see", to = "/second-rule" },
             { from = "/assets/*", to = "/*" },
+            { from = "/find/*", to = "/search?q=*" },
         ]"#);
     let table = [
         ("/old.html", 301, "/page.html"),
@@ -50,6 +51,11 @@ fn redirects_come_before_files() {
         ("/see", 303, "https://see.example/"),
         ("/assets//evil.com", 301, "/evil.com"),
         ("/assets/app.js", 301, "/app.js"),
+        (
+            "/find/a%26b=c+d%23e%25%20f&x?y=z",
+            301,
+            "/search?q=a%26b%3Dc%2Bd%23e%25%20f%26x",
+        ),
     ];
     let mut client = served.client();
     for (target, status, location) in table {
