@@ -17,7 +17,7 @@ use uncork::plan::SENDFILE_CAP_BYTES;
 use crate::accept_encoding::{Coding, CodingSet};
 use crate::witness::{Facts, Witness};
 
-pub(crate) use find::find;
+pub(crate) use find::{find, is_hidden};
 pub(crate) use listing::Order;
 
 /// Longest body that is kept in memory. A longer one is sent from its file.

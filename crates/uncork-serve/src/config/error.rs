@@ -153,6 +153,14 @@ pub enum Fault {
         /// Why not.
         reason: &'static str,
     },
+    /// A page that would not be served.
+    #[error(
+        "{value:?} would never be served: a name in it begins with a dot (`hidden = true` serves those)"
+    )]
+    Hidden {
+        /// The path.
+        value: String,
+    },
     /// No name of a file.
     #[error("{value:?} is no name of a file")]
     FileName {

@@ -42,7 +42,7 @@ pub(super) struct Section {
     pub(super) html_suffix: Option<bool>,
     pub(super) spa: Option<Text>,
     pub(super) listing: Option<bool>,
-    pub(super) hidden: Option<bool>,
+    pub(super) hidden: Option<Spanned<bool>>,
     pub(super) symlinks: Option<Symlinks>,
     pub(super) precompressed: Option<bool>,
     pub(super) etag: Option<Etag>,

@@ -34,7 +34,9 @@ impl Reading<'_> {
         }
         rules.html_suffix = section.html_suffix.unwrap_or(rules.html_suffix);
         rules.listing = section.listing.unwrap_or(rules.listing);
-        rules.hidden = section.hidden.unwrap_or(rules.hidden);
+        if let Some(hidden) = &section.hidden {
+            rules.hidden = *hidden.get_ref();
+        }
         rules.symlinks = section.symlinks.unwrap_or(rules.symlinks);
         rules.precompressed = section.precompressed.unwrap_or(rules.precompressed);
         rules.etag = section.etag.unwrap_or(rules.etag);
@@ -51,7 +53,30 @@ impl Reading<'_> {
         if let Some(types) = &section.types {
             rules.types = self.types(types)?;
         }
+        self.pages_are_served(section, &rules)?;
         Ok(Arc::new(rules))
+    }
+
+    /// Refuses a page that would never be served, as it is hidden: at its place, or where the section
+    /// hides a page of [defaults].
+    fn pages_are_served(&self, section: &Section, rules: &Rules) -> Result<(), ConfigError> {
+        if rules.hidden {
+            return Ok(());
+        }
+        if let Some(spa) = &section.spa {
+            self.checked(spa, value::served)?;
+        }
+        for (_, page) in section.error_pages.iter().flat_map(|pages| &pages.0) {
+            self.checked(page, value::served)?;
+        }
+        let Some(hidden) = &section.hidden else {
+            return Ok(());
+        };
+        let pages = rules.error_pages.iter().map(|(_, page)| page);
+        pages
+            .chain(&rules.spa)
+            .try_for_each(|page| value::served(page))
+            .map_err(|fault| self.at(hidden.span().start, fault))
     }
 
     fn optional(

@@ -390,6 +390,24 @@ fn what_is_wrong_with_paths() {
         "spa = '/a/'",
         "4:7: \"/a/\" is no path from the root: it has to be a file",
     );
+    let hidden =
+        "would never be served: a name in it begins with a dot (`hidden = true` serves those)";
+    check_site_error("spa = '/.app'", &format!("4:7: \"/.app\" {hidden}"));
+    check_site_error(
+        "error_pages = { 404 = '/a', 503 = '/a/.b/c' }",
+        &format!("4:35: \"/a/.b/c\" {hidden}"),
+    );
+    check_error(
+        "[defaults]\nhidden = true\nspa = '/.app'\n[[site]]\nhosts = ['a']\nroot = '/a'\nhidden = false",
+        &format!("7:10: \"/.app\" {hidden}"),
+    );
+    for pages in [
+        "hidden = true\nspa = '/.app'",
+        "spa = '/.well-known/app'",
+        "hidden = false\nspa = '/app.html'",
+    ] {
+        parse(&format!("[[site]]\nhosts = ['a']\nroot = '/a'\n{pages}"));
+    }
     check_site_error("index = ['a/b']", "4:10: \"a/b\" is no name of a file");
     check_site_error(
         "error_pages = { 200 = '/a' }",

@@ -2,6 +2,7 @@
 //! path, so each is refused where it could be misread there.
 
 use super::error::Fault;
+use crate::resource::is_hidden;
 use crate::rules::Redirect;
 
 /// Headers that frame the response or belong to the connection: a rule that touched them could make
@@ -91,6 +92,16 @@ pub(super) fn file_path(text: &str) -> Result<(), Fault> {
         return Err(Fault::Path {
             value: text.to_owned(),
             reason: "it has to be a file",
+        });
+    }
+    Ok(())
+}
+
+/// A path that is served where hidden names are not.
+pub(super) fn served(text: &str) -> Result<(), Fault> {
+    if is_hidden(text.as_bytes()) {
+        return Err(Fault::Hidden {
+            value: text.to_owned(),
         });
     }
     Ok(())

@@ -110,8 +110,12 @@ fn redirect(redirects: &[Redirect], path: &[u8]) -> Option<(u16, String)> {
     })
 }
 
-/// Whether a segment begins with a dot; `/.well-known/` is there to be seen (RFC 8615).
-fn is_hidden(path: &[u8]) -> bool {
+/// Whether a segment begins with a dot; `/.well-known` is there to be seen (RFC 8615).
+#[must_use]
+pub(crate) fn is_hidden(path: &[u8]) -> bool {
+    if path == b"/.well-known" {
+        return false;
+    }
     let path = path.strip_prefix(b"/.well-known/").unwrap_or(path);
     path.starts_with(b".") || memchr::memmem::find(path, b"/.").is_some()
 }
