@@ -107,6 +107,12 @@ fn only_the_compressed_file_is_there() {
         .is(200)
         .says("only brotli")
         .has("content-encoding", "br");
+    // So may whoever says it on two lines.
+    let twice = "Accept-Encoding: gzip\r\nAccept-Encoding: br\r\n";
+    served
+        .get_with("/only.json", twice)
+        .is(200)
+        .has("content-encoding", "br");
     // It can't be had as it is.
     for lines in ["Accept-Encoding: gzip\r\n", "Accept-Encoding: br;q=0\r\n"] {
         let response = served.get_with("/only.json", lines).is(406);
