@@ -209,7 +209,7 @@ impl Search<'_> {
     /// The page of a file and of what stands compressed beside it.
     fn page(&mut self, name: &[u8], identity: Option<(OwnedFd, Facts)>) -> Result<Kind, OpenError> {
         let mut found: SmallVec<[(Coding, OwnedFd, CString); 1]> = SmallVec::new();
-        let age = identity.as_ref().map(|(_, facts)| facts.modified.as_secs());
+        let changed = identity.as_ref().map(|(_, facts)| facts.modified);
         if let Some((file, _)) = identity {
             found.push((Coding::Identity, file, self.absolute(name)));
         }
@@ -219,7 +219,7 @@ impl Search<'_> {
                 match self.open_sibling(&name) {
                     // One that is older than the file is of an earlier content.
                     Ok(Opened::File(_, facts))
-                        if age.is_some_and(|age| facts.modified.as_secs() < age) =>
+                        if changed.is_some_and(|changed| is_older(facts.modified, changed)) =>
                     {
                         let path = self.absolute(&name);
                         self.witnesses.push(Witness::opened(path, facts));
@@ -457,6 +457,15 @@ impl Search<'_> {
         let root = self.site.root.as_os_str().as_bytes();
         CString::new([root, b"/", relative].concat()).unwrap_or_default()
     }
+}
+
+/// Whether a coded file's time of change is before that of the plain one. Some tools that copy a time
+/// cut it to the second: a whole second is compared by seconds.
+fn is_older(coded: Duration, plain: Duration) -> bool {
+    if coded.subsec_nanos() == 0 {
+        return coded.as_secs() < plain.as_secs();
+    }
+    coded < plain
 }
 
 /// A strong ETag of time and size; of one coding, as two files of one page may share both.
