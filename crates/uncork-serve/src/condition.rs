@@ -11,6 +11,8 @@ pub struct Validators<'a> {
     pub etag: Option<&'a str>,
     /// When it was changed, in whole seconds since 1970.
     pub last_modified: Option<u64>,
+    /// Whether it was changed so long ago that no other content bears the same second.
+    pub is_date_strong: bool,
 }
 
 /// What the conditions of a request come to.
@@ -58,9 +60,8 @@ pub fn evaluate(request: &Request<'_>, validators: &Validators<'_>) -> Outcome {
 /// Whether the `Range` of a request counts: it has no `If-Range`, or one that names this very
 /// representation (RFC 9110, section 13.1.5).
 ///
-/// A date has to be the same as `last_modified`. Whether that is a strong validator, as a file can be
-/// changed twice in a second, is for the caller to know, who has a clock: without `last_modified` no
-/// date counts.
+/// A date has to be the same as `last_modified`, and that a strong validator (section 8.8.2.2): a file
+/// can be changed twice in a second. Whether it is one is for the caller to know, who has a clock.
 #[must_use]
 pub fn range_applies(request: &Request<'_>, validators: &Validators<'_>) -> bool {
     match request.if_range {
@@ -72,7 +73,7 @@ pub fn range_applies(request: &Request<'_>, validators: &Validators<'_>) -> bool
         }
         field => {
             let date = date_of(field);
-            date.is_some() && date == validators.last_modified
+            date.is_some() && date == validators.last_modified && validators.is_date_strong
         }
     }
 }
@@ -153,6 +154,7 @@ mod tests {
     const KNOWN: Validators<'static> = Validators {
         etag: Some("\"abc\""),
         last_modified: Some(CHANGED),
+        is_date_strong: true,
     };
 
     fn with_request<T>(method: &str, headers: &str, look: impl Fn(&Request<'_>) -> T) -> T {
@@ -290,6 +292,17 @@ mod tests {
         assert!(with_request("GET", "", |request| range_applies(
             request, &KNOWN
         )));
+        let changed_just_now = Validators {
+            is_date_strong: false,
+            ..KNOWN
+        };
+        for (value, expected) in [("\"abc\"", true), (THEN, false)] {
+            let headers = format!("If-Range: {value}");
+            let applies = with_request("GET", &headers, |request| {
+                range_applies(request, &changed_just_now)
+            });
+            assert_eq!(applies, expected, "{value:?}");
+        }
     }
 
     proptest! {

@@ -80,6 +80,8 @@ pub(crate) struct Representation {
     pub digest: Option<Digest>,
     /// Seconds since the epoch.
     pub last_modified: Option<u64>,
+    /// Whether that was long enough before it was found to tell this content from any other.
+    pub is_date_strong: bool,
     /// The media type.
     pub content_type: String,
     /// Header lines of a response that carries it, each with its line end: those that a 304 has too,

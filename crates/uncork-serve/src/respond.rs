@@ -72,6 +72,7 @@ pub(crate) fn decide(
     let validators = Validators {
         etag: representation.etag.as_deref(),
         last_modified: representation.last_modified,
+        is_date_strong: representation.is_date_strong,
     };
     match condition::evaluate(request, &validators) {
         Outcome::Proceed => {}

@@ -29,6 +29,10 @@ const MEANINGLESS_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// From the year 10000 on there is no date of HTTP.
 const TIME_END: Duration = Duration::from_secs(253_402_300_800);
 
+/// How long after a file's change its time is a strong validator: nothing changed it a second time
+/// within the second that is sent (RFC 9110, section 8.8.2.2, with room for clocks that differ).
+const STRONG_AFTER: Duration = Duration::from_secs(60);
+
 /// Longest file whose content makes an ETag; of longer ones it is time and size.
 const DIGEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
@@ -282,7 +286,10 @@ impl Search<'_> {
             }
             _ => Some(time_tag(&facts, coding)),
         };
-        let last_modified = has_time.then_some(facts.modified.as_secs());
+        // A time that is still to come is none yet (RFC 9110, section 8.8.2.1).
+        let age = since_epoch(SystemTime::now()).checked_sub(facts.modified);
+        let last_modified = (has_time && age.is_some()).then_some(facts.modified.as_secs());
+        let is_date_strong = age.is_some_and(|age| age >= STRONG_AFTER);
         let content_type = media_type::of(name, &rules.types).into_owned();
         let (lines, shared_bytes) = lines::render(&lines::Facts {
             rules,
@@ -300,6 +307,7 @@ impl Search<'_> {
             etag,
             digest,
             last_modified,
+            is_date_strong,
             content_type,
             lines,
             shared_bytes,
@@ -332,6 +340,7 @@ impl Search<'_> {
                 etag,
                 digest: None,
                 last_modified: None,
+                is_date_strong: false,
                 content_type,
                 lines,
                 shared_bytes,
@@ -457,6 +466,11 @@ impl Search<'_> {
         let root = self.site.root.as_os_str().as_bytes();
         CString::new([root, b"/", relative].concat()).unwrap_or_default()
     }
+}
+
+fn since_epoch(time: SystemTime) -> Duration {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default()
 }
 
 /// Whether a coded file's time of change is before that of the plain one. Some tools that copy a time

@@ -179,6 +179,37 @@ fn if_range() {
     served.get_with("/a.txt", &lines).is(304);
 }
 
+/// Another content of the same second would bear the same date: a part of it must not be put behind a
+/// part of this one.
+#[test]
+fn the_date_of_a_new_file_is_no_condition_for_a_range() {
+    let served = Setup::new().file("a.txt", "hello").start();
+    let full = served.get("/a.txt").is(200);
+    let changed = full.header("last-modified").unwrap();
+    let lines = format!("Range: bytes=1-3\r\nIf-Range: {changed}\r\n");
+    served.get_with("/a.txt", &lines).is(200).says("hello");
+    let lines = format!("Range: bytes=1-3\r\nIf-Range: {}\r\n", full.etag());
+    served.get_with("/a.txt", &lines).is(206).says("ell");
+    let lines = format!("If-Modified-Since: {changed}\r\n");
+    served.get_with("/a.txt", &lines).is(304);
+}
+
+/// RFC 9110, section 8.8.2.1: no response says that it was changed after it was sent.
+#[test]
+fn a_time_that_is_still_to_come_is_not_said() {
+    let year_2200 = 7_258_118_400;
+    let setup = Setup::new().file_of("a.txt", "hello", year_2200);
+    let served = setup.start();
+    let etag = served.get("/a.txt").is(200).has_no("last-modified").etag();
+    let later = "Fri, 01 Jan 2300 00:00:00 GMT";
+    let since = format!("If-Modified-Since: {later}\r\n");
+    served.get_with("/a.txt", &since).is(200);
+    let since = format!("If-Unmodified-Since: {BEFORE}\r\n");
+    served.get_with("/a.txt", &since).is(200);
+    let lines = format!("If-None-Match: {etag}\r\n");
+    served.get_with("/a.txt", &lines).is(304);
+}
+
 /// Two codings are two representations.
 #[test]
 fn each_coding_has_its_etag() {
