@@ -57,6 +57,9 @@ pub(crate) struct Facts<'a> {
     pub rules: &'a Rules,
     /// The path of the request, decoded.
     pub path: &'a [u8],
+    /// The path of the file from the site's root, without a slash before it; none of a page that was
+    /// made.
+    pub file: Option<&'a [u8]>,
     /// The media type.
     pub content_type: &'a str,
     /// The coding of this representation.
@@ -94,7 +97,7 @@ pub(crate) fn render(facts: &Facts<'_>) -> (String, usize) {
         let coding = facts.coding.name().to_owned();
         of_body.push(("Content-Encoding".to_owned(), coding));
     }
-    for (name, value) in set_by_rules(facts.rules, facts.path) {
+    for (name, value) in set_by_rules(facts) {
         let replaced = |(earlier, _): &(String, String)| !earlier.eq_ignore_ascii_case(name);
         shared.retain(replaced);
         of_body.retain(replaced);
@@ -113,18 +116,21 @@ pub(crate) fn render(facts: &Facts<'_>) -> (String, usize) {
     (lines, shared_bytes)
 }
 
-/// The headers that a site's rules set for a path, in the order of the rules.
-fn set_by_rules<'r>(rules: &'r Rules, path: &[u8]) -> impl Iterator<Item = (&'r str, &'r str)> {
+/// The headers that a site's rules set for a page, in the order of the rules: of those that fit the path
+/// of the request or that of the file.
+fn set_by_rules<'r>(facts: &Facts<'r>) -> impl Iterator<Item = (&'r str, &'r str)> {
     let options = glob::MatchOptions {
         case_sensitive: true,
         require_literal_separator: true,
         require_literal_leading_dot: false,
     };
-    let path = String::from_utf8_lossy(path).into_owned();
-    let fitting = rules
-        .headers
-        .iter()
-        .filter(move |rule| rule.path.matches_with(&path, options));
+    let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+    let path = text(facts.path);
+    let file = facts.file.map(|file| text(&[b"/", file].concat()));
+    let fitting = facts.rules.headers.iter().filter(move |rule| {
+        let fits = |path: &String| rule.path.matches_with(path, options);
+        fits(&path) || file.as_ref().is_some_and(fits)
+    });
     fitting.flat_map(|rule| {
         let set = rule.set.iter();
         set.map(|(name, value)| (name.as_str(), value.as_str()))

@@ -294,6 +294,7 @@ impl Search<'_> {
         let (lines, shared_bytes) = lines::render(&lines::Facts {
             rules,
             path: self.path,
+            file: Some(name),
             content_type: &content_type,
             coding,
             varies,
@@ -325,6 +326,7 @@ impl Search<'_> {
         let (lines, shared_bytes) = lines::render(&lines::Facts {
             rules,
             path: self.path,
+            file: None,
             content_type: &content_type,
             coding: Coding::Identity,
             varies: false,

@@ -119,10 +119,8 @@ fn headers_by_globs() {
         .get("/page.html")
         .has_no("cache-control")
         .has("content-type", "text/plain");
-    // The path as it was asked for counts.
-    served
-        .get("/page")
-        .has("cache-control", "public, max-age=300");
+    // The file's path counts as well as the one that was asked for.
+    served.get("/page").has_no("cache-control");
     // A 304 has what the 200 has of these.
     let etag = served.get("/").etag();
     served
@@ -135,6 +133,34 @@ fn headers_by_globs() {
         .is(206)
         .has("x-which", "all")
         .says("nd");
+}
+
+/// A page has the headers of its path, and those of its file, by whatever path it was asked for.
+#[test]
+fn headers_by_the_path_and_by_the_file() {
+    let served = by(r#"
+        spa = "/index.html"
+        error_pages = { 405 = "/page.html" }
+        headers = [
+            { path = "/index.html", set = { X-Index = "1" } },
+            { path = "/", set = { X-Root = "1" } },
+            { path = "/**/*.html", set = { X-Html = "1" } },
+            { path = "/page", set = { X-Page = "1" } },
+            { path = "/user/*", set = { X-User = "1" } },
+        ]"#);
+    let root = served.get("/").is(200).has("x-index", "1");
+    root.has("x-root", "1").has("x-html", "1");
+    let index = served.get("/index.html").is(200).has("x-index", "1");
+    index.has_no("x-root").has("x-html", "1");
+    let page = served.get("/page").is(200).has("x-page", "1");
+    page.has("x-html", "1").has_no("x-index");
+    let folder = served.get("/assets/").is(200).says("assets");
+    folder.has("x-html", "1").has_no("x-index").has_no("x-root");
+    // The application's page, and that of an error, have a path of their own.
+    let route = served.get("/user/7").is(200).has("x-index", "1");
+    route.has_no("x-user").has_no("x-root");
+    let error = served.ask("POST / HTTP/1.1\r\nHost: a\r\n\r\n");
+    error.is(405).has("x-html", "1").has_no("x-root");
 }
 
 /// What a configuration takes for a glob fits something.
