@@ -82,10 +82,10 @@ pub(crate) struct Representation {
     pub last_modified: Option<u64>,
     /// Whether that was long enough before it was found to tell this content from any other.
     pub is_date_strong: bool,
-    /// The media type.
-    pub content_type: String,
+    /// The media type, where its lines say one.
+    pub content_type: Option<String>,
     /// Header lines of a response that carries it, each with its line end: those that a 304 has too,
-    /// then those of the body.
+    /// with `Server` among them, then those of the body.
     pub lines: String,
     /// How many bytes of `lines` a 304 has too.
     pub shared_bytes: usize,
@@ -220,6 +220,7 @@ impl Representation {
             // What the kernel keeps for an open file.
             Body::File(_) => 1024,
         };
-        size_of::<Self>() + body + self.lines.len() + self.content_type.len() + 64
+        let content_type = self.content_type.as_ref().map_or(0, String::len);
+        size_of::<Self>() + body + self.lines.len() + content_type + 64
     }
 }

@@ -181,9 +181,18 @@ pub enum Fault {
         /// What is there.
         value: String,
     },
-    /// A header that frames the response or belongs to the connection.
+    /// A header that frames the response, belongs to the connection or says how the body is coded.
     #[error("the header {value} is the server's own: it can't be set or taken away")]
     HeaderOwn {
+        /// Its name.
+        value: String,
+    },
+    /// A header by which conditional requests are answered.
+    #[error(
+        "the header {value} is the server's own: an empty value leaves it out, and the key `etag` of \
+         the site says of what ETags are made"
+    )]
+    HeaderValidator {
         /// Its name.
         value: String,
     },

@@ -97,6 +97,7 @@ impl Reading<'_> {
         for (name, text) in &rule.set.0 {
             self.checked(name, value::header_name)?;
             self.checked(text, value::header_value)?;
+            self.checked(name, |name| value::header_of_value(name, text.get_ref()))?;
             self.checked(name, |name| {
                 if set
                     .iter()

@@ -343,6 +343,21 @@ fn what_is_wrong_with_headers() {
         "6:9: the header Content-length is the server's own: it can't be set or taken away",
     );
     check_site_error(
+        &rule("X = 'a', content-encoding = ''"),
+        "6:18: the header content-encoding is the server's own: it can't be set or taken away",
+    );
+    for name in ["ETag", "last-modified"] {
+        check_site_error(
+            &rule(&format!("{name} = 'a'")),
+            &format!(
+                "6:9: the header {name} is the server's own: an empty value leaves it out, and the key \
+                 `etag` of the site says of what ETags are made"
+            ),
+        );
+        let left_out = rule(&format!("{name} = ''"));
+        parse(&format!("[[site]]\nhosts = ['a']\nroot = '/a'\n{left_out}"));
+    }
+    check_site_error(
         &rule("X = 'a', x = 'b'"),
         "6:18: the header x is set twice by one rule",
     );

@@ -5,10 +5,11 @@ use super::error::Fault;
 use crate::resource::is_hidden;
 use crate::rules::Redirect;
 
-/// Headers that frame the response or belong to the connection: a rule that touched them could make
-/// a client read one response as two.
-const OWN_HEADERS: [&str; 9] = [
+/// Headers that frame the response, belong to the connection or say how the body is coded: a rule that
+/// touched them could make a client read one response as two, or another body.
+const OWN_HEADERS: [&str; 10] = [
     "connection",
+    "content-encoding",
     "content-length",
     "content-range",
     "date",
@@ -18,6 +19,9 @@ const OWN_HEADERS: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// Headers by which conditional requests are answered: they can be left out, and not be others.
+const VALIDATORS: [&str; 2] = ["etag", "last-modified"];
 
 /// RFC 9110, section 5.6.2.
 fn is_token(text: &str) -> bool {
@@ -35,6 +39,17 @@ pub(super) fn header_name(text: &str) -> Result<(), Fault> {
     }
     if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(text)) {
         return Err(Fault::HeaderOwn { value });
+    }
+    Ok(())
+}
+
+/// A header's name that a rule may set to this value.
+pub(super) fn header_of_value(name: &str, value: &str) -> Result<(), Fault> {
+    let is_validator = VALIDATORS.iter().any(|own| own.eq_ignore_ascii_case(name));
+    if is_validator && !value.is_empty() {
+        return Err(Fault::HeaderValidator {
+            value: name.to_owned(),
+        });
     }
     Ok(())
 }

@@ -139,7 +139,7 @@ fn page(bodies: &[(Coding, &[u8])]) -> Page {
                 digest: None,
                 last_modified: Some(1_600_000_000),
                 is_date_strong: true,
-                content_type: "text/plain".to_owned(),
+                content_type: Some("text/plain".to_owned()),
                 lines,
                 shared_bytes,
             }

@@ -291,7 +291,7 @@ impl Search<'_> {
         let last_modified = (has_time && age.is_some()).then_some(facts.modified.as_secs());
         let is_date_strong = age.is_some_and(|age| age >= STRONG_AFTER);
         let content_type = media_type::of(name, &rules.types).into_owned();
-        let (lines, shared_bytes) = lines::render(&lines::Facts {
+        let lines = lines::render(&lines::Facts {
             rules,
             path: self.path,
             file: Some(name),
@@ -305,13 +305,14 @@ impl Search<'_> {
             coding,
             len: facts.len,
             body,
-            etag,
+            // What is not sent is no condition, either.
+            etag: etag.filter(|_| lines.has_etag),
             digest,
-            last_modified,
+            last_modified: last_modified.filter(|_| lines.has_last_modified),
             is_date_strong,
-            content_type,
-            lines,
-            shared_bytes,
+            content_type: lines.content_type,
+            shared_bytes: lines.shared_bytes,
+            lines: lines.text,
         };
         Ok((facts, representation))
     }
@@ -323,7 +324,7 @@ impl Search<'_> {
         let etag =
             (rules.etag != Etag::Off).then(|| content_tag(&blake3::hash(&bytes), Coding::Identity));
         let content_type = media_type::of(b"index.html", &rules.types).into_owned();
-        let (lines, shared_bytes) = lines::render(&lines::Facts {
+        let lines = lines::render(&lines::Facts {
             rules,
             path: self.path,
             file: None,
@@ -339,13 +340,13 @@ impl Search<'_> {
                 coding: Coding::Identity,
                 len: bytes.len() as u64,
                 body: Body::Memory(bytes),
-                etag,
+                etag: etag.filter(|_| lines.has_etag),
                 digest: None,
                 last_modified: None,
                 is_date_strong: false,
-                content_type,
-                lines,
-                shared_bytes,
+                content_type: lines.content_type,
+                shared_bytes: lines.shared_bytes,
+                lines: lines.text,
             }]),
         })
     }

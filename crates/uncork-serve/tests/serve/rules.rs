@@ -15,6 +15,15 @@ const FILES: &[(&str, &str)] = &[
     ("root/archive.tar.gz", "gz"),
     ("root/UPPER.TXT", "upper"),
     ("root/noextension", "?"),
+    ("root/coded/own.css", "plain"),
+    ("root/coded/own.css.gz", "gz"),
+    ("root/coded/none.css", "plain"),
+    ("root/coded/none.css.gz", "gz"),
+    ("root/coded/all.css", "plain"),
+    ("root/coded/all.css.gz", "gz"),
+    ("root/coded/same.css", "plain"),
+    ("root/coded/same.css.gz", "gz"),
+    ("root/coded/alone.css", "plain"),
 ];
 
 fn by(rules: &str) -> Served {
@@ -62,7 +71,7 @@ fn redirects_come_before_files() {
         let response = client.get(target).is(status).has("location", location);
         assert_eq!(
             response.names(),
-            ["Server", "Date", "Location", "Content-Length"]
+            ["Date", "Server", "Location", "Content-Length"]
         );
     }
     client.get("/blog").is(404);
@@ -133,6 +142,103 @@ fn headers_by_globs() {
         .is(206)
         .has("x-which", "all")
         .says("nd");
+}
+
+/// A cache that does not know of the codings would give one to a client that can't read it.
+#[test]
+fn a_rule_for_vary_keeps_the_coding() {
+    let served = by(r#"
+        headers = [
+            { path = "/coded/*", set = { Vary = "Origin" } },
+            { path = "/coded/none.css", set = { Vary = "" } },
+            { path = "/coded/all.css", set = { vary = "*" } },
+            { path = "/coded/same.css", set = { Vary = "accept-encoding, Origin" } },
+        ]"#);
+    for (target, vary) in [
+        ("/coded/own.css", "Origin, Accept-Encoding"),
+        ("/coded/none.css", "Accept-Encoding"),
+        ("/coded/all.css", "*"),
+        ("/coded/same.css", "accept-encoding, Origin"),
+    ] {
+        for (coding, text) in [("identity", "plain"), ("gzip", "gz")] {
+            let lines = format!("Accept-Encoding: {coding}\r\n");
+            let response = served.get_with(target, &lines).is(200).says(text);
+            let etag = response.has("vary", vary).etag();
+            let lines = format!("{lines}If-None-Match: {etag}\r\n");
+            served.get_with(target, &lines).is(304).has("vary", vary);
+        }
+    }
+    served.get("/coded/alone.css").has("vary", "Origin");
+}
+
+/// What a response does not say of its page, no condition is compared with.
+#[test]
+fn validators_that_are_left_out_are_no_conditions() {
+    let served = by(r#"
+        headers = [
+            { path = "/page.html", set = { ETag = "" } },
+            { path = "/data.foo", set = { Last-Modified = "" } },
+        ]"#);
+    let known = by("").get("/page.html").etag();
+    let page = served.get("/page.html").is(200).has_no("etag");
+    let changed = page.header("last-modified").unwrap().to_owned();
+    for (lines, status) in [
+        (format!("If-None-Match: {known}\r\n"), 200),
+        (format!("If-Match: {known}\r\n"), 412),
+        (format!("If-Modified-Since: {changed}\r\n"), 304),
+    ] {
+        served.get_with("/page.html", &lines).is(status);
+    }
+    let etag = served.get("/data.foo").has_no("last-modified").etag();
+    for (lines, status) in [
+        (format!("If-None-Match: {etag}\r\n"), 304),
+        (format!("If-Modified-Since: {changed}\r\n"), 200),
+    ] {
+        served.get_with("/data.foo", &lines).is(status);
+    }
+}
+
+#[test]
+fn the_server_line_is_for_rules_to_say() {
+    let served = by(r#"
+        headers = [
+            { path = "/assets/**", set = { Server = "mine" } },
+            { path = "/page.html", set = { server = "" } },
+            { path = "/404.html", set = { Server = "" } },
+        ]"#);
+    served.write("404.html", "gone");
+    let etag = served.get("/assets/app.js").has("server", "mine").etag();
+    let lines = format!("If-None-Match: {etag}\r\n");
+    let response = served.get_with("/assets/app.js", &lines).is(304);
+    response.has("server", "mine");
+    for lines in ["Range: bytes=0-0\r\n", "Range: bytes=0-0,3-3\r\n"] {
+        let response = served.get_with("/page.html", lines).is(206);
+        response.has_no("server");
+    }
+    served.get("/page.html").is(200).has_no("server");
+    served.get("/missing").is(404).has_no("server");
+    served.get("/").is(200).has("server", "uncork");
+}
+
+/// Each part says what the whole page would say.
+#[test]
+fn parts_have_the_media_type_of_the_rules() {
+    let served = by(r#"
+        headers = [
+            { path = "/page.html", set = { Content-Type = "text/x-own" } },
+            { path = "/old.html", set = { Content-Type = "" } },
+        ]"#);
+    let of = |target| {
+        let response = served.get_with(target, "Range: bytes=0-0,3-3\r\n");
+        let response = response.is(206);
+        let whole = response.header("content-type").unwrap();
+        assert!(whole.starts_with("multipart/byteranges; "), "{whole}");
+        let text = response.text();
+        let lines = text.lines().filter(|line| line.contains("ontent-Type"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(of("/page.html"), ["Content-Type: text/x-own"; 2]);
+    assert_eq!(of("/old.html"), [""; 0]);
 }
 
 /// A page has the headers of its path, and those of its file, by whatever path it was asked for.
