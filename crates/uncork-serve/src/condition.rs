@@ -11,6 +11,8 @@ pub struct Validators<'a> {
     pub etag: Option<&'a str>,
     /// When it was changed, in whole seconds since 1970.
     pub last_modified: Option<u64>,
+    /// Whether it was changed so long ago that no other content bears the same second.
+    pub is_date_strong: bool,
 }
 
 /// What the conditions of a request come to.
@@ -27,8 +29,9 @@ pub enum Outcome {
 /// Evaluates the conditions in the order of RFC 9110, section 13.2.2, of a request whose answer would
 /// be 200 without them; of methods other than GET and HEAD it has none (section 13.2.1).
 ///
-/// Of a header that came several times, `If-Match` does not match, `If-None-Match` neither, and dates
-/// are ignored as invalid ones are: each of it costs a body at worst.
+/// Of a header that came several times nothing is compared: `If-Match` counts as met, as any of its
+/// lines may name what is here and a GET changes nothing, `If-None-Match` as not, and dates are ignored
+/// as invalid ones are. Each of it costs a body at worst.
 #[must_use]
 pub fn evaluate(request: &Request<'_>, validators: &Validators<'_>) -> Outcome {
     if !matches!(request.method, Method::Get | Method::Head) {
@@ -37,6 +40,7 @@ pub fn evaluate(request: &Request<'_>, validators: &Validators<'_>) -> Outcome {
     let unmodified_since = |field| Some(validators.last_modified? <= date_of(field)?);
     let if_match = match request.field(Name::IfMatch) {
         Field::Absent => unmodified_since(request.field(Name::IfUnmodifiedSince)).unwrap_or(true),
+        Field::Several => true,
         field => matches(field, validators.etag, Comparison::Strong),
     };
     if !if_match {
@@ -56,9 +60,8 @@ pub fn evaluate(request: &Request<'_>, validators: &Validators<'_>) -> Outcome {
 /// Whether the `Range` of a request counts: it has no `If-Range`, or one that names this very
 /// representation (RFC 9110, section 13.1.5).
 ///
-/// A date has to be the same as `last_modified`. Whether that is a strong validator, as a file can be
-/// changed twice in a second, is for the caller to know, who has a clock: without `last_modified` no
-/// date counts.
+/// A date has to be the same as `last_modified`, and that a strong validator (section 8.8.2.2): a file
+/// can be changed twice in a second. Whether it is one is for the caller to know, who has a clock.
 #[must_use]
 pub fn range_applies(request: &Request<'_>, validators: &Validators<'_>) -> bool {
     match request.field(Name::IfRange) {
@@ -70,7 +73,7 @@ pub fn range_applies(request: &Request<'_>, validators: &Validators<'_>) -> bool
         }
         field => {
             let date = date_of(field);
-            date.is_some() && date == validators.last_modified
+            date.is_some() && date == validators.last_modified && validators.is_date_strong
         }
     }
 }
@@ -151,6 +154,7 @@ mod tests {
     const KNOWN: Validators<'static> = Validators {
         etag: Some("\"abc\""),
         last_modified: Some(CHANGED),
+        is_date_strong: true,
     };
 
     fn with_request<T>(method: &str, headers: &str, look: impl Fn(&Request<'_>) -> T) -> T {
@@ -194,7 +198,7 @@ mod tests {
         check("If-Match: W/\"abc\"", PreconditionFailed);
         check("If-Match: \"x\"", PreconditionFailed);
         check("If-Match: nonsense", PreconditionFailed);
-        check("If-Match: \"abc\"|If-Match: \"abc\"", PreconditionFailed);
+        check("If-Match: \"x\"|If-Match: \"abc\"", Proceed);
         for (date, modified, unmodified) in [
             (BEFORE, Proceed, PreconditionFailed),
             (THEN, NotModified, Proceed),
@@ -288,6 +292,17 @@ mod tests {
         assert!(with_request("GET", "", |request| range_applies(
             request, &KNOWN
         )));
+        let changed_just_now = Validators {
+            is_date_strong: false,
+            ..KNOWN
+        };
+        for (value, expected) in [("\"abc\"", true), (THEN, false)] {
+            let headers = format!("If-Range: {value}");
+            let applies = with_request("GET", &headers, |request| {
+                range_applies(request, &changed_just_now)
+            });
+            assert_eq!(applies, expected, "{value:?}");
+        }
     }
 
     proptest! {

@@ -126,7 +126,8 @@ impl Desk {
         token: Token,
     ) -> Option<Answer> {
         let rules = &site.rules;
-        if let (404, Some(spa), true) = (status, &rules.spa, is_route(path)) {
+        let is_route = is_route(path) && (rules.hidden || !resource::is_hidden(path));
+        if let (404, Some(spa), true) = (status, &rules.spa, is_route) {
             let resource = self.resource(site, spa.as_bytes(), token)?;
             if let Kind::Page(page) = &resource.kind {
                 let decision = decide(request, page, 200, self.limits.ranges);

@@ -138,6 +138,7 @@ fn check_request(head: &[u8], request: &Request<'_>, limits: &Limits) {
     let conditions = crate::condition::Validators {
         etag: Some("\"a\""),
         last_modified: Some(0),
+        is_date_strong: true,
     };
     let _ = crate::condition::evaluate(request, &conditions);
     let _ = crate::condition::range_applies(request, &conditions);

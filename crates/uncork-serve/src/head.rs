@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use crate::clock::Clock;
 use crate::digits;
+use crate::lines::SERVER;
 use crate::request::Version;
 use crate::resource::Representation;
 
@@ -40,7 +41,7 @@ const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
 impl Head<'_> {
     /// A representation, whole.
     pub(crate) fn whole(self, out: &mut Vec<u8>, status: u16, representation: &Representation) {
-        self.begin(out, status);
+        self.begin_page(out, status);
         self.length(out, representation.len);
         if status == 200 {
             out.extend_from_slice(representation.lines.as_bytes());
@@ -61,7 +62,7 @@ impl Head<'_> {
         representation: &Representation,
         range: &Range<u64>,
     ) {
-        self.begin(out, 206);
+        self.begin_page(out, 206);
         self.length(out, range.end - range.start);
         content_range(out, range, representation.len);
         out.extend_from_slice(representation.lines.as_bytes());
@@ -82,8 +83,10 @@ impl Head<'_> {
             .iter()
             .map(|range| {
                 let mut part = Vec::new();
-                let content_type = &representation.content_type;
-                let _ = write!(part, "\r\n--{boundary}\r\nContent-Type: {content_type}\r\n");
+                let _ = write!(part, "\r\n--{boundary}\r\n");
+                if let Some(content_type) = &representation.content_type {
+                    let _ = write!(part, "Content-Type: {content_type}\r\n");
+                }
                 content_range(&mut part, range, representation.len);
                 part.extend_from_slice(b"\r\n");
                 part
@@ -92,7 +95,7 @@ impl Head<'_> {
         between.push(format!("\r\n--{boundary}--\r\n").into_bytes());
         let framing: usize = between.iter().map(Vec::len).sum();
         let bodies: u64 = ranges.iter().map(|range| range.end - range.start).sum();
-        self.begin(out, 206);
+        self.begin_page(out, 206);
         self.length(out, framing as u64 + bodies);
         let _ = write!(
             out,
@@ -105,7 +108,7 @@ impl Head<'_> {
 
     /// 304.
     pub(crate) fn not_modified(self, out: &mut Vec<u8>, representation: &Representation) {
-        self.begin(out, 304);
+        self.begin_page(out, 304);
         out.extend_from_slice(&representation.lines.as_bytes()[..representation.shared_bytes]);
         out.extend_from_slice(b"\r\n");
     }
@@ -161,14 +164,16 @@ impl Head<'_> {
 
     /// Status line, and the lines that every response has.
     fn begin(self, out: &mut Vec<u8>, status: u16) {
+        self.begin_page(out, status);
+        let _ = write!(out, "Server: {SERVER}\r\n");
+    }
+
+    /// The same without `Server`, which is among the lines of a page: a rule may set it.
+    fn begin_page(self, out: &mut Vec<u8>, status: u16) {
         match status {
-            200 => out.extend_from_slice(b"HTTP/1.1 200 OK\r\nServer: uncork\r\nDate: "),
+            200 => out.extend_from_slice(b"HTTP/1.1 200 OK\r\nDate: "),
             _ => {
-                let _ = write!(
-                    out,
-                    "HTTP/1.1 {status} {}\r\nServer: uncork\r\nDate: ",
-                    reason(status)
-                );
+                let _ = write!(out, "HTTP/1.1 {status} {}\r\nDate: ", reason(status));
             }
         }
         out.extend_from_slice(self.clock.http_date());

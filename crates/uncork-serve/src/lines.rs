@@ -8,6 +8,12 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use crate::accept_encoding::Coding;
 use crate::rules::Rules;
 
+/// The value of `Server`.
+pub(crate) const SERVER: &str = "uncork";
+
+/// Of what a page in several codings varies.
+const ACCEPT_ENCODING: &str = "Accept-Encoding";
+
 /// What of a path can't stand in a URL as it is (RFC 3986, section 3.3).
 const PATH: &AsciiSet = &CONTROLS
     .add(b' ')
@@ -26,6 +32,9 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
+/// What of a path can't stand in a query as it is: there these part one value from the next.
+const IN_QUERY: &AsciiSet = &PATH.add(b'&').add(b'=').add(b'+');
+
 /// What of a query that was sent can't stand in a header.
 const QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
 
@@ -33,6 +42,12 @@ const QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
 #[must_use]
 pub(crate) fn encode_path(path: &[u8]) -> String {
     percent_encode(path, PATH).to_string()
+}
+
+/// A path as it stands in a query, as a part of a value.
+#[must_use]
+pub(crate) fn encode_in_query(path: &[u8]) -> String {
+    percent_encode(path, IN_QUERY).to_string()
 }
 
 /// A query as it was sent, fit for a header: what is no plain ASCII is encoded.
@@ -48,6 +63,9 @@ pub(crate) struct Facts<'a> {
     pub rules: &'a Rules,
     /// The path of the request, decoded.
     pub path: &'a [u8],
+    /// The path of the file from the site's root, without a slash before it; none of a page that was
+    /// made.
+    pub file: Option<&'a [u8]>,
     /// The media type.
     pub content_type: &'a str,
     /// The coding of this representation.
@@ -60,10 +78,25 @@ pub(crate) struct Facts<'a> {
     pub last_modified: Option<u64>,
 }
 
-/// The lines, and how many bytes of them a 304 has too (RFC 9110, section 15.4.5). They come first.
+/// The lines, and what of the page they say.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    /// Each with its line end.
+    pub text: String,
+    /// How many bytes of them a 304 has too (RFC 9110, section 15.4.5). They come first.
+    pub shared_bytes: usize,
+    /// The media type, where they say one.
+    pub content_type: Option<String>,
+    /// Whether they have the ETag that was given.
+    pub has_etag: bool,
+    /// Whether they have the time of change that was given.
+    pub has_last_modified: bool,
+}
+
+/// Renders the lines: the server's, and in their place what the rules say.
 #[must_use]
-pub(crate) fn render(facts: &Facts<'_>) -> (String, usize) {
-    let mut shared: Vec<(String, String)> = Vec::new();
+pub(crate) fn render(facts: &Facts<'_>) -> Lines {
+    let mut shared: Vec<(String, String)> = vec![("Server".to_owned(), SERVER.to_owned())];
     if let Some(etag) = facts.etag {
         shared.push(("ETag".to_owned(), etag.to_owned()));
     }
@@ -72,7 +105,7 @@ pub(crate) fn render(facts: &Facts<'_>) -> (String, usize) {
         shared.push(("Last-Modified".to_owned(), httpdate::fmt_http_date(time)));
     }
     if facts.varies {
-        shared.push(("Vary".to_owned(), "Accept-Encoding".to_owned()));
+        shared.push(("Vary".to_owned(), ACCEPT_ENCODING.to_owned()));
     }
     if let Some(value) = &facts.rules.cache_control {
         shared.push(("Cache-Control".to_owned(), value.clone()));
@@ -85,37 +118,71 @@ pub(crate) fn render(facts: &Facts<'_>) -> (String, usize) {
         let coding = facts.coding.name().to_owned();
         of_body.push(("Content-Encoding".to_owned(), coding));
     }
-    for (name, value) in set_by_rules(facts.rules, facts.path) {
+    let (mut has_etag, mut has_last_modified) =
+        (facts.etag.is_some(), facts.last_modified.is_some());
+    for (name, value) in set_by_rules(facts) {
         let replaced = |(earlier, _): &(String, String)| !earlier.eq_ignore_ascii_case(name);
         shared.retain(replaced);
         of_body.retain(replaced);
+        has_etag &= !name.eq_ignore_ascii_case("etag");
+        has_last_modified &= !name.eq_ignore_ascii_case("last-modified");
+        let value = if facts.varies && name.eq_ignore_ascii_case("vary") {
+            with_accept_encoding(value)
+        } else {
+            value.to_owned()
+        };
         if !value.is_empty() {
-            shared.push((name.to_owned(), value.to_owned()));
+            shared.push((name.to_owned(), value));
         }
     }
-    let mut lines = String::new();
+    let mut all = shared.iter().chain(&of_body);
+    let content_type = all.find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let content_type = content_type.map(|(_, value)| value.clone());
+    let mut text = String::new();
     for (name, value) in &shared {
-        let _ = write!(lines, "{name}: {value}\r\n");
+        let _ = write!(text, "{name}: {value}\r\n");
     }
-    let shared_bytes = lines.len();
+    let shared_bytes = text.len();
     for (name, value) in &of_body {
-        let _ = write!(lines, "{name}: {value}\r\n");
+        let _ = write!(text, "{name}: {value}\r\n");
     }
-    (lines, shared_bytes)
+    Lines {
+        text,
+        shared_bytes,
+        content_type,
+        has_etag,
+        has_last_modified,
+    }
 }
 
-/// The headers that a site's rules set for a path, in the order of the rules.
-fn set_by_rules<'r>(rules: &'r Rules, path: &[u8]) -> impl Iterator<Item = (&'r str, &'r str)> {
+/// What a rule says for `Vary` of a page in several codings: a cache that is not told of them would
+/// give one to clients that can't read it.
+fn with_accept_encoding(value: &str) -> String {
+    let mut names = value.split(',').map(str::trim);
+    if value.is_empty() {
+        ACCEPT_ENCODING.to_owned()
+    } else if names.any(|name| name == "*" || name.eq_ignore_ascii_case(ACCEPT_ENCODING)) {
+        value.to_owned()
+    } else {
+        format!("{value}, {ACCEPT_ENCODING}")
+    }
+}
+
+/// The headers that a site's rules set for a page, in the order of the rules: of those that fit the path
+/// of the request or that of the file.
+fn set_by_rules<'r>(facts: &Facts<'r>) -> impl Iterator<Item = (&'r str, &'r str)> {
     let options = glob::MatchOptions {
         case_sensitive: true,
         require_literal_separator: true,
         require_literal_leading_dot: false,
     };
-    let path = String::from_utf8_lossy(path).into_owned();
-    let fitting = rules
-        .headers
-        .iter()
-        .filter(move |rule| rule.path.matches_with(&path, options));
+    let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+    let path = text(facts.path);
+    let file = facts.file.map(|file| text(&[b"/", file].concat()));
+    let fitting = facts.rules.headers.iter().filter(move |rule| {
+        let fits = |path: &String| rule.path.matches_with(path, options);
+        fits(&path) || file.as_ref().is_some_and(fits)
+    });
     fitting.flat_map(|rule| {
         let set = rule.set.iter();
         set.map(|(name, value)| (name.as_str(), value.as_str()))

@@ -85,7 +85,11 @@ pub struct Record<'a> {
 #[non_exhaustive]
 pub enum LogError {
     /// The file or folder can't be written.
-    #[error("log {}: {source}", path.display())]
+    #[error(
+        "can't open the log {} (its folder has to be there, and this user has to be allowed to write \
+         in it)",
+        path.display()
+    )]
     Open {
         /// Which one.
         path: PathBuf,
@@ -93,7 +97,7 @@ pub enum LogError {
         source: io::Error,
     },
     /// No thread for the writer.
-    #[error("no thread for the log: {0}")]
+    #[error("no thread for the log")]
     Thread(#[source] io::Error),
 }
 

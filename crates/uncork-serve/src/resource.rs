@@ -17,7 +17,7 @@ use uncork::plan::SENDFILE_CAP_BYTES;
 use crate::accept_encoding::{Coding, CodingSet};
 use crate::witness::{Facts, Witness};
 
-pub(crate) use find::find;
+pub(crate) use find::{find, is_hidden};
 pub(crate) use listing::Order;
 
 /// Longest body that is kept in memory. A longer one is sent from its file.
@@ -80,20 +80,22 @@ pub(crate) struct Representation {
     pub digest: Option<Digest>,
     /// Seconds since the epoch.
     pub last_modified: Option<u64>,
-    /// The media type.
-    pub content_type: String,
+    /// Whether that was long enough before it was found to tell this content from any other.
+    pub is_date_strong: bool,
+    /// The media type, where its lines say one.
+    pub content_type: Option<String>,
     /// Header lines of a response that carries it, each with its line end: those that a 304 has too,
-    /// then those of the body.
+    /// with `Server` among them, then those of the body.
     pub lines: String,
     /// How many bytes of `lines` a 304 has too.
     pub shared_bytes: usize,
 }
 
-/// An ETag of a file's content, and the state of the file in which it was made.
+/// A digest of a file's content, and the state of the file in which it was made.
 #[derive(Debug, Clone)]
 pub(crate) struct Digest {
     facts: Facts,
-    etag: String,
+    content: blake3::Hash,
 }
 
 /// Where the bytes of a representation are.
@@ -218,6 +220,7 @@ impl Representation {
             // What the kernel keeps for an open file.
             Body::File(_) => 1024,
         };
-        size_of::<Self>() + body + self.lines.len() + self.content_type.len() + 64
+        let content_type = self.content_type.as_ref().map_or(0, String::len);
+        size_of::<Self>() + body + self.lines.len() + content_type + 64
     }
 }

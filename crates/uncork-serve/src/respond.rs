@@ -72,6 +72,7 @@ pub(crate) fn decide(
     let validators = Validators {
         etag: representation.etag.as_deref(),
         last_modified: representation.last_modified,
+        is_date_strong: representation.is_date_strong,
     };
     match condition::evaluate(request, &validators) {
         Outcome::Proceed => {}
@@ -107,7 +108,8 @@ fn ranges(value: &[u8], representation: &Representation, ranges_max: usize) -> D
 /// The coding to send. A page in one coding only needs no look at the request, where that is
 /// the identity, which is always acceptable enough: a browser shows it, a 406 it does not. Without an
 /// Accept-Encoding any coding is acceptable (RFC 9110, section 12.5.3): where there is no identity, it
-/// is the one that most clients know.
+/// is the one that most clients know. One on several lines, of which none is looked at, may accept it as
+/// well.
 fn choose(request: &Request<'_>, page: &Page) -> Option<Coding> {
     if let [only] = page.representations.as_slice() {
         if only.coding == Coding::Identity {
@@ -117,7 +119,9 @@ fn choose(request: &Request<'_>, page: &Page) -> Option<Coding> {
     let accepted = accept_encoding::parse(request.field(Name::AcceptEncoding));
     let chosen = accept_encoding::choose(&accepted, page.codings);
     let or_else: &[Coding] = match request.field(Name::AcceptEncoding) {
-        Field::Absent => &[Coding::Identity, Coding::Gzip, Coding::Brotli, Coding::Zstd],
+        Field::Absent | Field::Several => {
+            &[Coding::Identity, Coding::Gzip, Coding::Brotli, Coding::Zstd]
+        }
         _ => &[Coding::Identity],
     };
     let there = |coding: &&Coding| page.codings.contains(**coding);

@@ -58,7 +58,7 @@ pub enum Etag {
 /// Response headers of all paths that fit a glob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderRule {
-    /// A glob over the path, such as `/assets/**`. `*` stays within one folder.
+    /// A glob over the path of a request or of its file, such as `/assets/**`. `*` stays within one folder.
     pub path: glob::Pattern,
     /// Names and values, validated. An empty value takes the header away.
     pub set: Vec<(String, String)>,

@@ -528,8 +528,9 @@ fn share(listener: &TcpListener) -> io::Result<TcpListener> {
     listener.try_clone()
 }
 
-/// The sites of a configuration. Those that are as before are the same, with all that is kept of
-/// them. Also returns what people should know.
+/// The sites of a configuration. Those that are as before, their names for logs and metrics included,
+/// are the same, with all that is kept of them. (No two of one configuration have that name in common.)
+/// Also returns what people should know.
 fn build(
     config: &Config,
     before: &Sites,
@@ -539,12 +540,14 @@ fn build(
     let mut notes = Vec::new();
     for one in &config.sites {
         let root = absolute(&one.root);
-        let earlier = one.hosts.iter().find_map(|host| before.of(host));
-        let same = earlier.filter(|site| site.root == root && site.rules == one.rules);
+        let name = one.hosts.first().map(ToString::to_string);
+        let name = name.unwrap_or_default();
+        let earlier = one.hosts.first().and_then(|host| before.of(host));
+        let same = earlier
+            .filter(|site| site.name == name && site.root == root && site.rules == one.rules);
         let site = same.cloned().unwrap_or_else(|| {
-            let name = one.hosts.first().map(ToString::to_string);
             let rules = Arc::clone(&one.rules);
-            Arc::new(Site::new(name.unwrap_or_default(), root, rules, workers))
+            Arc::new(Site::new(name, root, rules, workers))
         });
         for host in &one.hosts {
             sites.add(host, &site);
@@ -560,12 +563,13 @@ fn build(
         }
         for (host, path) in scan.hosts {
             let root = absolute(&path);
-            let same = before
-                .of(&host)
-                .filter(|site| site.root == root && site.rules == folder.rules);
+            let name = host.to_string();
+            let same = before.of(&host).filter(|site| {
+                site.name == name && site.root == root && site.rules == folder.rules
+            });
             let site = same.cloned().unwrap_or_else(|| {
                 let rules = Arc::clone(&folder.rules);
-                Arc::new(Site::new(host.to_string(), root, rules, workers))
+                Arc::new(Site::new(name, root, rules, workers))
             });
             sites.add(&host, &site);
         }
@@ -690,5 +694,45 @@ fn rescan(shared: &Shared) {
     let ids = |sites: &Sites| sites.iter().map(|site| site.id).collect::<HashSet<_>>();
     if ids(&sites) != ids(&state.sites) || sites.len() != state.sites.len() {
         shared.publish(&mut state, sites);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::HostPattern;
+
+    fn sites(text: &str, before: &Sites) -> Sites {
+        let config = Config::parse(text, "/etc/t").unwrap();
+        build(&config, before, 1).unwrap().0
+    }
+
+    fn site(hosts: &str) -> String {
+        format!("[[site]]\nhosts = [{hosts}]\nroot = '/srv/a'\n")
+    }
+
+    fn of<'s>(sites: &'s Sites, host: &str) -> &'s Arc<Site> {
+        sites.of(&HostPattern::parse(host).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_site_that_is_as_before_is_the_same() {
+        let before = sites(&site("'a', 'b'"), &Sites::default());
+        let after = sites(&site("'a', 'c'"), &before);
+        assert_eq!(of(&after, "a").id, of(&before, "a").id);
+        assert_eq!(of(&after, "c").id, of(&before, "a").id);
+    }
+
+    /// Its logs and metrics are of the name that it has now.
+    #[test]
+    fn a_site_with_another_first_host_is_another_one() {
+        let before = sites(&site("'a', 'b'"), &Sites::default());
+        let after = sites(&site("'b', 'a'"), &before);
+        assert_eq!(of(&after, "a").name, "b");
+        assert_ne!(of(&after, "a").id, of(&before, "a").id);
+        let parted = sites(&format!("{}{}", site("'a'"), site("'b'")), &before);
+        assert_eq!(of(&parted, "a").id, of(&before, "a").id);
+        assert_eq!(of(&parted, "b").name, "b");
+        assert_ne!(of(&parted, "b").id, of(&parted, "a").id);
     }
 }

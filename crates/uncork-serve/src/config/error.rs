@@ -39,7 +39,7 @@ impl fmt::Display for Place {
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file can't be read.
-    #[error("{}: {source}", path.display())]
+    #[error("can't read the configuration {}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -64,16 +64,14 @@ pub enum Fault {
     #[error("{0}")]
     Toml(String),
     /// A number out of its bounds.
-    #[error("`{key}` is {value}, and has to be between {least} and {most}")]
+    #[error("`{key}` is {value}, and has to be {bounds}")]
     OutOfBounds {
         /// The key.
         key: &'static str,
         /// What it is.
         value: String,
-        /// The least it may be.
-        least: u64,
-        /// The most it may be.
-        most: u64,
+        /// What it may be, in words.
+        bounds: String,
     },
     /// `target_bytes` above `head_bytes`.
     #[error("`target_bytes` is more than `head_bytes` ({head_bytes}), of which it is a part")]
@@ -155,6 +153,14 @@ pub enum Fault {
         /// Why not.
         reason: &'static str,
     },
+    /// A page that would not be served.
+    #[error(
+        "{value:?} would never be served: a name in it begins with a dot (`hidden = true` serves those)"
+    )]
+    Hidden {
+        /// The path.
+        value: String,
+    },
     /// No name of a file.
     #[error("{value:?} is no name of a file")]
     FileName {
@@ -175,9 +181,18 @@ pub enum Fault {
         /// What is there.
         value: String,
     },
-    /// A header that frames the response or belongs to the connection.
+    /// A header that frames the response, belongs to the connection or says how the body is coded.
     #[error("the header {value} is the server's own: it can't be set or taken away")]
     HeaderOwn {
+        /// Its name.
+        value: String,
+    },
+    /// A header by which conditional requests are answered.
+    #[error(
+        "the header {value} is the server's own: an empty value leaves it out, and the key `etag` of \
+         the site says of what ETags are made"
+    )]
+    HeaderValidator {
         /// Its name.
         value: String,
     },

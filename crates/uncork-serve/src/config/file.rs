@@ -1,9 +1,10 @@
 //! The configuration as it stands in the file: keys and types, with the places of what is checked later.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
 use crate::log::LogFormat;
@@ -26,7 +27,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) limits: Limits,
     pub(super) log: Option<Spanned<Log>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "sites")]
     pub(super) site: Vec<Spanned<Section>>,
 }
 
@@ -41,12 +42,14 @@ pub(super) struct Section {
     pub(super) html_suffix: Option<bool>,
     pub(super) spa: Option<Text>,
     pub(super) listing: Option<bool>,
-    pub(super) hidden: Option<bool>,
+    pub(super) hidden: Option<Spanned<bool>>,
     pub(super) symlinks: Option<Symlinks>,
     pub(super) precompressed: Option<bool>,
     pub(super) etag: Option<Etag>,
     pub(super) cache_control: Option<Text>,
+    #[serde(default, deserialize_with = "headers")]
     pub(super) headers: Option<Vec<Headers>>,
+    #[serde(default, deserialize_with = "redirects")]
     pub(super) redirects: Option<Vec<Redirect>>,
     pub(super) error_pages: Option<Pairs>,
     pub(super) types: Option<Pairs>,
@@ -146,5 +149,52 @@ impl<'de> Deserialize<'de> for Pairs {
             }
         }
         from.deserialize_map(Table)
+    }
+}
+
+fn sites<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Spanned<Section>>, D::Error> {
+    from.deserialize_any(Several::headed("[[site]]"))
+}
+
+fn headers<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Headers>>, D::Error> {
+    let several = Several::headed("[[site.headers]]");
+    from.deserialize_any(several).map(Some)
+}
+
+fn redirects<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Redirect>>, D::Error> {
+    let several = Several::headed("[[site.redirects]]");
+    from.deserialize_any(several).map(Some)
+}
+
+/// Tables of which there may be several. Whoever heads one with single brackets is told so.
+struct Several<T> {
+    heading: &'static str,
+    of: PhantomData<T>,
+}
+
+impl<T> Several<T> {
+    fn headed(heading: &'static str) -> Self {
+        let of = PhantomData;
+        Self { heading, of }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Several<T> {
+    type Value = Vec<T>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tables headed {}", self.heading)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+        let mut all = Vec::new();
+        while let Some(one) = seq.next_element()? {
+            all.push(one);
+        }
+        Ok(all)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Vec<T>, A::Error> {
+        let heading = self.heading;
+        Err(A::Error::custom(format_args!(
+            "there may be several of these: write {heading}, with two brackets"
+        )))
     }
 }

@@ -11,6 +11,9 @@ use super::reading::Reading;
 use crate::limits::Limits;
 use crate::request::HEADERS_MAX;
 
+/// Less would be cut to nothing by epoll_wait.
+const SECONDS_MIN: f64 = 0.001;
+
 /// A year: more could overflow the clock, and nobody means it.
 const SECONDS_MAX: u64 = 366 * 24 * 3600;
 
@@ -29,8 +32,7 @@ impl Reading<'_> {
         let fault = Fault::OutOfBounds {
             key,
             value: number.to_string(),
-            least: *bounds.start(),
-            most: *bounds.end(),
+            bounds: format!("between {} and {}", bounds.start(), bounds.end()),
         };
         Err(self.at(given.span().start, fault))
     }
@@ -44,17 +46,20 @@ impl Reading<'_> {
     ) -> Result<(), ConfigError> {
         let Some(given) = given else { return Ok(()) };
         let Seconds(seconds) = *given.get_ref();
-        // NaN lies in no range. Less than a millisecond would be cut to nothing by epoll_wait.
-        let whole = (0.001..=SECONDS_MAX as f64).contains(&seconds);
+        // NaN lies in no range.
+        let whole = (SECONDS_MIN..=SECONDS_MAX as f64).contains(&seconds);
         if whole || (zero == Zero::Means && seconds == 0.0) {
             *into = Duration::from_secs_f64(seconds);
             return Ok(());
         }
+        let or_zero = match zero {
+            Zero::Means => "0, or ",
+            Zero::Nonsense => "",
+        };
         let fault = Fault::OutOfBounds {
             key,
             value: seconds.to_string(),
-            least: 0,
-            most: SECONDS_MAX,
+            bounds: format!("{or_zero}between {SECONDS_MIN} and {SECONDS_MAX}"),
         };
         Err(self.at(given.span().start, fault))
     }

@@ -34,7 +34,9 @@ impl Reading<'_> {
         }
         rules.html_suffix = section.html_suffix.unwrap_or(rules.html_suffix);
         rules.listing = section.listing.unwrap_or(rules.listing);
-        rules.hidden = section.hidden.unwrap_or(rules.hidden);
+        if let Some(hidden) = &section.hidden {
+            rules.hidden = *hidden.get_ref();
+        }
         rules.symlinks = section.symlinks.unwrap_or(rules.symlinks);
         rules.precompressed = section.precompressed.unwrap_or(rules.precompressed);
         rules.etag = section.etag.unwrap_or(rules.etag);
@@ -43,8 +45,7 @@ impl Reading<'_> {
             rules.headers = headers.collect::<Result<_, _>>()?;
         }
         if let Some(redirects) = &section.redirects {
-            let redirects = redirects.iter().map(|redirect| self.redirect(redirect));
-            rules.redirects = redirects.collect::<Result<_, _>>()?;
+            rules.redirects = self.redirects(redirects)?;
         }
         if let Some(pages) = &section.error_pages {
             rules.error_pages = self.error_pages(pages)?;
@@ -52,7 +53,30 @@ impl Reading<'_> {
         if let Some(types) = &section.types {
             rules.types = self.types(types)?;
         }
+        self.pages_are_served(section, &rules)?;
         Ok(Arc::new(rules))
+    }
+
+    /// Refuses a page that would never be served, as it is hidden: at its place, or where the section
+    /// hides a page of [defaults].
+    fn pages_are_served(&self, section: &Section, rules: &Rules) -> Result<(), ConfigError> {
+        if rules.hidden {
+            return Ok(());
+        }
+        if let Some(spa) = &section.spa {
+            self.checked(spa, value::served)?;
+        }
+        for (_, page) in section.error_pages.iter().flat_map(|pages| &pages.0) {
+            self.checked(page, value::served)?;
+        }
+        let Some(hidden) = &section.hidden else {
+            return Ok(());
+        };
+        let pages = rules.error_pages.iter().map(|(_, page)| page);
+        pages
+            .chain(&rules.spa)
+            .try_for_each(|page| value::served(page))
+            .map_err(|fault| self.at(hidden.span().start, fault))
     }
 
     fn optional(
@@ -73,6 +97,7 @@ impl Reading<'_> {
         for (name, text) in &rule.set.0 {
             self.checked(name, value::header_name)?;
             self.checked(text, value::header_value)?;
+            self.checked(name, |name| value::header_of_value(name, text.get_ref()))?;
             self.checked(name, |name| {
                 if set
                     .iter()
@@ -87,6 +112,15 @@ impl Reading<'_> {
             set.push((name.get_ref().clone(), text.get_ref().clone()));
         }
         Ok(HeaderRule { path, set })
+    }
+
+    fn redirects(&self, redirects: &[file::Redirect]) -> Result<Vec<Redirect>, ConfigError> {
+        let mut all = Vec::with_capacity(redirects.len());
+        for redirect in redirects {
+            all.push(self.redirect(redirect)?);
+            self.checked(&redirect.to, |to| value::redirects_end(&all, to))?;
+        }
+        Ok(all)
     }
 
     fn redirect(&self, redirect: &file::Redirect) -> Result<Redirect, ConfigError> {

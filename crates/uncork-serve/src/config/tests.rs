@@ -199,6 +199,14 @@ fn what_is_wrong_in_limits_and_log() {
         let error = error.unwrap_err().to_string();
         assert!(error.starts_with("t:3:16: `idle_seconds` is "), "{error}");
     }
+    check_error(
+        "hosts = 'h'\n[limits]\nhead_seconds = 0",
+        "3:16: `head_seconds` is 0, and has to be between 0.001 and 31622400",
+    );
+    check_error(
+        "hosts = 'h'\n[limits]\ndrain_seconds = -1",
+        "3:17: `drain_seconds` is -1, and has to be 0, or between 0.001 and 31622400",
+    );
     let both = "[log] needs one of `file` and `per_host`, and not both";
     check_error(
         "hosts = 'h'\n[log]\nformat = 'json'",
@@ -248,6 +256,22 @@ fn what_the_parser_finds() {
             "t:4:1: ",
             "unknown field `nope`",
         ),
+        (
+            "# é\n[site]\nhosts = ['a']\nroot = '/a'",
+            "t:2:1: ",
+            "there may be several of these: write [[site]], with two brackets",
+        ),
+        (
+            "[[site]]\nhosts = ['a']\nroot = '/a'\n[site.headers]\npath = '/'\nset = {}",
+            "t:4:1: ",
+            "write [[site.headers]]",
+        ),
+        (
+            "[[site]]\nhosts = ['a']\nroot = '/a'\n[site.redirects]\nfrom = '/a'\nto = '/b'",
+            "t:4:1: ",
+            "write [[site.redirects]]",
+        ),
+        ("site = 1", "t:1:8: ", "invalid type"),
         (
             "[[site]]\nhosts = 'a'\nroot = '/a'",
             "t:2:9: ",
@@ -319,6 +343,21 @@ fn what_is_wrong_with_headers() {
         "6:9: the header Content-length is the server's own: it can't be set or taken away",
     );
     check_site_error(
+        &rule("X = 'a', content-encoding = ''"),
+        "6:18: the header content-encoding is the server's own: it can't be set or taken away",
+    );
+    for name in ["ETag", "last-modified"] {
+        check_site_error(
+            &rule(&format!("{name} = 'a'")),
+            &format!(
+                "6:9: the header {name} is the server's own: an empty value leaves it out, and the key \
+                 `etag` of the site says of what ETags are made"
+            ),
+        );
+        let left_out = rule(&format!("{name} = ''"));
+        parse(&format!("[[site]]\nhosts = ['a']\nroot = '/a'\n{left_out}"));
+    }
+    check_site_error(
         &rule("X = 'a', x = 'b'"),
         "6:18: the header x is set twice by one rule",
     );
@@ -328,7 +367,11 @@ fn what_is_wrong_with_headers() {
     );
     check_site_error(
         "[[site.headers]]\npath = 'a'\nset = {}",
-        "5:8: \"a\" is no glob over paths: it would fit none, it has to begin with / or *",
+        "5:8: \"a\" is no glob over paths: it would fit none, as each begins with /: in every folder it is /**/a",
+    );
+    check_site_error(
+        "[[site.headers]]\npath = '*.js'\nset = {}",
+        "5:8: \"*.js\" is no glob over paths: it would fit none, as each begins with /: in every folder it is /**/*.js",
     );
     check_site_error(
         r#"cache_control = "a\nb""#,
@@ -362,6 +405,24 @@ fn what_is_wrong_with_paths() {
         "spa = '/a/'",
         "4:7: \"/a/\" is no path from the root: it has to be a file",
     );
+    let hidden =
+        "would never be served: a name in it begins with a dot (`hidden = true` serves those)";
+    check_site_error("spa = '/.app'", &format!("4:7: \"/.app\" {hidden}"));
+    check_site_error(
+        "error_pages = { 404 = '/a', 503 = '/a/.b/c' }",
+        &format!("4:35: \"/a/.b/c\" {hidden}"),
+    );
+    check_error(
+        "[defaults]\nhidden = true\nspa = '/.app'\n[[site]]\nhosts = ['a']\nroot = '/a'\nhidden = false",
+        &format!("7:10: \"/.app\" {hidden}"),
+    );
+    for pages in [
+        "hidden = true\nspa = '/.app'",
+        "spa = '/.well-known/app'",
+        "hidden = false\nspa = '/app.html'",
+    ] {
+        parse(&format!("[[site]]\nhosts = ['a']\nroot = '/a'\n{pages}"));
+    }
     check_site_error("index = ['a/b']", "4:10: \"a/b\" is no name of a file");
     check_site_error(
         "error_pages = { 200 = '/a' }",
@@ -414,12 +475,51 @@ fn what_is_wrong_with_paths() {
             "6:6: \"/a\" can't be redirected to: it is where it comes from",
         ),
         (
+            "/a",
+            "/\\b",
+            "6:6: \"/\\\\b\" can't be redirected to: it has a backslash, which browsers take for a slash",
+        ),
+        (
+            "/a%20b",
+            "/b",
+            "5:8: \"/a%20b\" is no path from the root: it is percent-encoded, and would fit none: paths are compared decoded",
+        ),
+        (
             "/a*",
             "/b",
             "5:8: \"/a*\" is no path from the root: a `*` may only stand at the end, after a slash",
         ),
     ] {
         check_site_error(&rule(from, to), expected);
+    }
+    for (from, to) in [
+        ("/l/*", "/l/m/*"),
+        ("/l/*", "/l/x"),
+        ("/l/*", "/l/?p=*"),
+        ("/l/*", "/%6c/x#y"),
+        ("/*", "/sorry.html"),
+        ("/a", "/a?b"),
+        ("/a b", "/a%20b"),
+    ] {
+        let expected = format!(
+            "6:6: \"{to}\" can't be redirected to: it is redirected by this rule again, for ever"
+        );
+        check_site_error(&rule(from, to), &expected);
+    }
+    for redirects in [
+        rule("/l/*", "/m/l/*"),
+        rule("/l/*", "/l"),
+        rule("/a", "/a/"),
+        rule("/a", "/?x=/a"),
+        rule("/100%", "/b"),
+        rule("/l/*", "https://a/l/*"),
+        // The earlier one is taken.
+        rule("/l/m/*", "/m") + "\n" + &rule("/l/*", "/l/m/*"),
+        rule("/l/m", "/m") + "\n" + &rule("/l/*", "/l/m"),
+    ] {
+        parse(&format!(
+            "[[site]]\nhosts = ['a']\nroot = '/a'\n{redirects}"
+        ));
     }
     check_site_error(
         "redirects = [{ from = '/a', to = '/b', status = 300 }]",

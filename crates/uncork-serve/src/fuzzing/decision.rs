@@ -138,7 +138,8 @@ fn page(bodies: &[(Coding, &[u8])]) -> Page {
                 etag: Some("\"a\"".to_owned()),
                 digest: None,
                 last_modified: Some(1_600_000_000),
-                content_type: "text/plain".to_owned(),
+                is_date_strong: true,
+                content_type: Some("text/plain".to_owned()),
                 lines,
                 shared_bytes,
             }

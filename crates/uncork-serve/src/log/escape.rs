@@ -29,21 +29,38 @@ pub(super) fn json(out: &mut Vec<u8>, bytes: &[u8]) {
     // What is copied is ASCII, so that the rest begins at a character.
     let rest = copy_clean::<b' '>(out, bytes);
     for chunk in rest.utf8_chunks() {
-        for &byte in chunk.valid().as_bytes() {
-            match byte {
-                b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-                // DEL may stand in JSON, but not on a terminal.
-                0..=0x1f | 0x7f => {
-                    out.extend_from_slice(b"\\u00");
-                    nibbles(out, byte);
+        for character in chunk.valid().chars() {
+            match character {
+                '"' | '\\' => out.extend_from_slice(&[b'\\', character as u8]),
+                character if is_hidden(character) => {
+                    let [_, _, high, low] = u32::from(character).to_be_bytes();
+                    out.extend_from_slice(b"\\u");
+                    nibbles(out, high);
+                    nibbles(out, low);
                 }
-                _ => out.push(byte),
+                character => {
+                    let mut bytes = [0; 4];
+                    out.extend_from_slice(character.encode_utf8(&mut bytes).as_bytes());
+                }
             }
         }
         if !chunk.invalid().is_empty() {
             out.extend_from_slice("\u{fffd}".as_bytes());
         }
     }
+}
+
+/// What may stand in JSON, but not on a terminal: controls, which could be commands to it, and what
+/// breaks a line or turns the direction of the text behind it, so that it is read as another one. None
+/// is beyond U+FFFF.
+const fn is_hidden(character: char) -> bool {
+    matches!(
+        character,
+        '\0'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+    )
 }
 
 /// Copies what needs no escape from the front, in chunks; gives back the rest.
@@ -101,6 +118,13 @@ mod tests {
         );
         check(word, b" a b ", r"\x20a\x20b\x20");
         check(json, "ä\"\\\r\u{7f}".as_bytes(), r#"ä\"\\\u000D\u007F"#);
+        check(
+            json,
+            "a\u{9b}2J\u{80}\u{9f}\u{a0}\u{2027}\u{2028}\u{202e}\u{202f}\u{2066}\u{2069}\u{206a}"
+                .as_bytes(),
+            "a\\u009B2J\\u0080\\u009F\u{a0}\u{2027}\\u2028\\u202E\u{202f}\\u2066\\u2069\u{206a}",
+        );
+        check(quoted, "\u{9b}\u{202e}".as_bytes(), r"\xC2\x9B\xE2\x80\xAE");
         check(
             json,
             b"0123456789abcde\xc3\xa4\xff\xc3",

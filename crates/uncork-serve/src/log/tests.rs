@@ -197,5 +197,12 @@ fn a_folder_that_is_not_there() {
     ] {
         let error = AccessLog::start(&LogSettings { format, to }, 1).unwrap_err();
         assert!(matches!(error, LogError::Open { .. }), "{error}");
+        // Whoever prints the causes as well says each once.
+        let reason = std::error::Error::source(&error).unwrap().to_string();
+        assert!(!error.to_string().contains(&reason), "{error}");
+        assert!(
+            error.to_string().contains("has to be there"),
+            "what to do: {error}"
+        );
     }
 }

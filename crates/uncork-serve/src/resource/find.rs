@@ -29,6 +29,10 @@ const MEANINGLESS_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// From the year 10000 on there is no date of HTTP.
 const TIME_END: Duration = Duration::from_secs(253_402_300_800);
 
+/// How long after a file's change its time is a strong validator: nothing changed it a second time
+/// within the second that is sent (RFC 9110, section 8.8.2.2, with room for clocks that differ).
+const STRONG_AFTER: Duration = Duration::from_secs(60);
+
 /// Longest file whose content makes an ETag; of longer ones it is time and size.
 const DIGEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
@@ -101,6 +105,7 @@ fn redirect(redirects: &[Redirect], path: &[u8]) -> Option<(u16, String)> {
                 let rest = path.strip_prefix(above.as_bytes())?;
                 match rule.to.strip_suffix('*') {
                     None => rule.to.clone(),
+                    Some(to) if to.contains('?') => format!("{to}{}", lines::encode_in_query(rest)),
                     Some(to) => format!("{to}{}", lines::encode_path(rest)),
                 }
             }
@@ -109,8 +114,12 @@ fn redirect(redirects: &[Redirect], path: &[u8]) -> Option<(u16, String)> {
     })
 }
 
-/// Whether a segment begins with a dot; `/.well-known/` is there to be seen (RFC 8615).
-fn is_hidden(path: &[u8]) -> bool {
+/// Whether a segment begins with a dot; `/.well-known` is there to be seen (RFC 8615).
+#[must_use]
+pub(crate) fn is_hidden(path: &[u8]) -> bool {
+    if path == b"/.well-known" {
+        return false;
+    }
     let path = path.strip_prefix(b"/.well-known/").unwrap_or(path);
     path.starts_with(b".") || memchr::memmem::find(path, b"/.").is_some()
 }
@@ -204,7 +213,7 @@ impl Search<'_> {
     /// The page of a file and of what stands compressed beside it.
     fn page(&mut self, name: &[u8], identity: Option<(OwnedFd, Facts)>) -> Result<Kind, OpenError> {
         let mut found: SmallVec<[(Coding, OwnedFd, CString); 1]> = SmallVec::new();
-        let age = identity.as_ref().map(|(_, facts)| facts.modified.as_secs());
+        let changed = identity.as_ref().map(|(_, facts)| facts.modified);
         if let Some((file, _)) = identity {
             found.push((Coding::Identity, file, self.absolute(name)));
         }
@@ -214,7 +223,7 @@ impl Search<'_> {
                 match self.open_sibling(&name) {
                     // One that is older than the file is of an earlier content.
                     Ok(Opened::File(_, facts))
-                        if age.is_some_and(|age| facts.modified.as_secs() < age) =>
+                        if changed.is_some_and(|changed| is_older(facts.modified, changed)) =>
                     {
                         let path = self.absolute(&name);
                         self.witnesses.push(Witness::opened(path, facts));
@@ -268,18 +277,24 @@ impl Search<'_> {
         let mut digest = None;
         let etag = match (&body, rules.etag) {
             (_, Etag::Off) => None,
-            (Body::Memory(bytes), _) if by_content => Some(content_tag(&blake3::hash(bytes))),
+            (Body::Memory(bytes), _) if by_content => {
+                Some(content_tag(&blake3::hash(bytes), coding))
+            }
             (Body::File(file), _) if by_content && facts.len <= DIGEST_BYTES_MAX => {
                 let made = self.digest(&file.file, facts)?;
-                Some(digest.insert(made).etag.clone())
+                Some(content_tag(&digest.insert(made).content, coding))
             }
             _ => Some(time_tag(&facts, coding)),
         };
-        let last_modified = has_time.then_some(facts.modified.as_secs());
+        // A time that is still to come is none yet (RFC 9110, section 8.8.2.1).
+        let age = since_epoch(SystemTime::now()).checked_sub(facts.modified);
+        let last_modified = (has_time && age.is_some()).then_some(facts.modified.as_secs());
+        let is_date_strong = age.is_some_and(|age| age >= STRONG_AFTER);
         let content_type = media_type::of(name, &rules.types).into_owned();
-        let (lines, shared_bytes) = lines::render(&lines::Facts {
+        let lines = lines::render(&lines::Facts {
             rules,
             path: self.path,
+            file: Some(name),
             content_type: &content_type,
             coding,
             varies,
@@ -290,12 +305,14 @@ impl Search<'_> {
             coding,
             len: facts.len,
             body,
-            etag,
+            // What is not sent is no condition, either.
+            etag: etag.filter(|_| lines.has_etag),
             digest,
-            last_modified,
-            content_type,
-            lines,
-            shared_bytes,
+            last_modified: last_modified.filter(|_| lines.has_last_modified),
+            is_date_strong,
+            content_type: lines.content_type,
+            shared_bytes: lines.shared_bytes,
+            lines: lines.text,
         };
         Ok((facts, representation))
     }
@@ -304,11 +321,13 @@ impl Search<'_> {
     fn memory_page(&self, html: String) -> Kind {
         let rules = &self.site.rules;
         let bytes = html.into_bytes();
-        let etag = (rules.etag != Etag::Off).then(|| content_tag(&blake3::hash(&bytes)));
+        let etag =
+            (rules.etag != Etag::Off).then(|| content_tag(&blake3::hash(&bytes), Coding::Identity));
         let content_type = media_type::of(b"index.html", &rules.types).into_owned();
-        let (lines, shared_bytes) = lines::render(&lines::Facts {
+        let lines = lines::render(&lines::Facts {
             rules,
             path: self.path,
+            file: None,
             content_type: &content_type,
             coding: Coding::Identity,
             varies: false,
@@ -321,12 +340,13 @@ impl Search<'_> {
                 coding: Coding::Identity,
                 len: bytes.len() as u64,
                 body: Body::Memory(bytes),
-                etag,
+                etag: etag.filter(|_| lines.has_etag),
                 digest: None,
                 last_modified: None,
-                content_type,
-                lines,
-                shared_bytes,
+                is_date_strong: false,
+                content_type: lines.content_type,
+                shared_bytes: lines.shared_bytes,
+                lines: lines.text,
             }]),
         })
     }
@@ -422,7 +442,7 @@ impl Search<'_> {
         }
     }
 
-    /// An ETag of a long file's content: one that is known already, or made by reading all of it.
+    /// A long file's content: a digest that is known already, or made by reading all of it.
     fn digest(&self, file: &File, facts: Facts) -> Result<Digest, OpenError> {
         if let Some(known) = self.digests.iter().find(|known| known.facts == facts) {
             return Ok(known.clone());
@@ -436,8 +456,8 @@ impl Search<'_> {
         loop {
             let read = self.read_at(file, offset, &mut buffer)?;
             if read == 0 {
-                let etag = content_tag(&hasher.finalize());
-                return Ok(Digest { facts, etag });
+                let content = hasher.finalize();
+                return Ok(Digest { facts, content });
             }
             hasher.update(&buffer[..read]);
             offset += read as u64;
@@ -451,13 +471,28 @@ impl Search<'_> {
     }
 }
 
+fn since_epoch(time: SystemTime) -> Duration {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default()
+}
+
+/// Whether a coded file's time of change is before that of the plain one. Some tools that copy a time
+/// cut it to the second: a whole second is compared by seconds.
+fn is_older(coded: Duration, plain: Duration) -> bool {
+    if coded.subsec_nanos() == 0 {
+        return coded.as_secs() < plain.as_secs();
+    }
+    coded < plain
+}
+
 /// A strong ETag of time and size; of one coding, as two files of one page may share both.
 fn time_tag(facts: &Facts, coding: Coding) -> String {
     let nanos = facts.modified.as_nanos();
     format!("\"{nanos:x}-{:x}{}\"", facts.len, coding.suffix())
 }
 
-/// A strong ETag of 128 bits of the content's digest.
-fn content_tag(digest: &blake3::Hash) -> String {
-    format!("\"{}\"", &digest.to_hex()[..32])
+/// A strong ETag of 128 bits of the content's digest; of one coding, as the same bytes in another
+/// one are another page.
+fn content_tag(digest: &blake3::Hash, coding: Coding) -> String {
+    format!("\"{}{}\"", &digest.to_hex()[..32], coding.suffix())
 }

@@ -132,6 +132,8 @@ fn if_match_and_if_unmodified_since() {
             format!("If-Match: {etag}\r\nIf-Unmodified-Since: {BEFORE}\r\n"),
             200,
         ),
+        // One of several lines may match.
+        (format!("If-Match: \"x\"\r\nIf-Match: {etag}\r\n"), 200),
         (format!("If-Match: \"x\"\r\nIf-None-Match: {etag}\r\n"), 412),
         (
             format!("If-Match: {etag}\r\nIf-None-Match: {etag}\r\n"),
@@ -174,6 +176,37 @@ fn if_range() {
     let lines = "Range: bytes=99-\r\nIf-Range: \"x\"\r\n";
     served.get_with("/a.txt", lines).is(200).says("hello");
     let lines = format!("Range: bytes=1-3\r\nIf-None-Match: {etag}\r\n");
+    served.get_with("/a.txt", &lines).is(304);
+}
+
+/// Another content of the same second would bear the same date: a part of it must not be put behind a
+/// part of this one.
+#[test]
+fn the_date_of_a_new_file_is_no_condition_for_a_range() {
+    let served = Setup::new().file("a.txt", "hello").start();
+    let full = served.get("/a.txt").is(200);
+    let changed = full.header("last-modified").unwrap();
+    let lines = format!("Range: bytes=1-3\r\nIf-Range: {changed}\r\n");
+    served.get_with("/a.txt", &lines).is(200).says("hello");
+    let lines = format!("Range: bytes=1-3\r\nIf-Range: {}\r\n", full.etag());
+    served.get_with("/a.txt", &lines).is(206).says("ell");
+    let lines = format!("If-Modified-Since: {changed}\r\n");
+    served.get_with("/a.txt", &lines).is(304);
+}
+
+/// RFC 9110, section 8.8.2.1: no response says that it was changed after it was sent.
+#[test]
+fn a_time_that_is_still_to_come_is_not_said() {
+    let year_2200 = 7_258_118_400;
+    let setup = Setup::new().file_of("a.txt", "hello", year_2200);
+    let served = setup.start();
+    let etag = served.get("/a.txt").is(200).has_no("last-modified").etag();
+    let later = "Fri, 01 Jan 2300 00:00:00 GMT";
+    let since = format!("If-Modified-Since: {later}\r\n");
+    served.get_with("/a.txt", &since).is(200);
+    let since = format!("If-Unmodified-Since: {BEFORE}\r\n");
+    served.get_with("/a.txt", &since).is(200);
+    let lines = format!("If-None-Match: {etag}\r\n");
     served.get_with("/a.txt", &lines).is(304);
 }
 
@@ -242,4 +275,34 @@ fn etags_of_content_where_the_rules_say_so() {
     assert_eq!(of("/a"), of("/b"));
     assert_ne!(of("/a"), of("/c"));
     served.get("/a").has("last-modified", CHANGED);
+}
+
+/// One ETag for both would let a client put a range of one behind a part of the other.
+#[test]
+fn equal_bytes_in_two_codings_have_two_etags() {
+    let rules = Rules {
+        etag: Etag::Content,
+        ..Rules::default()
+    };
+    let long = vec![7; 100_000];
+    let served = Setup::new()
+        .rules(rules)
+        .file_of("a", "same", CHANGED_SECONDS)
+        .file_of("a.gz", "same", CHANGED_SECONDS)
+        .file_of("long", &long, CHANGED_SECONDS);
+    // One file under two names: what is known of one must not be taken for the other.
+    std::fs::hard_link(served.root().join("long"), served.root().join("long.gz")).unwrap();
+    let served = served.start();
+    let gzip = "Accept-Encoding: gzip\r\n";
+    for target in ["/a", "/long"] {
+        let plain = served.get(target).is(200).etag();
+        let coded = served.get_with(target, gzip).is(200);
+        let coded = coded.has("content-encoding", "gzip").etag();
+        assert_ne!(plain, coded, "{target}");
+        assert!(coded.contains(&plain[..33]), "{target}: {coded}");
+        let lines = format!("{gzip}If-None-Match: {plain}\r\n");
+        served.get_with(target, &lines).is(200);
+        let lines = format!("{gzip}If-None-Match: {coded}\r\n");
+        served.get_with(target, &lines).is(304);
+    }
 }

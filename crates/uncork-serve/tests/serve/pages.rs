@@ -212,6 +212,8 @@ fn hidden_files_are_not_there() {
         assert_ne!(response.text(), "hidden", "{target}");
     }
     served.get("/.well-known/security.txt").is(200).says("seen");
+    let folder = served.get("/.well-known").is(301);
+    folder.has("location", "/.well-known/");
 }
 
 #[test]
@@ -268,7 +270,7 @@ fn application() -> Served {
 #[test]
 fn an_application_answers_for_its_routes() {
     let served = application();
-    for target in ["/user/7", "/", "/deep/er/", "/user?tab=1", "/.hidden/route"] {
+    for target in ["/user/7", "/", "/deep/er/", "/user?tab=1"] {
         let response = served.get(target).is(200).says("application");
         response.has("content-type", "text/html; charset=utf-8");
     }
@@ -278,6 +280,10 @@ fn an_application_answers_for_its_routes() {
         .get("/missing.js")
         .is(404)
         .says("not taken for routes");
+    // So is what looks hidden: nobody is to read of a 200 that it is there.
+    for hidden in ["/.git/config", "/.git", "/user/.ssh/id"] {
+        served.get(hidden).is(404).says("not taken for routes");
+    }
     let etag = served.get("/user/7").etag();
     let lines = format!("If-None-Match: {etag}\r\n");
     served.get_with("/user/8", &lines).is(304);

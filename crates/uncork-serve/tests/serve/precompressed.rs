@@ -1,8 +1,10 @@
 //! Files that stand compressed beside themselves.
 
+use std::time::Duration;
+
 use uncork_serve::rules::Rules;
 
-use crate::support::{Served, Setup, pattern};
+use crate::support::{Served, Setup, pattern, set_time_to};
 
 const TIME: u64 = 1_700_000_000;
 
@@ -107,6 +109,12 @@ fn only_the_compressed_file_is_there() {
         .is(200)
         .says("only brotli")
         .has("content-encoding", "br");
+    // So may whoever says it on two lines.
+    let twice = "Accept-Encoding: gzip\r\nAccept-Encoding: br\r\n";
+    served
+        .get_with("/only.json", twice)
+        .is(200)
+        .has("content-encoding", "br");
     // It can't be had as it is.
     for lines in ["Accept-Encoding: gzip\r\n", "Accept-Encoding: br;q=0\r\n"] {
         let response = served.get_with("/only.json", lines).is(406);
@@ -146,6 +154,29 @@ fn an_older_one_is_of_earlier_content() {
         .get_with("/older.css", "Accept-Encoding: gzip, br\r\n")
         .is(200)
         .says("new enough");
+}
+
+/// Within one second, too; but a time that a tool has cut to its second is not earlier.
+#[test]
+fn an_older_one_of_the_same_second() {
+    let setup = Setup::new()
+        .file("a.css", "plain")
+        .file("a.css.br", "brotli")
+        .file("a.css.zst", "zstd")
+        .file("a.css.gz", "gz");
+    for (path, nanos) in [
+        ("a.css", 500_000_000),
+        ("a.css.br", 499_999_999),
+        ("a.css.zst", 500_000_000),
+        ("a.css.gz", 0),
+    ] {
+        set_time_to(&setup.root().join(path), Duration::new(TIME, nanos));
+    }
+    let served = setup.start();
+    for (coding, text) in [("br", "plain"), ("zstd", "zstd"), ("gzip", "gz")] {
+        let lines = format!("Accept-Encoding: {coding}\r\n");
+        served.get_with("/a.css", &lines).is(200).says(text);
+    }
 }
 
 #[test]

@@ -15,6 +15,15 @@ const FILES: &[(&str, &str)] = &[
     ("root/archive.tar.gz", "gz"),
     ("root/UPPER.TXT", "upper"),
     ("root/noextension", "?"),
+    ("root/coded/own.css", "plain"),
+    ("root/coded/own.css.gz", "gz"),
+    ("root/coded/none.css", "plain"),
+    ("root/coded/none.css.gz", "gz"),
+    ("root/coded/all.css", "plain"),
+    ("root/coded/all.css.gz", "gz"),
+    ("root/coded/same.css", "plain"),
+    ("root/coded/same.css.gz", "gz"),
+    ("root/coded/alone.css", "plain"),
 ];
 
 fn by(rules: &str) -> Served {
@@ -33,6 +42,7 @@ fn redirects_come_before_files() {
             { from = "/see", to = "https://see.example/", status = 303 },
             { from = "/see", to = "/second-rule" },
             { from = "/assets/*", to = "/*" },
+            { from = "/find/*", to = "/search?q=*" },
         ]"#);
     let table = [
         ("/old.html", 301, "/page.html"),
@@ -50,13 +60,18 @@ fn redirects_come_before_files() {
         ("/see", 303, "https://see.example/"),
         ("/assets//evil.com", 301, "/evil.com"),
         ("/assets/app.js", 301, "/app.js"),
+        (
+            "/find/a%26b=c+d%23e%25%20f&x?y=z",
+            301,
+            "/search?q=a%26b%3Dc%2Bd%23e%25%20f%26x",
+        ),
     ];
     let mut client = served.client();
     for (target, status, location) in table {
         let response = client.get(target).is(status).has("location", location);
         assert_eq!(
             response.names(),
-            ["Server", "Date", "Location", "Content-Length"]
+            ["Date", "Server", "Location", "Content-Length"]
         );
     }
     client.get("/blog").is(404);
@@ -113,10 +128,8 @@ fn headers_by_globs() {
         .get("/page.html")
         .has_no("cache-control")
         .has("content-type", "text/plain");
-    // The path as it was asked for counts.
-    served
-        .get("/page")
-        .has("cache-control", "public, max-age=300");
+    // The file's path counts as well as the one that was asked for.
+    served.get("/page").has_no("cache-control");
     // A 304 has what the 200 has of these.
     let etag = served.get("/").etag();
     served
@@ -129,6 +142,146 @@ fn headers_by_globs() {
         .is(206)
         .has("x-which", "all")
         .says("nd");
+}
+
+/// A cache that does not know of the codings would give one to a client that can't read it.
+#[test]
+fn a_rule_for_vary_keeps_the_coding() {
+    let served = by(r#"
+        headers = [
+            { path = "/coded/*", set = { Vary = "Origin" } },
+            { path = "/coded/none.css", set = { Vary = "" } },
+            { path = "/coded/all.css", set = { vary = "*" } },
+            { path = "/coded/same.css", set = { Vary = "accept-encoding, Origin" } },
+        ]"#);
+    for (target, vary) in [
+        ("/coded/own.css", "Origin, Accept-Encoding"),
+        ("/coded/none.css", "Accept-Encoding"),
+        ("/coded/all.css", "*"),
+        ("/coded/same.css", "accept-encoding, Origin"),
+    ] {
+        for (coding, text) in [("identity", "plain"), ("gzip", "gz")] {
+            let lines = format!("Accept-Encoding: {coding}\r\n");
+            let response = served.get_with(target, &lines).is(200).says(text);
+            let etag = response.has("vary", vary).etag();
+            let lines = format!("{lines}If-None-Match: {etag}\r\n");
+            served.get_with(target, &lines).is(304).has("vary", vary);
+        }
+    }
+    served.get("/coded/alone.css").has("vary", "Origin");
+}
+
+/// What a response does not say of its page, no condition is compared with.
+#[test]
+fn validators_that_are_left_out_are_no_conditions() {
+    let served = by(r#"
+        headers = [
+            { path = "/page.html", set = { ETag = "" } },
+            { path = "/data.foo", set = { Last-Modified = "" } },
+        ]"#);
+    let known = by("").get("/page.html").etag();
+    let page = served.get("/page.html").is(200).has_no("etag");
+    let changed = page.header("last-modified").unwrap().to_owned();
+    for (lines, status) in [
+        (format!("If-None-Match: {known}\r\n"), 200),
+        (format!("If-Match: {known}\r\n"), 412),
+        (format!("If-Modified-Since: {changed}\r\n"), 304),
+    ] {
+        served.get_with("/page.html", &lines).is(status);
+    }
+    let etag = served.get("/data.foo").has_no("last-modified").etag();
+    for (lines, status) in [
+        (format!("If-None-Match: {etag}\r\n"), 304),
+        (format!("If-Modified-Since: {changed}\r\n"), 200),
+    ] {
+        served.get_with("/data.foo", &lines).is(status);
+    }
+}
+
+#[test]
+fn the_server_line_is_for_rules_to_say() {
+    let served = by(r#"
+        headers = [
+            { path = "/assets/**", set = { Server = "mine" } },
+            { path = "/page.html", set = { server = "" } },
+            { path = "/404.html", set = { Server = "" } },
+        ]"#);
+    served.write("404.html", "gone");
+    let etag = served.get("/assets/app.js").has("server", "mine").etag();
+    let lines = format!("If-None-Match: {etag}\r\n");
+    let response = served.get_with("/assets/app.js", &lines).is(304);
+    response.has("server", "mine");
+    for lines in ["Range: bytes=0-0\r\n", "Range: bytes=0-0,3-3\r\n"] {
+        let response = served.get_with("/page.html", lines).is(206);
+        response.has_no("server");
+    }
+    served.get("/page.html").is(200).has_no("server");
+    served.get("/missing").is(404).has_no("server");
+    served.get("/").is(200).has("server", "uncork");
+}
+
+/// Each part says what the whole page would say.
+#[test]
+fn parts_have_the_media_type_of_the_rules() {
+    let served = by(r#"
+        headers = [
+            { path = "/page.html", set = { Content-Type = "text/x-own" } },
+            { path = "/old.html", set = { Content-Type = "" } },
+        ]"#);
+    let of = |target| {
+        let response = served.get_with(target, "Range: bytes=0-0,3-3\r\n");
+        let response = response.is(206);
+        let whole = response.header("content-type").unwrap();
+        assert!(whole.starts_with("multipart/byteranges; "), "{whole}");
+        let text = response.text();
+        let lines = text.lines().filter(|line| line.contains("ontent-Type"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(of("/page.html"), ["Content-Type: text/x-own"; 2]);
+    assert_eq!(of("/old.html"), [""; 0]);
+}
+
+/// A page has the headers of its path, and those of its file, by whatever path it was asked for.
+#[test]
+fn headers_by_the_path_and_by_the_file() {
+    let served = by(r#"
+        spa = "/index.html"
+        error_pages = { 405 = "/page.html" }
+        headers = [
+            { path = "/index.html", set = { X-Index = "1" } },
+            { path = "/", set = { X-Root = "1" } },
+            { path = "/**/*.html", set = { X-Html = "1" } },
+            { path = "/page", set = { X-Page = "1" } },
+            { path = "/user/*", set = { X-User = "1" } },
+        ]"#);
+    let root = served.get("/").is(200).has("x-index", "1");
+    root.has("x-root", "1").has("x-html", "1");
+    let index = served.get("/index.html").is(200).has("x-index", "1");
+    index.has_no("x-root").has("x-html", "1");
+    let page = served.get("/page").is(200).has("x-page", "1");
+    page.has("x-html", "1").has_no("x-index");
+    let folder = served.get("/assets/").is(200).says("assets");
+    folder.has("x-html", "1").has_no("x-index").has_no("x-root");
+    // The application's page, and that of an error, have a path of their own.
+    let route = served.get("/user/7").is(200).has("x-index", "1");
+    route.has_no("x-user").has_no("x-root");
+    let error = served.ask("POST / HTTP/1.1\r\nHost: a\r\n\r\n");
+    error.is(405).has("x-html", "1").has_no("x-root");
+}
+
+/// What a configuration takes for a glob fits something.
+#[test]
+fn globs_of_every_folder() {
+    let served = by(r#"
+        headers = [
+            { path = "/**/*.js", set = { X-A = "1" } },
+            { path = "**/*.js", set = { X-B = "1" } },
+            { path = "*/data.foo", set = { X-C = "1" } },
+            { path = "/*.foo", set = { X-D = "1" } },
+        ]"#);
+    served.get("/assets/app.js").has("x-a", "1").has("x-b", "1");
+    served.get("/data.foo").has("x-c", "1").has("x-d", "1");
+    served.get("/data.foo").has_no("x-a").has_no("x-b");
 }
 
 #[test]

@@ -226,7 +226,12 @@ pub(crate) fn write(path: &Path, bytes: impl AsRef<[u8]>) {
 
 /// Puts a file's time of change so many seconds after the epoch.
 pub(crate) fn set_time(path: &Path, seconds: u64) {
-    let time = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
+    set_time_to(path, Duration::from_secs(seconds));
+}
+
+/// The same, to the nanosecond.
+pub(crate) fn set_time_to(path: &Path, since_epoch: Duration) {
+    let time = std::time::UNIX_EPOCH + since_epoch;
     let file = fs::File::options().write(true).open(path).unwrap();
     file.set_modified(time).unwrap();
 }
