@@ -337,7 +337,7 @@ const PAGE: &str = r#"<!doctype html>
 <p id="styled">Text</p>
 <img id="near" src="dot.svg" alt="">
 <img id="far" src="images/deep/dot.png" alt="">
-<audio id="sound" preload="metadata" muted src="sound.wav"></audio>
+<video id="film" preload="metadata" muted src="film.webm"></video>
 <pre id="found"></pre>
 <script type="module" src="js/main.js"></script>
 </html>
@@ -366,12 +366,13 @@ try {
     found.answer = (await first.json()).answer;
     const headers = { "If-None-Match": first.headers.get("ETag") };
     found.again = (await fetch("data.json", { cache: "no-store", headers })).status;
-    const sound = document.getElementById("sound");
-    if (sound.readyState < HTMLMediaElement.HAVE_METADATA) await until(sound, "loadedmetadata");
-    found.seconds = sound.duration;
-    sound.currentTime = sound.duration - 1;
-    await until(sound, "seeked");
-    found.at = sound.currentTime;
+    const film = document.getElementById("film");
+    if (film.readyState < HTMLMediaElement.HAVE_METADATA) await until(film, "loadedmetadata");
+    found.film = [film.videoWidth, film.videoHeight];
+    found.seconds = Math.round(film.duration);
+    film.currentTime = found.seconds - 1;
+    await until(film, "seeked");
+    found.at = film.currentTime;
 } catch (error) {
     found.error = String(error);
 }
@@ -382,36 +383,34 @@ document.getElementById("found").textContent = JSON.stringify(found);
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x05\0\0\0\x03\x08\0\0\0\0\x7e\x5d\x9a\x24\
     \0\0\0\x0bIDAT\x78\xda\x63\x60\x40\x07\0\0\x12\0\x01\xe4\x55\x8d\xe7\0\0\0\0IEND\xae\x42\x60\x82";
 
-/// Bytes of sound a second: one channel of 16 bits, 48,000 times.
-const WAV_RATE: u32 = 96_000;
-
-/// Silence of so many seconds.
-fn wav(seconds: u32) -> Vec<u8> {
-    let bytes = seconds * WAV_RATE;
-    let mut file = Vec::new();
-    file.extend_from_slice(b"RIFF");
-    file.extend_from_slice(&(36 + bytes).to_le_bytes());
-    file.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    file.extend_from_slice(&(WAV_RATE / 2).to_le_bytes());
-    file.extend_from_slice(&WAV_RATE.to_le_bytes());
-    file.extend_from_slice(b"\x02\0\x10\0data");
-    file.extend_from_slice(&bytes.to_le_bytes());
-    file.resize(file.len() + bytes as usize, 0);
-    file
+/// Writes a film of three minutes, the same ten seconds again and again, of noise so that it is long: 3 Mbit
+/// of each second. Its index is in front: else Chromium reads it from beginning to end.
+fn film(ffmpeg: &Path, file: &Path) {
+    let short = file.with_extension("short.webm");
+    let source = "testsrc2=size=320x180:rate=25:duration=10";
+    run(Command::new(ffmpeg)
+        .args(["-v", "error", "-f", "lavfi", "-i", source])
+        .args(["-vf", "noise=alls=40:allf=t", "-c:v", "libvpx", "-g", "25"])
+        .args(["-deadline", "realtime", "-cpu-used", "16", "-b:v", "3M"])
+        .arg(&short));
+    run(Command::new(ffmpeg)
+        .args(["-v", "error", "-stream_loop", "17", "-i"])
+        .arg(&short)
+        .args(["-c", "copy", "-reserve_index_space", "64k"])
+        .arg(file));
 }
 
 #[test]
 fn a_browser_loads_a_site() {
-    const SECONDS: u32 = 300;
-    let (Some(chromium), Some(gzip_program)) = (
+    const SECONDS: u32 = 180;
+    let (Some(chromium), Some(ffmpeg), Some(gzip_program)) = (
         requirement::program("chromium"),
+        requirement::program("ffmpeg"),
         requirement::program("gzip"),
     ) else {
         return;
     };
     let style = "#styled { color: rgb(1, 2, 3); }\n".repeat(100);
-    let sound = wav(SECONDS);
-    let sound_bytes = sound.len() as u64;
     let serving = Serving::start("", |site| {
         fs::create_dir_all(site.join("images/deep")).unwrap();
         fs::create_dir(site.join("js")).unwrap();
@@ -426,12 +425,15 @@ fn a_browser_loads_a_site() {
             ("js/sum.js", b"export const sum = (a, b) => a + b;\n"),
             ("data.json", b"{ \"answer\": 42 }\n"),
             ("wait.json", b"{}\n"),
-            ("sound.wav", &sound),
         ] {
             fs::write(site.join(name), bytes).unwrap();
         }
         gzip(&gzip_program, &site.join("style.css"));
+        film(&ffmpeg, &site.join("film.webm"));
     });
+    let film_bytes = fs::metadata(serving.site().join("film.webm"))
+        .unwrap()
+        .len();
     let profile = tempfile::tempdir().unwrap();
     let page = run(Command::new(chromium)
         .args([
@@ -454,7 +456,7 @@ fn a_browser_loads_a_site() {
     let (found, _) = found.unwrap_or_else(|| panic!("{page}"));
     let expected = serde_json::json!({
         "sum": 42, "color": "rgb(1, 2, 3)", "near": 7, "far": 5, "answer": 42, "again": 304,
-        "seconds": SECONDS, "at": SECONDS - 1,
+        "film": [320, 180], "seconds": SECONDS, "at": SECONDS - 1,
     });
     assert_eq!(serde_json::from_str::<Value>(found).unwrap(), expected);
 
@@ -468,14 +470,14 @@ fn a_browser_loads_a_site() {
     let styles = of(&records, "/style.css");
     assert!(compressed.contains(&bytes(styles[0])), "{styles:?}");
     // What it has in its own cache it asks for with a condition.
-    let media = of(&records, "/sound.wav");
+    let media = of(&records, "/film.webm");
     let (parts, others): (Vec<&Value>, Vec<&Value>) =
         media.into_iter().partition(|one| one["status"] == 206);
     assert!(parts.len() >= 2, "{parts:?}");
     assert!(others.iter().all(|one| one["status"] == 304), "{others:?}");
     // The end was not reached by reading all of it.
     let read: u64 = parts.into_iter().map(bytes).sum();
-    assert!(read < sound_bytes, "{read} of {sound_bytes}");
+    assert!(read < film_bytes, "{read} of {film_bytes}");
     let again = of(&records, "/data.json");
     let statuses: Vec<_> = again.iter().map(|record| &record["status"]).collect();
     assert_eq!(statuses, [200, 304]);
