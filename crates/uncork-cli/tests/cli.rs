@@ -23,5 +23,7 @@ mod serve;
 mod signals;
 #[path = "cli/support.rs"]
 mod support;
+#[path = "cli/surroundings.rs"]
+mod surroundings;
 #[path = "cli/usage.rs"]
 mod usage;
