@@ -511,14 +511,19 @@ impl Worker {
         for (_, slot) in around.take(looked_at) {
             self.desk.metrics.held_sample();
             held += u32::from(slot.connection.holds_small_segment());
-            self.desk.metrics.held_sample();
         }
         self.sample_at = (self.sample_at + looked_at) % all;
         if held > 0 {
-            let share = u32::try_from(all / looked_at).unwrap_or(1).max(1);
-            self.desk.metrics.held(TICK * held * share);
+            self.desk.metrics.held(held_time(held, looked_at, all));
         }
     }
+}
+
+/// How long bytes were held, by what was seen: `held` of those looked at, of all.
+fn held_time(held: u32, looked_at: usize, all: usize) -> Duration {
+    let all = u32::try_from(all).unwrap_or(u32::MAX);
+    let looked_at = u32::try_from(looked_at).unwrap_or(u32::MAX).max(1);
+    TICK.saturating_mul(held.saturating_mul(all)) / looked_at
 }
 
 /// The connection of a token, unless it has ended.
@@ -561,4 +566,17 @@ fn turn_away(stream: &TcpStream, crowded: Crowded) {
     let mut scratch = [0; 4096];
     let _ = rustix::net::recv(stream, &mut scratch, RecvFlags::DONTWAIT);
     let _ = rustix::net::send(stream, text, rustix::net::SendFlags::NOSIGNAL);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_looked_at_stand_for_all() {
+        assert_eq!(held_time(1, 64, 64), TICK);
+        assert_eq!(held_time(1, 64, 128), TICK * 2);
+        assert_eq!(held_time(64, 64, 127), TICK * 127);
+        assert_eq!(held_time(1, 64, 127), TICK * 127 / 64);
+    }
 }
