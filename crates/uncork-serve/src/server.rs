@@ -235,7 +235,7 @@ impl Bound {
             log,
         } = self;
         let workers = listeners.len();
-        let (sites, notes) = build(&config, &Sites::default(), workers)?;
+        let (sites, notes, _) = build(&config, &Sites::default(), workers)?;
         let sites = Arc::new(sites);
         let log = log.map(|opened| opened.start(workers)).transpose()?;
         let opener = Opener::probe();
@@ -286,6 +286,7 @@ impl Bound {
             changing: Mutex::new(()),
             state: Mutex::new(State { config, sites }),
             workers,
+            must_rescan: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
         });
         let log = log.map(Arc::new);
@@ -328,6 +329,9 @@ struct Shared {
     changing: Mutex<()>,
     state: Mutex<State>,
     workers: usize,
+    /// The folder of sites could not be read, or not all of it: it is read again though nothing tells
+    /// of a change.
+    must_rescan: AtomicBool,
     is_draining: AtomicBool,
 }
 
@@ -369,7 +373,7 @@ impl Server {
     /// Where a folder can't be read; everything stays as it was then.
     pub fn reload(&self, config: Config) -> Result<Vec<String>, ServeError> {
         let _changing = self.shared.begin_change();
-        let (sites, mut notes) = build(&config, &self.sites(), self.shared.workers)?;
+        let (sites, mut notes, is_uncertain) = build(&config, &self.sites(), self.shared.workers)?;
         let mut state = self.shared.lock();
         let old = &state.config;
         let fixed = [
@@ -383,6 +387,8 @@ impl Server {
         let changed = fixed.iter().filter(|(_, has_changed)| *has_changed);
         notes.extend(changed.map(|(key, _)| format!("`{key}` has changed: that needs a restart")));
         state.config = config;
+        let must_rescan = &self.shared.must_rescan;
+        must_rescan.store(is_uncertain, Ordering::Relaxed);
         self.shared.publish(&mut state, sites);
         Ok(notes)
     }
@@ -530,14 +536,15 @@ fn share(listener: &TcpListener) -> io::Result<TcpListener> {
 }
 
 /// The sites of a configuration. Those that are as before are the same, with all that is kept of
-/// them. Also returns what people should know.
+/// them. Also returns what people should know, and whether there may be more of them a moment later.
 fn build(
     config: &Config,
     before: &Sites,
     workers: usize,
-) -> Result<(Sites, Vec<String>), ServeError> {
+) -> Result<(Sites, Vec<String>, bool), ServeError> {
     let mut sites = Sites::default();
     let mut notes = Vec::new();
+    let mut is_uncertain = false;
     for one in &config.sites {
         let root = absolute(&one.root);
         let earlier = one.hosts.iter().find_map(|host| before.of(host));
@@ -556,6 +563,7 @@ fn build(
             path: folder.path.clone(),
             source,
         })?;
+        is_uncertain = scan.is_uncertain;
         for (path, reason) in scan.skipped {
             notes.push(format!("{} is not served: {reason}", path.display()));
         }
@@ -571,7 +579,7 @@ fn build(
             sites.add(&host, &site);
         }
     }
-    Ok((sites, notes))
+    Ok((sites, notes, is_uncertain))
 }
 
 /// Sites are opened by their path each time, wherever the process stands.
@@ -650,7 +658,8 @@ fn watch(shared: &Shared, stop: &OwnedFd) {
         let hosts = shared.lock().config.hosts.clone();
         match (&mut watched, hosts) {
             (Some((path, watch)), Some(folder)) if *path == folder.path => {
-                if watch.has_changed() {
+                let must_rescan = shared.must_rescan.load(Ordering::Relaxed);
+                if watch.has_changed() || must_rescan {
                     rescan(shared);
                 }
             }
@@ -677,14 +686,17 @@ fn is_stopped(stop: &OwnedFd, bell: Option<BorrowedFd<'_>>) -> bool {
     polled[0].revents().contains(PollFlags::IN)
 }
 
-/// Reads the folder of sites again. Where that fails, the sites stay as they are.
+/// Reads the folder of sites again. Where that fails, the sites stay as they are until the next time.
 fn rescan(shared: &Shared) {
     let _changing = shared.begin_change();
     let (config, before) = {
         let state = shared.lock();
         (state.config.clone(), Arc::clone(&state.sites))
     };
-    let Ok((sites, _)) = build(&config, &before, shared.workers) else {
+    let built = build(&config, &before, shared.workers);
+    let must_rescan = !matches!(built, Ok((.., false)));
+    shared.must_rescan.store(must_rescan, Ordering::Relaxed);
+    let Ok((sites, ..)) = built else {
         return;
     };
     let mut state = shared.lock();
