@@ -26,6 +26,7 @@ pub mod fuzzing;
 mod head;
 pub mod host;
 mod hosts_folder;
+mod join;
 pub mod limits;
 mod lines;
 mod loader;
