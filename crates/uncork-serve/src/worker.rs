@@ -300,6 +300,7 @@ impl Worker {
 
     fn close(&mut self, token: Token) {
         if of(&mut self.slots, token).is_some() {
+            self.desk.loader.forget(token);
             let slot = self.slots.remove(token.place());
             self.bury(slot.connection);
         }
@@ -419,7 +420,10 @@ impl Worker {
                     }
                     self.desk.fresh = None;
                 }
-                Letter::Warmed { token } => self.with(token, Connection::on_warmed),
+                Letter::Warmed { token } => {
+                    self.desk.loader.forget(token);
+                    self.with(token, Connection::on_warmed);
+                }
                 Letter::Sites(sites) => {
                     let ids: std::collections::HashSet<_> =
                         sites.iter().map(|site| site.id).collect();
@@ -474,7 +478,12 @@ impl Worker {
             .is_some_and(|began| self.desk.seconds >= began + DRAIN_IDLE_SECONDS);
         let seconds = self.desk.seconds;
         let due = self.slots.iter().filter(|(_, slot)| {
-            slot.connection.is_due(seconds) || drains_idle && slot.connection.is_idle()
+            let Slot {
+                connection, token, ..
+            } = slot;
+            let is_due = connection.is_due(seconds)
+                && !self.desk.loader.may_still_come(*token, self.desk.now);
+            is_due || drains_idle && connection.is_idle()
         });
         let due: Vec<Token> = due.map(|(_, slot)| slot.token).collect();
         for token in due {
