@@ -50,4 +50,4 @@ mod witness;
 mod worker;
 
 pub use beneath::Opener;
-pub use server::{Bound, ServeError, Server};
+pub use server::{Bound, Reloader, ServeError, Server};

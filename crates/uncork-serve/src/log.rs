@@ -17,13 +17,18 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use self::files::Files;
 pub use self::worker::WorkerLog;
 use self::worker::{BUFFERS, Framing};
 use self::writer::{Message, Writer};
+use crate::join::join_until;
+
+/// How long the last lines may take.
+pub const FINISH_TIME: Duration = Duration::from_secs(5);
 
 /// `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,11 +212,19 @@ impl AccessLog {
     }
 
     /// Writes everything that was handed over, and ends the writer. Workers flush or drop theirs
-    /// before; what one hands over later is counted as dropped.
-    pub fn finish(self) {
-        // Waits where the inbox is full: all of it is to be written.
-        let _ = self.messages.send(Message::Finish);
+    /// before; what one hands over later is counted as dropped. Whether all was written: a pipe that
+    /// nobody reads is waited for no longer than [`FINISH_TIME`].
+    #[must_use]
+    pub fn finish(self) -> bool {
+        let until = Instant::now() + FINISH_TIME;
+        // The inbox may be full, and then it has room again as the writer goes on.
+        while let Err(TrySendError::Full(_)) = self.messages.try_send(Message::Finish) {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         // A writer that panicked has said so.
-        let _ = self.thread.join();
+        join_until(self.thread, until).is_some()
     }
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use socket2::SockRef;
@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::config::{Config, LISTEN_DEFAULT};
 use crate::desk::Desk;
 use crate::hosts_folder::{self, Watch};
+use crate::join::join_until;
 use crate::loader::Loader;
 use crate::lockdown::LockdownPlan;
 use crate::log::{AccessLog, LogError, LogTarget, OpenedLog, WorkerLog};
@@ -39,6 +40,9 @@ const WATCH_INTERVAL: Timespec = Timespec {
     tv_sec: 1,
     tv_nsec: 0,
 };
+
+/// How long threads may take to end after a drain's time.
+const END_TIME: Duration = Duration::from_secs(3);
 
 /// Why a server can't be started or reloaded.
 #[derive(Debug, thiserror::Error)]
@@ -235,6 +239,7 @@ impl Bound {
             log,
         } = self;
         let workers = listeners.len();
+        let drain_time = config.limits.drain_time;
         let (sites, notes, _) = build(&config, &Sites::default(), workers)?;
         let sites = Arc::new(sites);
         let log = log.map(|opened| opened.start(workers)).transpose()?;
@@ -299,6 +304,7 @@ impl Bound {
             addresses,
             notes,
             opener,
+            drain_time,
             shared,
             threads,
             watcher: Some(watcher),
@@ -314,6 +320,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     notes: Vec<String>,
     opener: Opener,
+    drain_time: Duration,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<io::Result<()>>>,
     watcher: Option<Watcher>,
@@ -366,6 +373,88 @@ impl Server {
         Arc::clone(&self.shared.lock().sites)
     }
 
+    /// What reloads it, for another thread: to read folders may take for ever where a disk hangs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// See [`Reloader::reload`].
+    ///
+    /// # Errors
+    /// Where a folder can't be read; everything stays as it was then.
+    pub fn reload(&self, config: Config) -> Result<Vec<String>, ServeError> {
+        self.reloader().reload(config)
+    }
+
+    /// Opens the files of the access log anew.
+    pub fn reopen_log(&self) {
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
+    }
+
+    /// Accepts nothing more, finishes what is under way, and ends: by the drain's time and a few
+    /// seconds, whatever hangs. Threads that do are left alone, as the process ends.
+    ///
+    /// # Errors
+    /// What ended a worker before, and what did not end in time.
+    pub fn drain(mut self) -> io::Result<()> {
+        self.shared.is_draining.store(true, Ordering::Relaxed);
+        for mailbox in &self.shared.mailboxes {
+            mailbox.post(Letter::Drain);
+        }
+        self.watcher = None;
+        let until = Instant::now() + self.drain_time + END_TIME;
+        let mut result = Ok(());
+        for thread in self.threads.drain(..) {
+            let ended = match join_until(thread, until) {
+                Some(Ok(ended)) => ended,
+                Some(Err(_)) => Err(io::Error::other("a worker panicked")),
+                None => Err(io::Error::other(
+                    "a worker waits for a disk, and did not end",
+                )),
+            };
+            result = result.and(ended);
+        }
+        self._admin = None;
+        if let Some(log) = self.log.take().and_then(|log| Arc::try_unwrap(log).ok()) {
+            if !log.finish() {
+                let late = || io::Error::other("the access log did not take the last lines");
+                result = result.and_then(|()| Err(late()));
+            }
+        }
+        result
+    }
+
+    /// Whether a worker has ended by itself, which none should.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+}
+
+/// Gives a server another configuration.
+#[derive(Debug)]
+pub struct Reloader {
+    shared: Arc<Shared>,
+}
+
+impl Reloader {
+    /// The sites of this moment.
+    #[must_use]
+    pub fn sites(&self) -> Arc<Sites> {
+        Arc::clone(&self.shared.lock().sites)
+    }
+
+    /// Whether the server is ending.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.is_draining.load(Ordering::Relaxed)
+    }
+
     /// Serves by another configuration from now on: its sites and rules. Addresses, threads, limits
     /// and the log stay as they are. Returns what people should know.
     ///
@@ -391,42 +480,6 @@ impl Server {
         must_rescan.store(is_uncertain, Ordering::Relaxed);
         self.shared.publish(&mut state, sites);
         Ok(notes)
-    }
-
-    /// Opens the files of the access log anew.
-    pub fn reopen_log(&self) {
-        if let Some(log) = &self.log {
-            log.reopen();
-        }
-    }
-
-    /// Accepts nothing more, finishes what is under way, and ends.
-    ///
-    /// # Errors
-    /// What ended a worker before.
-    pub fn drain(mut self) -> io::Result<()> {
-        self.shared.is_draining.store(true, Ordering::Relaxed);
-        self.watcher = None;
-        for mailbox in &self.shared.mailboxes {
-            mailbox.post(Letter::Drain);
-        }
-        let mut result = Ok(());
-        for thread in self.threads.drain(..) {
-            let ended = thread.join();
-            let ended = ended.unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
-            result = result.and(ended);
-        }
-        self._admin = None;
-        if let Some(log) = self.log.take().and_then(|log| Arc::try_unwrap(log).ok()) {
-            log.finish();
-        }
-        result
-    }
-
-    /// Whether a worker has ended by itself, which none should.
-    #[must_use]
-    pub fn has_failed(&self) -> bool {
-        self.threads.iter().any(JoinHandle::is_finished)
     }
 }
 
@@ -625,29 +678,23 @@ fn start_admin(
 #[derive(Debug)]
 struct Watcher {
     stop: Arc<OwnedFd>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Watcher {
     fn start(shared: &Arc<Shared>) -> io::Result<Self> {
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let (shared, stopped) = (Arc::clone(shared), Arc::clone(&stop));
-        let thread = thread::Builder::new()
+        thread::Builder::new()
             .name("uncork-watch".to_owned())
             .spawn(move || watch(&shared, &stopped))?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
+        Ok(Self { stop })
     }
 }
 
+/// Nobody waits for its end: the folder may be on a disk that does not answer.
 impl Drop for Watcher {
     fn drop(&mut self) {
         let _ = rustix::io::write(&*self.stop, &1u64.to_ne_bytes());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
@@ -703,5 +750,32 @@ fn rescan(shared: &Shared) {
     let ids = |sites: &Sites| sites.iter().map(|site| site.id).collect::<HashSet<_>>();
     if ids(&sites) != ids(&state.sites) || sites.len() != state.sites.len() {
         shared.publish(&mut state, sites);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    /// As where the folder of sites is on a disk that does not answer.
+    #[test]
+    fn a_drain_does_not_wait_for_who_reads_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::of_hosts(folder.path().to_owned());
+        config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+        config.threads = Some(1);
+        let server = Bound::new(config, Vec::new()).unwrap().start(|| ());
+        let server = server.unwrap();
+        let shared = Arc::clone(&server.shared);
+        let _changing = shared.begin_change();
+        // The watcher notices it, and waits.
+        std::fs::create_dir(folder.path().join("a.example")).unwrap();
+        thread::sleep(Duration::from_millis(1500));
+        let (done, is_done) = channel();
+        thread::spawn(move || done.send(server.drain()));
+        let drained = is_done.recv_timeout(Duration::from_secs(30));
+        drained.unwrap().unwrap();
     }
 }

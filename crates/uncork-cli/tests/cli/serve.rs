@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
@@ -263,6 +263,42 @@ fn sighup_reads_the_configuration_again() {
     kill(&serving.child, "-HUP");
     wait_for(|| serving.stderr().contains("`threads` has changed"));
     serving.stop();
+}
+
+/// To read a configuration may take for ever: here it is a pipe into which nobody writes.
+#[test]
+fn sigterm_is_heard_during_a_reload() {
+    let mut serving = Serving::of_root(&[("root/a", "hello")]);
+    let config = serving.path("uncork.toml");
+    fs::remove_file(&config).unwrap();
+    let made = Command::new("mkfifo").arg(&config).status().unwrap();
+    assert!(made.success());
+    kill(&serving.child, "-HUP");
+    // The signals are of different kinds, so that they may be seen in another order.
+    thread::sleep(Duration::from_millis(500));
+    assert!(serving.get("/a").ends_with("hello"));
+    kill(&serving.child, "-TERM");
+    wait_for(|| serving.child.try_wait().unwrap().is_some());
+    serving.ended(0);
+}
+
+/// Nobody reads what it writes: its last lines are waited for, but not for ever.
+#[test]
+fn sigterm_ends_it_where_the_log_is_stuck() {
+    let text = "[log]\nfile = \"-\"\n[limits]\ndrain_seconds = 1\n\
+                [[site]]\nhosts = [\"_default\"]\nroot = \"root\"\n";
+    let mut serving = Serving::by(text, &[("root/a", "hello")]);
+    let long = "x".repeat(4000);
+    // Far more than a pipe holds.
+    for _ in 0..100 {
+        serving.get(&format!("/a?{long}"));
+    }
+    // Lines are handed over once a second.
+    thread::sleep(Duration::from_millis(1500));
+    kill(&serving.child, "-TERM");
+    wait_for(|| serving.child.try_wait().unwrap().is_some());
+    assert!(serving.stderr().contains("access log"));
+    serving.ended(1);
 }
 
 #[test]
