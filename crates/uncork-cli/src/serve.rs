@@ -167,14 +167,17 @@ impl ServeArgs {
         Ok(path)
     }
 
-    /// What has to stay readable for a reload.
+    /// What has to stay readable for a reload: the file's folder, and where the file is a link, that of
+    /// what it leads to.
     fn config_folder(&self) -> Vec<PathBuf> {
-        let file = self
-            .config
-            .as_ref()
-            .and_then(|file| std::path::absolute(file).ok());
-        let folder = file.and_then(|file| Some(file.parent()?.to_owned()));
-        folder.into_iter().collect()
+        let Some(file) = &self.config else {
+            return Vec::new();
+        };
+        let files = [std::path::absolute(file), file.canonicalize()];
+        let files = files.into_iter().flatten();
+        files
+            .filter_map(|file| Some(file.parent()?.to_owned()))
+            .collect()
     }
 
     /// Starts the thread that reloads whenever it is told to: signals are heard meanwhile, even where

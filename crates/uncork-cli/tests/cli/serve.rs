@@ -265,6 +265,32 @@ fn sighup_reads_the_configuration_again() {
     serving.stop();
 }
 
+/// What it leads to stands in a folder of its own, which Landlock has to leave readable.
+#[test]
+fn sighup_reads_a_configuration_behind_a_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = |host: &str| {
+        let root = folder.path().join("sites/root");
+        format!("[[site]]\nhosts = [\"{host}\"]\nroot = {root:?}\n")
+    };
+    write(&folder.path().join("sites/root/a"), "hello");
+    let real = folder.path().join("real/serve.toml");
+    write(&real, &site("b.example"));
+    fs::create_dir(folder.path().join("etc")).unwrap();
+    let link = folder.path().join("etc/uncork.toml");
+    symlink("../real/serve.toml", &link).unwrap();
+    let text = site("a.example");
+    let mut command = uncork();
+    command.args(["serve", "--listen", ":0", "--json", "--config"]);
+    command.arg(link);
+    let serving = Serving::start(&mut command, folder);
+    fs::write(&real, text).unwrap();
+    kill(&serving.child, "-HUP");
+    wait_for(|| serving.stderr().contains("reloaded: "));
+    assert!(serving.get("/a").ends_with("hello"));
+    serving.stop();
+}
+
 /// To read a configuration may take for ever: here it is a pipe into which nobody writes.
 #[test]
 fn sigterm_is_heard_during_a_reload() {
