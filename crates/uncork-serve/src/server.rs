@@ -1,6 +1,6 @@
 //! A server from the outside: bound, started, reloaded, drained.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fs::{Access, access};
 use socket2::SockRef;
 use uncork::ListenOptions;
 
@@ -463,6 +464,10 @@ impl Reloader {
     pub fn reload(&self, config: Config) -> Result<Vec<String>, ServeError> {
         let _changing = self.shared.begin_change();
         let (sites, mut notes, is_uncertain) = build(&config, &self.sites(), self.shared.workers)?;
+        let known: HashSet<_> = self.sites().iter().map(|site| site.id).collect();
+        let new = sites.iter().filter(|site| !known.contains(&site.id));
+        let roots: BTreeSet<&Path> = new.map(|site| &*site.root).collect();
+        notes.extend(roots.into_iter().filter_map(unreadable));
         let mut state = self.shared.lock();
         let old = &state.config;
         let fixed = [
@@ -633,6 +638,24 @@ fn build(
         }
     }
     Ok((sites, notes, is_uncertain))
+}
+
+/// What is to be said of a new site's folder that can't be read.
+fn unreadable(root: &Path) -> Option<String> {
+    let denied = |error: io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    if !std::fs::read_dir(root).is_err_and(denied) {
+        return None;
+    }
+    let root_text = root.display();
+    // What the user may do is asked for without Landlock.
+    let may_read = access(root, Access::READ_OK | Access::EXEC_OK).is_ok();
+    Some(if may_read {
+        format!(
+            "{root_text} lies outside of what may still be read (Landlock): it is 403 until a restart"
+        )
+    } else {
+        format!("{root_text} can't be read by this user: it is 403 until it can")
+    })
 }
 
 /// Sites are opened by their path each time, wherever the process stands.

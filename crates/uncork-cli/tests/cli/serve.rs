@@ -291,6 +291,38 @@ fn sighup_reads_a_configuration_behind_a_link() {
     serving.stop();
 }
 
+/// A new site that can't be read any more would be 403 without a word.
+#[test]
+fn a_reload_says_which_site_needs_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = |host: &str, root: &str| {
+        let root = folder.path().join(root);
+        format!("[[site]]\nhosts = [\"{host}\"]\nroot = {root:?}\n")
+    };
+    write(&folder.path().join("sites/root/a"), "hello");
+    write(&folder.path().join("elsewhere/root/a"), "hello");
+    let config = folder.path().join("etc/uncork.toml");
+    write(&config, &site("a.example", "sites/root"));
+    let more = site("b.example", "elsewhere/root");
+    let mut command = uncork();
+    command.args(["serve", "--listen", ":0", "--json", "--config"]);
+    let serving = Serving::start(command.arg(&config), folder);
+    let text = fs::read_to_string(&config).unwrap() + &more;
+    fs::write(&config, text).unwrap();
+    kill(&serving.child, "-HUP");
+    wait_for(|| serving.stderr().contains("reloaded: "));
+    let stderr = serving.stderr();
+    if serving.ready["holds"].to_string().contains("Landlock") {
+        let root = serving.path("elsewhere/root");
+        let note = format!("{} lies outside", root.display());
+        assert!(stderr.contains(&note), "{stderr}");
+    } else {
+        requirement::skip("no Landlock in this kernel");
+    }
+    assert!(serving.get("/a").ends_with("hello"));
+    serving.stop();
+}
+
 /// To read a configuration may take for ever: here it is a pipe into which nobody writes.
 #[test]
 fn sigterm_is_heard_during_a_reload() {
