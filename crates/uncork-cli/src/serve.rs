@@ -94,6 +94,7 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<Exit, Failure> {
         }
     };
     let server = bound.start(end).map_err(failure)?;
+    statements.insert(1, server.connections());
     let ready = Ready::new(&server, threads, &statements);
     if arguments.json {
         output::json(&ready)?;

@@ -22,6 +22,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use self::files::Files;
+pub(crate) use self::files::OPEN_MAX;
 pub use self::worker::WorkerLog;
 use self::worker::{BUFFERS, Framing};
 use self::writer::{Message, Writer};

@@ -20,15 +20,15 @@ use uncork::ListenOptions;
 use crate::admin::{Admin, Health};
 use crate::beneath::Opener;
 use crate::cache::{Bounds, Cache};
-use crate::census::Census;
+use crate::census::{Census, connections_max};
 use crate::clock::Clock;
 use crate::config::{Config, LISTEN_DEFAULT};
 use crate::desk::Desk;
 use crate::hosts_folder::{self, Watch};
 use crate::join::join_until;
 use crate::loader::Loader;
-use crate::lockdown::LockdownPlan;
-use crate::log::{AccessLog, LogError, LogTarget, OpenedLog, WorkerLog};
+use crate::lockdown::{LockdownPlan, Statement};
+use crate::log::{self, AccessLog, LogError, LogTarget, OpenedLog, WorkerLog};
 use crate::mailbox::{Letter, Mailbox};
 use crate::metrics::Metrics;
 use crate::outgoing::Outgoing;
@@ -247,7 +247,8 @@ impl Bound {
         let opener = Opener::probe();
         let loader = Loader::start(opener).map_err(ServeError::start("start a thread"))?;
         let metrics = Arc::new(Metrics::new(workers));
-        let census = Arc::new(Census::new(&config.limits));
+        let connections = Connections::new(&config, workers, addresses.len());
+        let census = Arc::new(Census::new(&config.limits, connections.max));
         let nowhere = Arc::new(Site::new(
             "-".to_owned(),
             PathBuf::new(),
@@ -262,6 +263,7 @@ impl Bound {
             let parts = WorkerParts {
                 index,
                 workers,
+                connections,
                 limits: config.limits.clone(),
                 sites: Arc::clone(&sites),
                 nowhere: Arc::clone(&nowhere),
@@ -305,6 +307,7 @@ impl Bound {
             addresses,
             notes,
             opener,
+            connections,
             drain_time,
             shared,
             threads,
@@ -321,6 +324,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     notes: Vec<String>,
     opener: Opener,
+    connections: Connections,
     drain_time: Duration,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<io::Result<()>>>,
@@ -366,6 +370,12 @@ impl Server {
     #[must_use]
     pub fn opener(&self) -> Opener {
         self.opener
+    }
+
+    /// Whether there may be as many connections as were asked for.
+    #[must_use]
+    pub fn connections(&self) -> Statement {
+        self.connections.statement()
     }
 
     /// The sites of this moment.
@@ -509,6 +519,7 @@ impl Shared {
 struct WorkerParts {
     index: usize,
     workers: usize,
+    connections: Connections,
     limits: crate::limits::Limits,
     sites: Arc<Sites>,
     nowhere: Arc<Site>,
@@ -530,7 +541,7 @@ impl WorkerParts {
         let cache = Cache::new(Bounds {
             entries: share(self.limits.cache_entries as u64),
             bytes: share(self.limits.cache_bytes),
-            files: share(files_max(self.limits.connections)),
+            files: share(self.connections.files()),
         });
         let desk = Desk {
             worker: self.index,
@@ -555,12 +566,59 @@ impl WorkerParts {
     }
 }
 
-/// How many files may be kept open: half of what the connections leave of the descriptors, and a
-/// quarter of all where they leave nothing.
-fn files_max(connections: usize) -> u64 {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let all = limit.current.unwrap_or(u64::MAX);
-    (all.saturating_sub(connections as u64) / 2).max(all / 4)
+/// How descriptors are shared between connections and files.
+#[derive(Debug, Clone, Copy)]
+struct Connections {
+    /// How many there may be.
+    max: usize,
+    /// How many the configuration asks for.
+    wanted: usize,
+    /// Descriptors that may be open.
+    open_files: u64,
+}
+
+/// Descriptors of a worker beside its listeners: epoll, its mailbox, a file that it is looking at.
+const FILES_OF_WORKER: usize = 3;
+
+/// Those of all: standard streams, loaders, the watcher, the admin's socket, the log, and some to spare.
+const FILES_OF_ALL: usize = 20;
+
+impl Connections {
+    fn new(config: &Config, workers: usize, addresses: usize) -> Self {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let open_files = limit.current.unwrap_or(u64::MAX);
+        let log_files = match &config.log {
+            Some(log) if matches!(log.to, LogTarget::PerHost(_)) => log::OPEN_MAX,
+            _ => 1,
+        };
+        let fixed = workers * (addresses + FILES_OF_WORKER) + log_files + FILES_OF_ALL;
+        let wanted = config.limits.connections;
+        Self {
+            max: connections_max(wanted, open_files, fixed as u64),
+            wanted,
+            open_files,
+        }
+    }
+
+    /// How many files may be kept open: half of what the connections leave.
+    fn files(self) -> u64 {
+        self.open_files.saturating_sub(self.max as u64) / 2
+    }
+
+    fn statement(self) -> Statement {
+        let Self {
+            max,
+            wanted,
+            open_files,
+        } = self;
+        if max < wanted {
+            return Statement::Missing(format!(
+                "connections: {max} at once instead of {wanted}, as only {open_files} files may be open \
+                 (raise `ulimit -Hn`, or LimitNOFILE of the unit)"
+            ));
+        }
+        Statement::Holds(format!("connections: {max} at once"))
+    }
 }
 
 /// Binds an address once for each worker. Where there are several, the first binding is without

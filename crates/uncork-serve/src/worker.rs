@@ -411,11 +411,7 @@ impl Worker {
                     key,
                     resource,
                 } => {
-                    let resource = Rc::new(*resource);
-                    self.desk.cache.insert(site, &key, &resource, self.desk.now);
-                    self.desk.fresh = Some((site, key.clone(), resource));
-                    let waiting = self.desk.waiting.remove(&(site, key));
-                    for token in waiting.into_iter().flatten() {
+                    for token in self.desk.found(site, key, *resource) {
                         self.with(token, Connection::on_found);
                     }
                     self.desk.fresh = None;

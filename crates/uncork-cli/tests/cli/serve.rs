@@ -122,6 +122,28 @@ fn get(address: SocketAddr, target: &str) -> String {
     response
 }
 
+/// The whole response to one request on a connection that goes on.
+fn ask(stream: &mut TcpStream, target: &str) -> String {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut response = Vec::new();
+    let mut piece = [0; 64 * 1024];
+    loop {
+        let read = stream.read(&mut piece).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&response));
+        response.extend_from_slice(&piece[..read]);
+        let text = String::from_utf8_lossy(&response);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let mut lines = head.lines();
+        let length = lines.find_map(|line| line.strip_prefix("Content-Length: "));
+        if body.len() >= length.unwrap().parse().unwrap() {
+            return text.into_owned();
+        }
+    }
+}
+
 #[test]
 fn one_json_document_says_what_is_served() {
     let files = [("root/a", "hello"), ("root/b", "")];
@@ -357,6 +379,63 @@ fn sigterm_ends_it_where_the_log_is_stuck() {
     wait_for(|| serving.child.try_wait().unwrap().is_some());
     assert!(serving.stderr().contains("access log"));
     serving.ended(1);
+}
+
+/// However many connect and say nothing, pages can still be opened.
+#[test]
+fn idle_peers_leave_descriptors_to_files() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("root/a"), "hello");
+    write(&folder.path().join("root/long"), &"x".repeat(100_000));
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 256; exec \"$0\" \"$@\""]);
+    command.arg(env!("CARGO_BIN_EXE_uncork"));
+    command.args(["serve", "--listen", ":0", "--json", "--root"]);
+    command.arg(folder.path().join("root"));
+    let serving = Serving::start(&mut command, folder);
+    let said = serving.ready["does_not_hold"].to_string();
+    assert!(said.contains("connections: "), "{}", serving.ready);
+    assert!(said.contains("ulimit -Hn"), "{}", serving.ready);
+    let mut before = TcpStream::connect(serving.address()).unwrap();
+    assert!(ask(&mut before, "/missing").starts_with("HTTP/1.1 404 "));
+    let idle: Vec<TcpStream> = (0..300)
+        .map(|_| TcpStream::connect(serving.address()).unwrap())
+        .collect();
+    thread::sleep(Duration::from_millis(500));
+    for target in ["/a", "/long", "/a?again"] {
+        let response = ask(&mut before, target);
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    }
+    drop(idle);
+    serving.stop();
+}
+
+/// A page that was known is served as it was, and not as 503.
+#[test]
+fn without_descriptors_what_was_known_is_served() {
+    let Some(prlimit) = requirement::program("prlimit") else {
+        return;
+    };
+    let serving = Serving::of_root(&[("root/a", "first")]);
+    let limit = |files: &str| {
+        let pid = format!("--pid={}", serving.child.id());
+        let status = Command::new(&prlimit).args([&pid, files]).status();
+        assert!(status.unwrap().success());
+    };
+    let mut stream = TcpStream::connect(serving.address()).unwrap();
+    assert!(ask(&mut stream, "/a").ends_with("first"));
+    limit("--nofile=3:");
+    fs::write(serving.path("root/a"), "the second").unwrap();
+    for _ in 0..3 {
+        thread::sleep(Duration::from_millis(1100));
+        let response = ask(&mut stream, "/a");
+        assert!(response.ends_with("first"), "{response}");
+        // What was not known is what it is: not to be opened just now.
+        assert!(ask(&mut stream, "/b").starts_with("HTTP/1.1 503 "));
+    }
+    limit("--nofile=256:");
+    wait_for(|| ask(&mut stream, "/a").ends_with("the second"));
+    serving.stop();
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::worker::FRAME_BYTES;
 use super::{LogError, LogTarget};
 
 /// Files of sites that are open at once.
-const OPEN_MAX: usize = 256;
+pub(crate) const OPEN_MAX: usize = 256;
 /// Longest name of a file that is not shortened, `.log` not counted (NAME_MAX is 255).
 const NAME_MAX: usize = 250;
 /// Between two sentences about lines that can't be written.
