@@ -21,6 +21,8 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::process::geteuid;
+
 use self::files::Files;
 pub(crate) use self::files::OPEN_MAX;
 pub use self::worker::WorkerLog;
@@ -91,7 +93,7 @@ pub struct Record<'a> {
 #[non_exhaustive]
 pub enum LogError {
     /// The file or folder can't be written.
-    #[error("log {}: {source}", path.display())]
+    #[error("can't write the log {} as uid {}: {source}", path.display(), geteuid().as_raw())]
     Open {
         /// Which one.
         path: PathBuf,
@@ -101,15 +103,6 @@ pub enum LogError {
     /// No thread for the writer.
     #[error("no thread for the log: {0}")]
     Thread(#[source] io::Error),
-}
-
-/// A log whose files are open, before it has its thread: what a server has to hold of its log when it
-/// gives up its privileges.
-#[derive(Debug)]
-pub struct OpenedLog {
-    settings: LogSettings,
-    files: Files,
-    dropped: Arc<AtomicU64>,
 }
 
 /// An access log that is being written.
@@ -123,62 +116,43 @@ pub struct AccessLog {
     thread: JoinHandle<()>,
 }
 
-impl OpenedLog {
-    /// Gives the log its thread.
+impl AccessLog {
+    /// Opens the log's file (mode 0640, appended to), or looks whether its folder can be written, and
+    /// gives it a thread.
+    ///
+    /// Called after a server has given up its privileges: the user whom it becomes may own the folder,
+    /// and put a link there that leads elsewhere. And a thread keeps the privileges that it began with.
     ///
     /// # Errors
-    /// [`LogError::Thread`]
-    pub fn start(self, workers: usize) -> Result<AccessLog, LogError> {
+    /// [`LogError`]
+    pub fn start(settings: &LogSettings, workers: usize) -> Result<Self, LogError> {
+        let dropped = Arc::new(AtomicU64::new(0));
+        let files = Files::open(&settings.to, Arc::clone(&dropped))?;
         // Room for all buffers of all workers and some word beside them: a hand-over that fails for
         // want of room here would be a lost buffer, so that a worker's own bound comes first.
         let (messages, inbox) = sync_channel(workers.max(1) * BUFFERS + 4);
         let reopen = Arc::new(AtomicBool::new(false));
         let writer = Writer {
             inbox,
-            files: self.files,
+            files,
             reopen: Arc::clone(&reopen),
         };
         let thread = std::thread::Builder::new()
             .name("uncork-log".to_owned())
             .spawn(move || writer.run())
             .map_err(LogError::Thread)?;
-        let framing = match self.settings.to {
+        let framing = match settings.to {
             LogTarget::PerHost(_) => Framing::PerSite,
             LogTarget::File(_) | LogTarget::Stdout => Framing::None,
         };
-        Ok(AccessLog {
-            format: self.settings.format,
+        Ok(Self {
+            format: settings.format,
             framing,
             messages,
             reopen,
-            dropped: self.dropped,
+            dropped,
             thread,
         })
-    }
-}
-
-impl AccessLog {
-    /// Opens the log's file (mode 0640, appended to), or looks whether its folder can be written.
-    /// Called before a server gives up its privileges; [`OpenedLog::start`] is for after that, as a
-    /// thread keeps the privileges that it began with.
-    ///
-    /// # Errors
-    /// [`LogError::Open`]
-    pub fn open(settings: &LogSettings) -> Result<OpenedLog, LogError> {
-        let dropped = Arc::new(AtomicU64::new(0));
-        Ok(OpenedLog {
-            settings: settings.clone(),
-            files: Files::open(&settings.to, Arc::clone(&dropped))?,
-            dropped,
-        })
-    }
-
-    /// Opens and starts a log at once.
-    ///
-    /// # Errors
-    /// [`LogError`]
-    pub fn start(settings: &LogSettings, workers: usize) -> Result<Self, LogError> {
-        Self::open(settings)?.start(workers)
     }
 
     /// The log of one worker.

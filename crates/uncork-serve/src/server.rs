@@ -28,7 +28,7 @@ use crate::hosts_folder::{self, Watch};
 use crate::join::join_until;
 use crate::loader::Loader;
 use crate::lockdown::{LockdownPlan, Statement};
-use crate::log::{self, AccessLog, LogError, LogTarget, OpenedLog, WorkerLog};
+use crate::log::{self, AccessLog, LogError, LogTarget, WorkerLog};
 use crate::mailbox::{Letter, Mailbox};
 use crate::metrics::Metrics;
 use crate::outgoing::Outgoing;
@@ -103,14 +103,13 @@ pub struct Bound {
     listeners: Vec<Vec<(TcpListener, Owner)>>,
     addresses: Vec<SocketAddr>,
     admin: Option<TcpListener>,
-    log: Option<OpenedLog>,
 }
 
 impl Bound {
     /// Takes the `inherited` sockets, or else binds the configuration's addresses.
     ///
     /// # Errors
-    /// Where an address can't be listened on, or the access log can't be opened.
+    /// Where an address can't be listened on.
     pub fn new(config: Config, inherited: Vec<TcpListener>) -> Result<Self, ServeError> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let workers = config.threads.unwrap_or(cores).max(1);
@@ -155,13 +154,11 @@ impl Bound {
                 Some(listener.map_err(|source| ServeError::Listen { address, source })?)
             }
         };
-        let log = config.log.as_ref().map(AccessLog::open).transpose()?;
         Ok(Self {
             config,
             listeners,
             addresses,
             admin,
-            log,
         })
     }
 
@@ -212,21 +209,29 @@ impl Bound {
         readable.sort();
         readable.dedup();
         let writable = match self.config.log.as_ref().map(|log| &log.to) {
-            Some(LogTarget::File(file)) => file.parent().map(absolute),
-            Some(LogTarget::PerHost(folder)) => Some(absolute(folder)),
-            Some(LogTarget::Stdout) | None => None,
+            Some(LogTarget::File(file)) => {
+                // A link, and that to which it leads.
+                let files = [Some(absolute(file)), file.canonicalize().ok()];
+                let files = files.into_iter().flatten();
+                let folders = files.filter_map(|file| Some(file.parent()?.to_owned()));
+                let mut folders: Vec<PathBuf> = folders.collect();
+                folders.dedup();
+                folders
+            }
+            Some(LogTarget::PerHost(folder)) => vec![absolute(folder)],
+            Some(LogTarget::Stdout) | None => Vec::new(),
         };
         LockdownPlan {
             user: self.config.user.clone(),
             readable,
-            writable: writable.into_iter().collect(),
+            writable,
         }
     }
 
-    /// Starts the workers. `on_failure` is called where one of them ends though it was not told to.
+    /// Opens the access log and starts the workers. `on_failure` is called where one of them ends though it was not told to.
     ///
     /// # Errors
-    /// Where a folder can't be read, or a thread can't be started.
+    /// Where a folder can't be read, the access log can't be written, or a thread can't be started.
     pub fn start(
         self,
         on_failure: impl Fn() + Send + Sync + 'static,
@@ -237,13 +242,14 @@ impl Bound {
             listeners,
             addresses,
             admin,
-            log,
         } = self;
         let workers = listeners.len();
         let drain_time = config.limits.drain_time;
         let (sites, notes, _) = build(&config, &Sites::default(), workers)?;
         let sites = Arc::new(sites);
-        let log = log.map(|opened| opened.start(workers)).transpose()?;
+        let log = config.log.as_ref();
+        let log = log.map(|settings| AccessLog::start(settings, workers));
+        let log = log.transpose()?;
         let opener = Opener::probe();
         let loader = Loader::start(opener).map_err(ServeError::start("start a thread"))?;
         let metrics = Arc::new(Metrics::new(workers));

@@ -381,6 +381,44 @@ fn sigterm_ends_it_where_the_log_is_stuck() {
     serving.ended(1);
 }
 
+/// The user whom it becomes owns the folder of the log, and must not lead root's pen elsewhere.
+#[test]
+fn a_log_that_the_user_made_a_link_is_not_followed() {
+    if !requirement::root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(folder.path(), 0o755);
+    write(&folder.path().join("root/a"), "hello");
+    let (logs, secret) = (folder.path().join("logs"), folder.path().join("secret"));
+    fs::create_dir(&logs).unwrap();
+    fs::write(&secret, "secret\n").unwrap();
+    mode(&secret, 0o600);
+    symlink(&secret, logs.join("access.log")).unwrap();
+    let nobody = fs::read_to_string("/etc/passwd").unwrap();
+    let nobody = nobody.lines().find(|line| line.starts_with("nobody:"));
+    let uid = nobody.unwrap().split(':').nth(2).unwrap().parse().unwrap();
+    std::os::unix::fs::chown(&logs, Some(uid), None).unwrap();
+    let site = "[[site]]\nhosts = [\"_default\"]\nroot = \"root\"\n";
+    let start = |log: &str| {
+        let config = folder.path().join("uncork.toml");
+        fs::write(&config, format!("user = \"nobody\"\n[log]\n{log}\n{site}")).unwrap();
+        let mut command = uncork();
+        command.args(["serve", "--listen", ":0", "--config"]);
+        run(command.arg(config))
+    };
+    let access = logs.join("access.log");
+    let ended = start("file = \"logs/access.log\"").with(2);
+    ended.says(&[access.to_str().unwrap()]);
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "secret\n");
+    // Nor does it begin where each line would be lost.
+    let refused = start("per_host = \"root\"").with(2);
+    refused.says(&["root", &format!("as uid {uid}"), "ermission denied"]);
+}
+
 /// However many connect and say nothing, pages can still be opened.
 #[test]
 fn idle_peers_leave_descriptors_to_files() {

@@ -190,6 +190,60 @@ fn a_writer_that_stands_still_blocks_no_worker() {
     drop(reader);
 }
 
+/// Whoever can put something else in the place of the log must not lead it elsewhere.
+#[test]
+fn in_a_folder_of_others_only_a_plain_file_is_a_log() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |mode| fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+    let place = |name: &str| folder.path().join(name);
+    fs::write(place("plain"), "").unwrap();
+    fs::write(place("secret"), "").unwrap();
+    fs::hard_link(place("secret"), place("hard")).unwrap();
+    symlink("secret", place("link")).unwrap();
+    symlink("missing", place("dangling")).unwrap();
+    let fifo = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, place("fifo"), fifo, 0o600.into(), 0).unwrap();
+    let open = |name: &str| {
+        let format = LogFormat::Combined;
+        let to = LogTarget::File(place(name));
+        AccessLog::start(&LogSettings { format, to }, 1).map(AccessLog::finish)
+    };
+    mode(0o777);
+    for name in ["link", "dangling", "hard", "fifo"] {
+        let error = open(name).unwrap_err();
+        assert!(matches!(error, LogError::Open { .. }), "{name}: {error}");
+    }
+    assert!(!place("missing").exists());
+    for name in ["plain", "new"] {
+        open(name).unwrap();
+    }
+    // In a folder of our own it is ourselves who say what it leads to.
+    mode(0o755);
+    for name in ["link", "hard"] {
+        open(name).unwrap();
+    }
+}
+
+#[test]
+fn reopened_it_is_still_no_link() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let (path, secret) = (folder.path().join("log"), folder.path().join("secret"));
+    fs::write(&secret, "").unwrap();
+    let log = start(LogTarget::File(path.clone()));
+    fs::rename(&path, folder.path().join("moved")).unwrap();
+    symlink("secret", &path).unwrap();
+    log.reopen();
+    let mut worker = log.worker();
+    worker.record(&record("a", "/"), &Clock::new());
+    drop(worker);
+    assert!(log.finish());
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "");
+    assert_eq!(lines(&folder.path().join("moved")).len(), 1);
+}
+
 #[test]
 fn a_folder_that_is_not_there() {
     let format = LogFormat::Json;
