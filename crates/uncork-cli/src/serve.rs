@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use clap::Args;
 use serde::Serialize;
@@ -12,7 +13,8 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use uncork_serve::config::Config;
 use uncork_serve::lockdown::{self, Lockdown, Statement};
-use uncork_serve::{Bound, Opener, ServeError, Server, service};
+use uncork_serve::site::Sites;
+use uncork_serve::{Bound, Opener, Reloader, ServeError, Server, service};
 
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -21,7 +23,7 @@ use crate::output;
 ///
 /// Listens on 127.0.0.1:8080 if nothing else is said. SIGHUP reads the configuration again, SIGUSR1
 /// opens the access log again, SIGTERM and Ctrl-C finish what is under way and end.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
     /// Serve this folder, whatever the host name
@@ -70,6 +72,7 @@ const LEFT_AT_ONCE: i32 = 130;
 
 /// Serves until a signal ends it.
 pub(crate) fn run(arguments: &ServeArgs) -> Result<Exit, Failure> {
+    leave_at_the_second_signal()?;
     let open_files = lockdown::raise_open_files();
     let inherited =
         service::inherited_listeners().map_err(|error| Failure::new(Exit::Usage, error))?;
@@ -82,25 +85,33 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<Exit, Failure> {
     let given_up = Lockdown::apply(&plan);
     statements.extend(given_up.map_err(|error| Failure::new(Exit::NotPermitted, error))?);
     let threads = bound.workers();
-    // A worker that ends by itself ends all: whoever started this process can start it again.
-    let end = || drop(signal_hook::low_level::raise(SIGTERM));
+    // A worker that ends by itself ends all: whoever started this process can start it again. A second
+    // one must not be taken for somebody's second signal.
+    let has_raised = AtomicBool::new(false);
+    let end = move || {
+        if !has_raised.swap(true, Ordering::Relaxed) {
+            drop(signal_hook::low_level::raise(SIGTERM));
+        }
+    };
     let server = bound.start(end).map_err(failure)?;
+    statements.insert(1, server.connections());
     let ready = Ready::new(&server, threads, &statements);
     if arguments.json {
         output::json(&ready)?;
     } else if !arguments.quiet {
         ready.print();
     }
-    service::ready(&format!("serving {}", hosts(&server)));
+    service::ready(&format!("serving {}", hosts(&server.sites())));
+    let reloads = arguments.reloads(server.reloader())?;
     for signal in signals.forever() {
         match signal {
-            SIGHUP => arguments.reload(&server),
+            // One that waits already reads what is there then.
+            SIGHUP => drop(reloads.try_send(())),
             SIGUSR1 => server.reopen_log(),
             _ => break,
         }
     }
     service::stopping();
-    leave_at_the_next_signal()?;
     if !arguments.quiet {
         output::note("finishing what is under way (Ctrl-C again leaves at once)");
     }
@@ -110,12 +121,16 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Who has no time to wait for the slowest download has none for a word about it either.
-fn leave_at_the_next_signal() -> Result<(), Failure> {
+/// Who has no time to wait for the slowest download, or for a disk that does not answer, has none for a
+/// word about it either.
+fn leave_at_the_second_signal() -> Result<(), Failure> {
+    let failed = |error| Failure::new(Exit::NotPermitted, error);
+    let is_second = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        let armed = Arc::new(AtomicBool::new(true));
-        flag::register_conditional_shutdown(signal, LEFT_AT_ONCE, armed)
-            .map_err(|error| Failure::new(Exit::NotPermitted, error))?;
+        let leave = Arc::clone(&is_second);
+        flag::register_conditional_shutdown(signal, LEFT_AT_ONCE, leave).map_err(failed)?;
+        // After that: the first signal arms it for the second.
+        flag::register(signal, Arc::clone(&is_second)).map_err(failed)?;
     }
     Ok(())
 }
@@ -153,30 +168,53 @@ impl ServeArgs {
         Ok(path)
     }
 
-    /// What has to stay readable for a reload.
+    /// What has to stay readable for a reload: the file's folder, and where the file is a link, that of
+    /// what it leads to.
     fn config_folder(&self) -> Vec<PathBuf> {
-        let file = self
-            .config
-            .as_ref()
-            .and_then(|file| std::path::absolute(file).ok());
-        let folder = file.and_then(|file| Some(file.parent()?.to_owned()));
-        folder.into_iter().collect()
+        let Some(file) = &self.config else {
+            return Vec::new();
+        };
+        let files = [std::path::absolute(file), file.canonicalize()];
+        let files = files.into_iter().flatten();
+        files
+            .filter_map(|file| Some(file.parent()?.to_owned()))
+            .collect()
     }
 
-    fn reload(&self, server: &Server) {
+    /// Starts the thread that reloads whenever it is told to: signals are heard meanwhile, even where
+    /// a folder is on a disk that does not answer.
+    fn reloads(&self, reloader: Reloader) -> Result<SyncSender<()>, Failure> {
+        let (reloads, inbox) = sync_channel(1);
+        let arguments = self.clone();
+        std::thread::Builder::new()
+            .name("uncork-reload".to_owned())
+            .spawn(move || {
+                while inbox.recv().is_ok() {
+                    arguments.reload(&reloader);
+                }
+            })
+            .map_err(|error| Failure::new(Exit::NotPermitted, error))?;
+        Ok(reloads)
+    }
+
+    fn reload(&self, reloader: &Reloader) {
         service::reloading();
         let notes = self
             .config()
             .map_err(|failure| failure.error)
-            .and_then(|config| Ok(server.reload(config)?));
+            .and_then(|config| Ok(reloader.reload(config)?));
+        if reloader.is_draining() {
+            return;
+        }
+        let hosts = hosts(&reloader.sites());
         match notes {
             Ok(notes) => {
                 notes.iter().for_each(|note| output::note(note));
-                output::note(&format!("reloaded: {}", hosts(server)));
+                output::note(&format!("reloaded: {hosts}"));
             }
             Err(error) => output::note(&format!("not reloaded, all stays as it was: {error:#}")),
         }
-        service::ready(&format!("serving {}", hosts(server)));
+        service::ready(&format!("serving {hosts}"));
     }
 }
 
@@ -223,7 +261,7 @@ impl Ready {
             holds,
             does_not_hold,
             notes: server.notes().to_vec(),
-            what: hosts(server),
+            what: hosts(&sites),
         }
     }
 
@@ -250,8 +288,7 @@ impl Ready {
 }
 
 /// What is served, in words.
-fn hosts(server: &Server) -> String {
-    let sites = server.sites();
+fn hosts(sites: &Sites) -> String {
     match (sites.len(), sites.has_default()) {
         (0, _) => "no site yet".to_owned(),
         (1, true) => "one site, for every host name".to_owned(),

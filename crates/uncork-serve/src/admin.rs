@@ -10,8 +10,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use uncork::Sender;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use uncork::Message;
+use uncork::nonblocking::{Progress, Sender, Turn};
+
+use crate::join::join_until;
 
 /// For a request to come, and for its answer to be taken.
 const TIME_MAX: Duration = Duration::from_secs(2);
@@ -82,7 +85,7 @@ impl Drop for Admin {
         let _ = rustix::io::write(&self.stop, &1_u64.to_ne_bytes());
         if let Some(thread) = self.thread.take() {
             // A thread that panicked has said so.
-            let _ = thread.join();
+            let _ = join_until(thread, Instant::now() + TIME_MAX * 2);
         }
     }
 }
@@ -112,9 +115,9 @@ fn serve(listener: &TcpListener, stop: &OwnedFd, answers: &Answers) {
     }
 }
 
+/// All of it up to one deadline, however small the pieces are in which a peer sends and takes.
 fn converse(stream: &TcpStream, answers: &Answers) -> io::Result<()> {
-    stream.set_nonblocking(false)?;
-    stream.set_write_timeout(Some(TIME_MAX))?;
+    stream.set_nonblocking(true)?;
     let deadline = Instant::now() + TIME_MAX;
     let mut buffer = [0; HEAD_MAX];
     let mut filled = 0;
@@ -132,31 +135,61 @@ fn converse(stream: &TcpStream, answers: &Answers) -> io::Result<()> {
     };
     let mut sender = Sender::new(stream)?;
     let head = answer.head();
-    let sent = sender.send([head.as_bytes(), answer.body.as_bytes()]);
-    sent.map_err(io::Error::other)?;
-    linger(stream, deadline, &mut buffer)
+    let message = Message::new().bytes(head.as_bytes());
+    let message = message.bytes(answer.body.as_bytes());
+    let mut progress = Progress::default();
+    loop {
+        let sent = sender.send(&message, &mut progress, u64::MAX);
+        match sent.map_err(io::Error::other)? {
+            Turn::Finished => return linger(stream, deadline, &mut buffer),
+            Turn::Blocked | Turn::Yielded => wait(stream, PollFlags::OUT, deadline)?,
+        }
+    }
 }
 
 /// Reads what a peer still sends until it closes as well: to close with bytes unread would reset the
 /// connection, and the answer could be lost with it.
-fn linger(mut stream: &TcpStream, deadline: Instant, buffer: &mut [u8]) -> io::Result<()> {
+fn linger(stream: &TcpStream, deadline: Instant, buffer: &mut [u8]) -> io::Result<()> {
     stream.shutdown(std::net::Shutdown::Write)?;
-    stream.set_nonblocking(true)?;
-    if matches!(stream.read(buffer), Ok(0)) {
-        return Ok(());
-    }
-    stream.set_nonblocking(false)?;
     while read_until(stream, buffer, deadline)? > 0 {}
     Ok(())
 }
 
 fn read_until(mut stream: &TcpStream, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                wait(stream, PollFlags::IN, deadline)?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => {
+                // A peer that always has one byte more ends, too.
+                left(deadline)?;
+                return read;
+            }
+        }
+    }
+}
+
+/// Waits until the stream is ready, or fails at the deadline.
+fn wait(stream: &TcpStream, flags: PollFlags, deadline: Instant) -> io::Result<()> {
+    let time = left(deadline)?;
+    let time = Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    };
+    match poll(&mut [PollFd::new(stream, flags)], Some(&time)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(io::ErrorKind::TimedOut.into());
     }
-    stream.set_read_timeout(Some(left))?;
-    stream.read(buffer)
+    Ok(left)
 }
 
 impl Answers {
@@ -222,6 +255,11 @@ mod tests {
     use super::*;
 
     fn start() -> (Admin, SocketAddr, Arc<AtomicBool>) {
+        start_with(100_000)
+    }
+
+    /// With so many lines of metrics.
+    fn start_with(lines: usize) -> (Admin, SocketAddr, Arc<AtomicBool>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let draining = Arc::new(AtomicBool::new(false));
@@ -233,7 +271,7 @@ mod tests {
                 Health::Ok
             }
         };
-        let metrics = || "a 1\n".repeat(100_000);
+        let metrics = move || "a 1\n".repeat(lines);
         let admin = Admin::start(listener, Box::new(metrics), Box::new(health)).unwrap();
         (admin, addr, draining)
     }
@@ -291,5 +329,42 @@ mod tests {
         let began = Instant::now();
         assert!(ask(addr, "GET /health HTTP/1.1\r\n\r\n").ends_with("ok\n"));
         assert!(began.elapsed() < TIME_MAX * 2);
+    }
+
+    /// It takes some bytes within any time, and never all of them.
+    #[test]
+    fn a_slow_reader_is_cut_off() {
+        // More than the kernel takes at once.
+        let (_admin, addr, _) = start_with(10_000_000);
+        let mut slow = TcpStream::connect(addr).unwrap();
+        slow.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+        let reading = std::thread::spawn(move || {
+            let began = Instant::now();
+            let mut piece = [0; 1024];
+            while began.elapsed() < TIME_MAX * 10 && matches!(slow.read(&mut piece), Ok(1..)) {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let began = Instant::now();
+        assert!(ask(addr, "GET /health HTTP/1.1\r\n\r\n").ends_with("ok\n"));
+        assert!(began.elapsed() < TIME_MAX * 5);
+        drop(reading);
+    }
+
+    /// So is one that sends without end, in pieces.
+    #[test]
+    fn a_request_that_trickles_is_cut_off() {
+        let (_admin, addr, _) = start();
+        let mut slow = TcpStream::connect(addr).unwrap();
+        let sending = std::thread::spawn(move || {
+            let began = Instant::now();
+            while began.elapsed() < TIME_MAX * 10 && slow.write_all(b"G").is_ok() {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let began = Instant::now();
+        assert!(ask(addr, "GET /health HTTP/1.1\r\n\r\n").ends_with("ok\n"));
+        assert!(began.elapsed() < TIME_MAX * 5);
+        drop(sending);
     }
 }

@@ -7,6 +7,24 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::limits::Limits;
 
+/// Fewest descriptors that connections leave to everything else.
+const RESERVE_MIN: u64 = 64;
+
+/// Which part of all descriptors connections leave to everything else.
+const RESERVE_PART: u64 = 8;
+
+/// How many connections there may be where `open_files` may be open: as many as are `wanted`, as long
+/// as that leaves enough for files, logs, and the `fixed` ones of threads and sockets. Where peers could
+/// take all, no page could be opened any more.
+#[must_use]
+pub(crate) fn connections_max(wanted: usize, open_files: u64, fixed: u64) -> usize {
+    let reserve = RESERVE_MIN.max(open_files / RESERVE_PART);
+    let room = open_files.saturating_sub(reserve.saturating_add(fixed));
+    // Where that is nothing, it serves a few all the same.
+    let room = room.max(open_files / 4).max(1);
+    wanted.min(usize::try_from(room).unwrap_or(usize::MAX))
+}
+
 /// Counts connections of all workers. Asked once a connection, never for a request.
 #[derive(Debug)]
 pub(crate) struct Census {
@@ -26,13 +44,13 @@ pub(crate) enum Crowded {
 }
 
 impl Census {
-    /// Nobody yet.
+    /// Nobody yet, and room for so many in all.
     #[must_use]
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, all_max: usize) -> Self {
         Self {
             all: AtomicUsize::new(0),
             of_address: Mutex::new(HashMap::new()),
-            all_max: limits.connections,
+            all_max,
             of_address_max: limits.connections_per_address,
         }
     }
@@ -102,13 +120,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn connections_leave_descriptors_to_files() {
+        let check = |wanted, open_files, fixed, expected| {
+            let found = connections_max(wanted, open_files, fixed);
+            assert_eq!(found, expected, "{wanted} of {open_files}");
+        };
+        check(65_536, u64::MAX, 10, 65_536);
+        check(65_536, 1_048_576, 10, 65_536);
+        check(65_536, 65_536, 10, 57_334);
+        check(65_536, 1024, 10, 886);
+        check(65_536, 256, 10, 182);
+        check(100, 256, 10, 100);
+        check(100, 64, 10, 16);
+        check(100, 0, 0, 1);
+    }
+
+    #[test]
     fn all_and_addresses_are_bounded() {
         let limits = Limits {
-            connections: 5,
             connections_per_address: 2,
             ..Limits::default()
         };
-        let census = Census::new(&limits);
+        let census = Census::new(&limits, 5);
         let at = |text: &str| text.parse::<IpAddr>().unwrap();
         assert_eq!(census.enter(at("192.0.2.1")), Ok(()));
         assert_eq!(census.enter(at("::ffff:192.0.2.1")), Ok(()));

@@ -37,7 +37,7 @@ pub(crate) struct Desk {
     /// What was found just now, for those who waited: there may be no room for it in the cache.
     pub fresh: Option<(SiteId, Box<[u8]>, Rc<Resource>)>,
     /// Who waits for what.
-    pub waiting: HashMap<(SiteId, Box<[u8]>), Vec<Token>>,
+    pub waiting: HashMap<(SiteId, Box<[u8]>), Waiting>,
     /// Where errands for the disk are handed in.
     pub loader: Counter,
     /// How files are opened.
@@ -62,6 +62,14 @@ pub(crate) struct Desk {
     pub is_draining: bool,
     /// An empty one, whose memory is used again.
     pub outgoing: Option<Box<Outgoing>>,
+}
+
+/// Those who wait for what a path is.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    tokens: Vec<Token>,
+    /// What it was.
+    earlier: Option<Rc<Resource>>,
 }
 
 /// What a request gets.
@@ -166,27 +174,72 @@ impl Desk {
             }
         }
         self.metrics.cache_miss();
-        let digests = earlier.map_or_else(Vec::new, |earlier| earlier.digests());
+        let digests = earlier
+            .as_ref()
+            .map_or_else(Vec::new, |earlier| earlier.digests());
         let patience = Patience::CachedOnly;
         if let Some(found) = resource::find(site, key, self.opener, patience, &digests) {
-            let found = Rc::new(found);
-            self.cache.insert(site.id, key, &found, self.now);
-            return Some(found);
+            return Some(self.keep(site.id, key, found, earlier));
         }
         let name = (site.id, Box::from(key));
         match self.waiting.get_mut(&name) {
-            Some(waiting) if waiting.len() < self.limits.connections => waiting.push(token),
-            Some(_) => return Some(Rc::clone(&self.busy)),
+            Some(waiting) if waiting.tokens.len() < self.limits.connections => {
+                waiting.tokens.push(token);
+            }
+            Some(_) => return Some(self.busy_or(site.id, key, earlier)),
             None => {
-                let (site, key) = (Arc::clone(site), name.1.clone());
-                if !self.loader.hand_in(Errand::Find { site, key, digests }) {
-                    return Some(Rc::clone(&self.busy));
+                let errand = Errand::Find {
+                    site: Arc::clone(site),
+                    key: name.1.clone(),
+                    digests,
+                };
+                if !self.loader.hand_in(errand) {
+                    return Some(self.busy_or(site.id, key, earlier));
                 }
                 self.metrics.waited_for_disk();
-                self.waiting.insert(name, vec![token]);
+                let tokens = vec![token];
+                self.waiting.insert(name, Waiting { tokens, earlier });
             }
         }
         None
+    }
+
+    /// Takes what a loader found, and says who waited for it.
+    pub(crate) fn found(&mut self, site: SiteId, key: Box<[u8]>, found: Resource) -> Vec<Token> {
+        let name = (site, key);
+        let (tokens, earlier) = match self.waiting.remove(&name) {
+            Some(waiting) => (waiting.tokens, waiting.earlier),
+            None => (Vec::new(), None),
+        };
+        let resource = self.keep(site, &name.1, found, earlier);
+        self.fresh = Some((name.0, name.1, resource));
+        tokens
+    }
+
+    /// Keeps what was found. Where that is a failure, of descriptors or of the disk, and something was
+    /// known before, that holds until the next look: it says more than that it can't be opened just now.
+    fn keep(
+        &mut self,
+        site: SiteId,
+        key: &[u8],
+        found: Resource,
+        earlier: Option<Rc<Resource>>,
+    ) -> Rc<Resource> {
+        let has_failed = matches!(found.kind, Kind::Failed);
+        let resource = earlier
+            .filter(|_| has_failed)
+            .unwrap_or_else(|| Rc::new(found));
+        self.cache.insert(site, key, &resource, self.now);
+        resource
+    }
+
+    /// Where there is no room to wait: what was known before, or that it can't be opened just now.
+    fn busy_or(&mut self, site: SiteId, key: &[u8], earlier: Option<Rc<Resource>>) -> Rc<Resource> {
+        let Some(earlier) = earlier else {
+            return Rc::clone(&self.busy);
+        };
+        self.cache.insert(site, key, &earlier, self.now);
+        earlier
     }
 }
 

@@ -19,29 +19,44 @@ pub(crate) struct Scan {
     pub hosts: Vec<(HostPattern, PathBuf)>,
     /// Folders that are no site, with the reason.
     pub skipped: Vec<(PathBuf, &'static str)>,
+    /// Something could not be looked at, and may be a site a moment later. Nothing tells of that: what
+    /// a link leads to stands elsewhere.
+    pub is_uncertain: bool,
 }
 
-/// Reads a folder of sites. What begins with a dot is passed over silently, as are files.
+/// Reads a folder of sites. What begins with a dot is passed over silently, as are files, and links
+/// that lead nowhere for now.
 ///
 /// # Errors
 /// Where the folder can't be read.
 pub(crate) fn scan(folder: &Path) -> io::Result<Scan> {
     let mut names = Vec::new();
+    let mut is_uncertain = false;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let is_folder = match entry.file_type() {
             // Links are followed: who may write here says which folders are sites.
-            Ok(kind) if kind.is_symlink() => entry.path().is_dir(),
+            Ok(kind) if kind.is_symlink() => {
+                let target = fs::metadata(entry.path());
+                is_uncertain |= target.is_err();
+                target.is_ok_and(|target| target.is_dir())
+            }
             Ok(kind) => kind.is_dir(),
             // It is there, and can't be looked at for now: no reason to take a site away.
-            Err(error) => error.kind() != io::ErrorKind::NotFound,
+            Err(error) => {
+                is_uncertain = true;
+                error.kind() != io::ErrorKind::NotFound
+            }
         };
         if is_folder {
             names.push(entry.file_name());
         }
     }
     names.sort();
-    let mut scan = Scan::default();
+    let mut scan = Scan {
+        is_uncertain,
+        ..Scan::default()
+    };
     let mut seen = std::collections::HashSet::new();
     for name in names {
         let path = folder.join(&name);
@@ -152,6 +167,19 @@ mod tests {
         // Of two spellings the first of the sorted names is taken.
         assert!(scan.hosts[1].1.ends_with("B.Example"));
         assert_eq!(scan.skipped.len(), 2);
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_uncertain() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sites, target) = (folder.path().join("sites"), folder.path().join("target"));
+        fs::create_dir(&sites).unwrap();
+        std::os::unix::fs::symlink(&target, sites.join("a.example")).unwrap();
+        let found = scan(&sites).unwrap();
+        assert!(found.is_uncertain && found.hosts.is_empty());
+        fs::create_dir(&target).unwrap();
+        let found = scan(&sites).unwrap();
+        assert!(!found.is_uncertain && found.hosts.len() == 1);
     }
 
     #[test]

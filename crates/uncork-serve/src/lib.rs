@@ -26,6 +26,7 @@ pub mod fuzzing;
 mod head;
 pub mod host;
 mod hosts_folder;
+mod join;
 pub mod limits;
 mod lines;
 mod loader;
@@ -49,4 +50,4 @@ mod witness;
 mod worker;
 
 pub use beneath::Opener;
-pub use server::{Bound, ServeError, Server};
+pub use server::{Bound, Reloader, ServeError, Server};

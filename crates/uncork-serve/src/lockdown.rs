@@ -1,4 +1,4 @@
-//! What the server gives up once its sockets are bound and its logs are open.
+//! What the server gives up once its sockets are bound, and before its logs are opened.
 //!
 //! Users, `no_new_privs` and Landlock belong to a thread, and a new thread takes them over from the one
 //! that makes it. So all of this comes before the first other thread: before the log's writer, the

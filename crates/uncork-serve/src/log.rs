@@ -17,13 +17,21 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::geteuid;
 
 use self::files::Files;
+pub(crate) use self::files::OPEN_MAX;
 pub use self::worker::WorkerLog;
 use self::worker::{BUFFERS, Framing};
 use self::writer::{Message, Writer};
+use crate::join::join_until;
+
+/// How long the last lines may take.
+pub const FINISH_TIME: Duration = Duration::from_secs(5);
 
 /// `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,9 +94,10 @@ pub struct Record<'a> {
 pub enum LogError {
     /// The file or folder can't be written.
     #[error(
-        "can't open the log {} (its folder has to be there, and this user has to be allowed to write \
-         in it)",
-        path.display()
+        "can't open the log {} as uid {} (its folder has to be there, and this user has to be allowed \
+         to write in it)",
+        path.display(),
+        geteuid().as_raw()
     )]
     Open {
         /// Which one.
@@ -99,15 +108,6 @@ pub enum LogError {
     /// No thread for the writer.
     #[error("no thread for the log")]
     Thread(#[source] io::Error),
-}
-
-/// A log whose files are open, before it has its thread: what a server has to hold of its log when it
-/// gives up its privileges.
-#[derive(Debug)]
-pub struct OpenedLog {
-    settings: LogSettings,
-    files: Files,
-    dropped: Arc<AtomicU64>,
 }
 
 /// An access log that is being written.
@@ -121,62 +121,43 @@ pub struct AccessLog {
     thread: JoinHandle<()>,
 }
 
-impl OpenedLog {
-    /// Gives the log its thread.
+impl AccessLog {
+    /// Opens the log's file (mode 0640, appended to), or looks whether its folder can be written, and
+    /// gives it a thread.
+    ///
+    /// Called after a server has given up its privileges: the user whom it becomes may own the folder,
+    /// and put a link there that leads elsewhere. And a thread keeps the privileges that it began with.
     ///
     /// # Errors
-    /// [`LogError::Thread`]
-    pub fn start(self, workers: usize) -> Result<AccessLog, LogError> {
+    /// [`LogError`]
+    pub fn start(settings: &LogSettings, workers: usize) -> Result<Self, LogError> {
+        let dropped = Arc::new(AtomicU64::new(0));
+        let files = Files::open(&settings.to, Arc::clone(&dropped))?;
         // Room for all buffers of all workers and some word beside them: a hand-over that fails for
         // want of room here would be a lost buffer, so that a worker's own bound comes first.
         let (messages, inbox) = sync_channel(workers.max(1) * BUFFERS + 4);
         let reopen = Arc::new(AtomicBool::new(false));
         let writer = Writer {
             inbox,
-            files: self.files,
+            files,
             reopen: Arc::clone(&reopen),
         };
         let thread = std::thread::Builder::new()
             .name("uncork-log".to_owned())
             .spawn(move || writer.run())
             .map_err(LogError::Thread)?;
-        let framing = match self.settings.to {
+        let framing = match settings.to {
             LogTarget::PerHost(_) => Framing::PerSite,
             LogTarget::File(_) | LogTarget::Stdout => Framing::None,
         };
-        Ok(AccessLog {
-            format: self.settings.format,
+        Ok(Self {
+            format: settings.format,
             framing,
             messages,
             reopen,
-            dropped: self.dropped,
+            dropped,
             thread,
         })
-    }
-}
-
-impl AccessLog {
-    /// Opens the log's file (mode 0640, appended to), or looks whether its folder can be written.
-    /// Called before a server gives up its privileges; [`OpenedLog::start`] is for after that, as a
-    /// thread keeps the privileges that it began with.
-    ///
-    /// # Errors
-    /// [`LogError::Open`]
-    pub fn open(settings: &LogSettings) -> Result<OpenedLog, LogError> {
-        let dropped = Arc::new(AtomicU64::new(0));
-        Ok(OpenedLog {
-            settings: settings.clone(),
-            files: Files::open(&settings.to, Arc::clone(&dropped))?,
-            dropped,
-        })
-    }
-
-    /// Opens and starts a log at once.
-    ///
-    /// # Errors
-    /// [`LogError`]
-    pub fn start(settings: &LogSettings, workers: usize) -> Result<Self, LogError> {
-        Self::open(settings)?.start(workers)
     }
 
     /// The log of one worker.
@@ -211,11 +192,19 @@ impl AccessLog {
     }
 
     /// Writes everything that was handed over, and ends the writer. Workers flush or drop theirs
-    /// before; what one hands over later is counted as dropped.
-    pub fn finish(self) {
-        // Waits where the inbox is full: all of it is to be written.
-        let _ = self.messages.send(Message::Finish);
+    /// before; what one hands over later is counted as dropped. Whether all was written: a pipe that
+    /// nobody reads is waited for no longer than [`FINISH_TIME`].
+    #[must_use]
+    pub fn finish(self) -> bool {
+        let until = Instant::now() + FINISH_TIME;
+        // The inbox may be full, and then it has room again as the writer goes on.
+        while let Err(TrySendError::Full(_)) = self.messages.try_send(Message::Finish) {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         // A writer that panicked has said so.
-        let _ = self.thread.join();
+        join_until(self.thread, until).is_some()
     }
 }

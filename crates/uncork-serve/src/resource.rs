@@ -176,11 +176,12 @@ impl Resource {
         !self.is_uncertain && self.witnesses.iter().all(Witness::still_holds)
     }
 
-    /// The digests that were made for it: they need not be made again for the same files.
+    /// The digests that were made for it: they need not be made again for the same files. None where
+    /// the same facts may be those of another content.
     #[must_use]
     pub(crate) fn digests(&self) -> Vec<Digest> {
         match &self.kind {
-            Kind::Page(page) => {
+            Kind::Page(page) if !self.is_uncertain => {
                 let all = page.representations.iter();
                 all.filter_map(|one| one.digest.clone()).collect()
             }
@@ -222,5 +223,41 @@ impl Representation {
         };
         let content_type = self.content_type.as_ref().map_or(0, String::len);
         size_of::<Self>() + body + self.lines.len() + content_type + 64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::beneath::{Opener, Patience};
+    use crate::rules::{Etag, Rules};
+    use crate::site::Site;
+
+    fn find_by_content(root: &Path, digests: &[Digest]) -> Resource {
+        let rules = Rules {
+            etag: Etag::Content,
+            ..Rules::default()
+        };
+        let site = Site::new("a".to_owned(), root.to_owned(), Arc::new(rules), 1);
+        find(&site, b"/long", Opener::probe(), Patience::Wait, digests).unwrap()
+    }
+
+    /// A second change within the same tick leaves the facts as they are, and not the content.
+    #[test]
+    fn a_digest_of_a_file_that_just_changed_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long");
+        let len = usize::try_from(MEMORY_BODY_BYTES).unwrap() + 1;
+        std::fs::write(&path, vec![b'x'; len]).unwrap();
+        let uncertain = find_by_content(folder.path(), &[]);
+        assert!(uncertain.is_uncertain);
+        assert_eq!(uncertain.digests().len(), 0);
+        // Beyond the grain of any file system's times.
+        std::thread::sleep(Duration::from_millis(2500));
+        let certain = find_by_content(folder.path(), &[]);
+        assert!(!certain.is_uncertain);
+        assert_eq!(certain.digests().len(), 1);
     }
 }

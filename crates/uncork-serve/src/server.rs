@@ -1,6 +1,6 @@
 //! A server from the outside: bound, started, reloaded, drained.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -10,23 +10,25 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fs::{Access, access};
 use socket2::SockRef;
 use uncork::ListenOptions;
 
 use crate::admin::{Admin, Health};
 use crate::beneath::Opener;
 use crate::cache::{Bounds, Cache};
-use crate::census::Census;
+use crate::census::{Census, connections_max};
 use crate::clock::Clock;
 use crate::config::{Config, LISTEN_DEFAULT};
 use crate::desk::Desk;
 use crate::hosts_folder::{self, Watch};
+use crate::join::join_until;
 use crate::loader::Loader;
-use crate::lockdown::LockdownPlan;
-use crate::log::{AccessLog, LogError, LogTarget, OpenedLog, WorkerLog};
+use crate::lockdown::{LockdownPlan, Statement};
+use crate::log::{self, AccessLog, LogError, LogTarget, WorkerLog};
 use crate::mailbox::{Letter, Mailbox};
 use crate::metrics::Metrics;
 use crate::resource::{Kind, Resource};
@@ -38,6 +40,9 @@ const WATCH_INTERVAL: Timespec = Timespec {
     tv_sec: 1,
     tv_nsec: 0,
 };
+
+/// How long threads may take to end after a drain's time.
+const END_TIME: Duration = Duration::from_secs(3);
 
 /// Why a server can't be started or reloaded.
 #[derive(Debug, thiserror::Error)]
@@ -97,14 +102,13 @@ pub struct Bound {
     listeners: Vec<Vec<(TcpListener, Owner)>>,
     addresses: Vec<SocketAddr>,
     admin: Option<TcpListener>,
-    log: Option<OpenedLog>,
 }
 
 impl Bound {
     /// Takes the `inherited` sockets, or else binds the configuration's addresses.
     ///
     /// # Errors
-    /// Where an address can't be listened on, or the access log can't be opened.
+    /// Where an address can't be listened on.
     pub fn new(config: Config, inherited: Vec<TcpListener>) -> Result<Self, ServeError> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let workers = config.threads.unwrap_or(cores).max(1);
@@ -149,13 +153,11 @@ impl Bound {
                 Some(listener.map_err(|source| ServeError::Listen { address, source })?)
             }
         };
-        let log = config.log.as_ref().map(AccessLog::open).transpose()?;
         Ok(Self {
             config,
             listeners,
             addresses,
             admin,
-            log,
         })
     }
 
@@ -206,21 +208,29 @@ impl Bound {
         readable.sort();
         readable.dedup();
         let writable = match self.config.log.as_ref().map(|log| &log.to) {
-            Some(LogTarget::File(file)) => file.parent().map(absolute),
-            Some(LogTarget::PerHost(folder)) => Some(absolute(folder)),
-            Some(LogTarget::Stdout) | None => None,
+            Some(LogTarget::File(file)) => {
+                // A link, and that to which it leads.
+                let files = [Some(absolute(file)), file.canonicalize().ok()];
+                let files = files.into_iter().flatten();
+                let folders = files.filter_map(|file| Some(file.parent()?.to_owned()));
+                let mut folders: Vec<PathBuf> = folders.collect();
+                folders.dedup();
+                folders
+            }
+            Some(LogTarget::PerHost(folder)) => vec![absolute(folder)],
+            Some(LogTarget::Stdout) | None => Vec::new(),
         };
         LockdownPlan {
             user: self.config.user.clone(),
             readable,
-            writable: writable.into_iter().collect(),
+            writable,
         }
     }
 
-    /// Starts the workers. `on_failure` is called where one of them ends though it was not told to.
+    /// Opens the access log and starts the workers. `on_failure` is called where one of them ends though it was not told to.
     ///
     /// # Errors
-    /// Where a folder can't be read, or a thread can't be started.
+    /// Where a folder can't be read, the access log can't be written, or a thread can't be started.
     pub fn start(
         self,
         on_failure: impl Fn() + Send + Sync + 'static,
@@ -231,16 +241,19 @@ impl Bound {
             listeners,
             addresses,
             admin,
-            log,
         } = self;
         let workers = listeners.len();
-        let (sites, notes) = build(&config, &Sites::default(), workers)?;
+        let drain_time = config.limits.drain_time;
+        let (sites, notes, _) = build(&config, &Sites::default(), workers)?;
         let sites = Arc::new(sites);
-        let log = log.map(|opened| opened.start(workers)).transpose()?;
+        let log = config.log.as_ref();
+        let log = log.map(|settings| AccessLog::start(settings, workers));
+        let log = log.transpose()?;
         let opener = Opener::probe();
         let loader = Loader::start(opener).map_err(ServeError::start("start a thread"))?;
         let metrics = Arc::new(Metrics::new(workers));
-        let census = Arc::new(Census::new(&config.limits));
+        let connections = Connections::new(&config, workers, addresses.len());
+        let census = Arc::new(Census::new(&config.limits, connections.max));
         let nowhere = Arc::new(Site::new(
             "-".to_owned(),
             PathBuf::new(),
@@ -255,6 +268,7 @@ impl Bound {
             let parts = WorkerParts {
                 index,
                 workers,
+                connections,
                 limits: config.limits.clone(),
                 sites: Arc::clone(&sites),
                 nowhere: Arc::clone(&nowhere),
@@ -285,6 +299,7 @@ impl Bound {
             changing: Mutex::new(()),
             state: Mutex::new(State { config, sites }),
             workers,
+            must_rescan: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
         });
         let log = log.map(Arc::new);
@@ -297,6 +312,8 @@ impl Bound {
             addresses,
             notes,
             opener,
+            connections,
+            drain_time,
             shared,
             threads,
             watcher: Some(watcher),
@@ -312,6 +329,8 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     notes: Vec<String>,
     opener: Opener,
+    connections: Connections,
+    drain_time: Duration,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<io::Result<()>>>,
     watcher: Option<Watcher>,
@@ -327,6 +346,9 @@ struct Shared {
     changing: Mutex<()>,
     state: Mutex<State>,
     workers: usize,
+    /// The folder of sites could not be read, or not all of it: it is read again though nothing tells
+    /// of a change.
+    must_rescan: AtomicBool,
     is_draining: AtomicBool,
 }
 
@@ -355,10 +377,98 @@ impl Server {
         self.opener
     }
 
+    /// Whether there may be as many connections as were asked for.
+    #[must_use]
+    pub fn connections(&self) -> Statement {
+        self.connections.statement()
+    }
+
     /// The sites of this moment.
     #[must_use]
     pub fn sites(&self) -> Arc<Sites> {
         Arc::clone(&self.shared.lock().sites)
+    }
+
+    /// What reloads it, for another thread: to read folders may take for ever where a disk hangs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// See [`Reloader::reload`].
+    ///
+    /// # Errors
+    /// Where a folder can't be read; everything stays as it was then.
+    pub fn reload(&self, config: Config) -> Result<Vec<String>, ServeError> {
+        self.reloader().reload(config)
+    }
+
+    /// Opens the files of the access log anew.
+    pub fn reopen_log(&self) {
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
+    }
+
+    /// Accepts nothing more, finishes what is under way, and ends: by the drain's time and a few
+    /// seconds, whatever hangs. Threads that do are left alone, as the process ends.
+    ///
+    /// # Errors
+    /// What ended a worker before, and what did not end in time.
+    pub fn drain(mut self) -> io::Result<()> {
+        self.shared.is_draining.store(true, Ordering::Relaxed);
+        for mailbox in &self.shared.mailboxes {
+            mailbox.post(Letter::Drain);
+        }
+        self.watcher = None;
+        let until = Instant::now() + self.drain_time + END_TIME;
+        let mut result = Ok(());
+        for thread in self.threads.drain(..) {
+            let ended = match join_until(thread, until) {
+                Some(Ok(ended)) => ended,
+                Some(Err(_)) => Err(io::Error::other("a worker panicked")),
+                None => Err(io::Error::other(
+                    "a worker waits for a disk, and did not end",
+                )),
+            };
+            result = result.and(ended);
+        }
+        self._admin = None;
+        if let Some(log) = self.log.take().and_then(|log| Arc::try_unwrap(log).ok()) {
+            if !log.finish() {
+                let late = || io::Error::other("the access log did not take the last lines");
+                result = result.and_then(|()| Err(late()));
+            }
+        }
+        result
+    }
+
+    /// Whether a worker has ended by itself, which none should.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+}
+
+/// Gives a server another configuration.
+#[derive(Debug)]
+pub struct Reloader {
+    shared: Arc<Shared>,
+}
+
+impl Reloader {
+    /// The sites of this moment.
+    #[must_use]
+    pub fn sites(&self) -> Arc<Sites> {
+        Arc::clone(&self.shared.lock().sites)
+    }
+
+    /// Whether the server is ending.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.is_draining.load(Ordering::Relaxed)
     }
 
     /// Serves by another configuration from now on: its sites and rules. Addresses, threads, limits
@@ -368,7 +478,11 @@ impl Server {
     /// Where a folder can't be read; everything stays as it was then.
     pub fn reload(&self, config: Config) -> Result<Vec<String>, ServeError> {
         let _changing = self.shared.begin_change();
-        let (sites, mut notes) = build(&config, &self.sites(), self.shared.workers)?;
+        let (sites, mut notes, is_uncertain) = build(&config, &self.sites(), self.shared.workers)?;
+        let known: HashSet<_> = self.sites().iter().map(|site| site.id).collect();
+        let new = sites.iter().filter(|site| !known.contains(&site.id));
+        let roots: BTreeSet<&Path> = new.map(|site| &*site.root).collect();
+        notes.extend(roots.into_iter().filter_map(unreadable));
         let mut state = self.shared.lock();
         let old = &state.config;
         let fixed = [
@@ -382,44 +496,10 @@ impl Server {
         let changed = fixed.iter().filter(|(_, has_changed)| *has_changed);
         notes.extend(changed.map(|(key, _)| format!("`{key}` has changed: that needs a restart")));
         state.config = config;
+        let must_rescan = &self.shared.must_rescan;
+        must_rescan.store(is_uncertain, Ordering::Relaxed);
         self.shared.publish(&mut state, sites);
         Ok(notes)
-    }
-
-    /// Opens the files of the access log anew.
-    pub fn reopen_log(&self) {
-        if let Some(log) = &self.log {
-            log.reopen();
-        }
-    }
-
-    /// Accepts nothing more, finishes what is under way, and ends.
-    ///
-    /// # Errors
-    /// What ended a worker before.
-    pub fn drain(mut self) -> io::Result<()> {
-        self.shared.is_draining.store(true, Ordering::Relaxed);
-        self.watcher = None;
-        for mailbox in &self.shared.mailboxes {
-            mailbox.post(Letter::Drain);
-        }
-        let mut result = Ok(());
-        for thread in self.threads.drain(..) {
-            let ended = thread.join();
-            let ended = ended.unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
-            result = result.and(ended);
-        }
-        self._admin = None;
-        if let Some(log) = self.log.take().and_then(|log| Arc::try_unwrap(log).ok()) {
-            log.finish();
-        }
-        result
-    }
-
-    /// Whether a worker has ended by itself, which none should.
-    #[must_use]
-    pub fn has_failed(&self) -> bool {
-        self.threads.iter().any(JoinHandle::is_finished)
     }
 }
 
@@ -444,6 +524,7 @@ impl Shared {
 struct WorkerParts {
     index: usize,
     workers: usize,
+    connections: Connections,
     limits: crate::limits::Limits,
     sites: Arc<Sites>,
     nowhere: Arc<Site>,
@@ -465,7 +546,7 @@ impl WorkerParts {
         let cache = Cache::new(Bounds {
             entries: share(self.limits.cache_entries as u64),
             bytes: share(self.limits.cache_bytes),
-            files: share(files_max(self.limits.connections)),
+            files: share(self.connections.files()),
         });
         let desk = Desk {
             worker: self.index,
@@ -490,12 +571,59 @@ impl WorkerParts {
     }
 }
 
-/// How many files may be kept open: half of what the connections leave of the descriptors, and a
-/// quarter of all where they leave nothing.
-fn files_max(connections: usize) -> u64 {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let all = limit.current.unwrap_or(u64::MAX);
-    (all.saturating_sub(connections as u64) / 2).max(all / 4)
+/// How descriptors are shared between connections and files.
+#[derive(Debug, Clone, Copy)]
+struct Connections {
+    /// How many there may be.
+    max: usize,
+    /// How many the configuration asks for.
+    wanted: usize,
+    /// Descriptors that may be open.
+    open_files: u64,
+}
+
+/// Descriptors of a worker beside its listeners: epoll, its mailbox, a file that it is looking at.
+const FILES_OF_WORKER: usize = 3;
+
+/// Those of all: standard streams, loaders, the watcher, the admin's socket, the log, and some to spare.
+const FILES_OF_ALL: usize = 20;
+
+impl Connections {
+    fn new(config: &Config, workers: usize, addresses: usize) -> Self {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let open_files = limit.current.unwrap_or(u64::MAX);
+        let log_files = match &config.log {
+            Some(log) if matches!(log.to, LogTarget::PerHost(_)) => log::OPEN_MAX,
+            _ => 1,
+        };
+        let fixed = workers * (addresses + FILES_OF_WORKER) + log_files + FILES_OF_ALL;
+        let wanted = config.limits.connections;
+        Self {
+            max: connections_max(wanted, open_files, fixed as u64),
+            wanted,
+            open_files,
+        }
+    }
+
+    /// How many files may be kept open: half of what the connections leave.
+    fn files(self) -> u64 {
+        self.open_files.saturating_sub(self.max as u64) / 2
+    }
+
+    fn statement(self) -> Statement {
+        let Self {
+            max,
+            wanted,
+            open_files,
+        } = self;
+        if max < wanted {
+            return Statement::Missing(format!(
+                "connections: {max} at once instead of {wanted}, as only {open_files} files may be open \
+                 (raise `ulimit -Hn`, or LimitNOFILE of the unit)"
+            ));
+        }
+        Statement::Holds(format!("connections: {max} at once"))
+    }
 }
 
 /// Binds an address once for each worker. Where there are several, the first binding is without
@@ -530,14 +658,15 @@ fn share(listener: &TcpListener) -> io::Result<TcpListener> {
 
 /// The sites of a configuration. Those that are as before, their names for logs and metrics included,
 /// are the same, with all that is kept of them. (No two of one configuration have that name in common.)
-/// Also returns what people should know.
+/// Also returns what people should know, and whether there may be more of them a moment later.
 fn build(
     config: &Config,
     before: &Sites,
     workers: usize,
-) -> Result<(Sites, Vec<String>), ServeError> {
+) -> Result<(Sites, Vec<String>, bool), ServeError> {
     let mut sites = Sites::default();
     let mut notes = Vec::new();
+    let mut is_uncertain = false;
     for one in &config.sites {
         let root = absolute(&one.root);
         let name = one.hosts.first().map(ToString::to_string);
@@ -558,6 +687,7 @@ fn build(
             path: folder.path.clone(),
             source,
         })?;
+        is_uncertain = scan.is_uncertain;
         for (path, reason) in scan.skipped {
             notes.push(format!("{} is not served: {reason}", path.display()));
         }
@@ -574,7 +704,25 @@ fn build(
             sites.add(&host, &site);
         }
     }
-    Ok((sites, notes))
+    Ok((sites, notes, is_uncertain))
+}
+
+/// What is to be said of a new site's folder that can't be read.
+fn unreadable(root: &Path) -> Option<String> {
+    let denied = |error: io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    if !std::fs::read_dir(root).is_err_and(denied) {
+        return None;
+    }
+    let root_text = root.display();
+    // What the user may do is asked for without Landlock.
+    let may_read = access(root, Access::READ_OK | Access::EXEC_OK).is_ok();
+    Some(if may_read {
+        format!(
+            "{root_text} lies outside of what may still be read (Landlock): it is 403 until a restart"
+        )
+    } else {
+        format!("{root_text} can't be read by this user: it is 403 until it can")
+    })
 }
 
 /// Sites are opened by their path each time, wherever the process stands.
@@ -620,29 +768,23 @@ fn start_admin(
 #[derive(Debug)]
 struct Watcher {
     stop: Arc<OwnedFd>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Watcher {
     fn start(shared: &Arc<Shared>) -> io::Result<Self> {
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let (shared, stopped) = (Arc::clone(shared), Arc::clone(&stop));
-        let thread = thread::Builder::new()
+        thread::Builder::new()
             .name("uncork-watch".to_owned())
             .spawn(move || watch(&shared, &stopped))?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
+        Ok(Self { stop })
     }
 }
 
+/// Nobody waits for its end: the folder may be on a disk that does not answer.
 impl Drop for Watcher {
     fn drop(&mut self) {
         let _ = rustix::io::write(&*self.stop, &1u64.to_ne_bytes());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
@@ -653,7 +795,8 @@ fn watch(shared: &Shared, stop: &OwnedFd) {
         let hosts = shared.lock().config.hosts.clone();
         match (&mut watched, hosts) {
             (Some((path, watch)), Some(folder)) if *path == folder.path => {
-                if watch.has_changed() {
+                let must_rescan = shared.must_rescan.load(Ordering::Relaxed);
+                if watch.has_changed() || must_rescan {
                     rescan(shared);
                 }
             }
@@ -680,14 +823,17 @@ fn is_stopped(stop: &OwnedFd, bell: Option<BorrowedFd<'_>>) -> bool {
     polled[0].revents().contains(PollFlags::IN)
 }
 
-/// Reads the folder of sites again. Where that fails, the sites stay as they are.
+/// Reads the folder of sites again. Where that fails, the sites stay as they are until the next time.
 fn rescan(shared: &Shared) {
     let _changing = shared.begin_change();
     let (config, before) = {
         let state = shared.lock();
         (state.config.clone(), Arc::clone(&state.sites))
     };
-    let Ok((sites, _)) = build(&config, &before, shared.workers) else {
+    let built = build(&config, &before, shared.workers);
+    let must_rescan = !matches!(built, Ok((.., false)));
+    shared.must_rescan.store(must_rescan, Ordering::Relaxed);
+    let Ok((sites, ..)) = built else {
         return;
     };
     let mut state = shared.lock();
@@ -699,8 +845,30 @@ fn rescan(shared: &Shared) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+
     use super::*;
     use crate::host::HostPattern;
+
+    /// As where the folder of sites is on a disk that does not answer.
+    #[test]
+    fn a_drain_does_not_wait_for_who_reads_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::of_hosts(folder.path().to_owned());
+        config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+        config.threads = Some(1);
+        let server = Bound::new(config, Vec::new()).unwrap().start(|| ());
+        let server = server.unwrap();
+        let shared = Arc::clone(&server.shared);
+        let _changing = shared.begin_change();
+        // The watcher notices it, and waits.
+        std::fs::create_dir(folder.path().join("a.example")).unwrap();
+        thread::sleep(Duration::from_millis(1500));
+        let (done, is_done) = channel();
+        thread::spawn(move || done.send(server.drain()));
+        let drained = is_done.recv_timeout(Duration::from_secs(30));
+        drained.unwrap().unwrap();
+    }
 
     fn sites(text: &str, before: &Sites) -> Sites {
         let config = Config::parse(text, "/etc/t").unwrap();

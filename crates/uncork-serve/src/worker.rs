@@ -300,6 +300,7 @@ impl Worker {
 
     fn close(&mut self, token: Token) {
         if of(&mut self.slots, token).is_some() {
+            self.desk.loader.forget(token);
             let slot = self.slots.remove(token.place());
             self.bury(slot.connection);
         }
@@ -410,16 +411,15 @@ impl Worker {
                     key,
                     resource,
                 } => {
-                    let resource = Rc::new(*resource);
-                    self.desk.cache.insert(site, &key, &resource, self.desk.now);
-                    self.desk.fresh = Some((site, key.clone(), resource));
-                    let waiting = self.desk.waiting.remove(&(site, key));
-                    for token in waiting.into_iter().flatten() {
+                    for token in self.desk.found(site, key, *resource) {
                         self.with(token, Connection::on_found);
                     }
                     self.desk.fresh = None;
                 }
-                Letter::Warmed { token } => self.with(token, Connection::on_warmed),
+                Letter::Warmed { token } => {
+                    self.desk.loader.forget(token);
+                    self.with(token, Connection::on_warmed);
+                }
                 Letter::Sites(sites) => {
                     let ids: std::collections::HashSet<_> =
                         sites.iter().map(|site| site.id).collect();
@@ -474,7 +474,12 @@ impl Worker {
             .is_some_and(|began| self.desk.seconds >= began + DRAIN_IDLE_SECONDS);
         let seconds = self.desk.seconds;
         let due = self.slots.iter().filter(|(_, slot)| {
-            slot.connection.is_due(seconds) || drains_idle && slot.connection.is_idle()
+            let Slot {
+                connection, token, ..
+            } = slot;
+            let is_due = connection.is_due(seconds)
+                && !self.desk.loader.may_still_come(*token, self.desk.now);
+            is_due || drains_idle && connection.is_idle()
         });
         let due: Vec<Token> = due.map(|(_, slot)| slot.token).collect();
         for token in due {
@@ -511,14 +516,19 @@ impl Worker {
         for (_, slot) in around.take(looked_at) {
             self.desk.metrics.held_sample();
             held += u32::from(slot.connection.holds_small_segment());
-            self.desk.metrics.held_sample();
         }
         self.sample_at = (self.sample_at + looked_at) % all;
         if held > 0 {
-            let share = u32::try_from(all / looked_at).unwrap_or(1).max(1);
-            self.desk.metrics.held(TICK * held * share);
+            self.desk.metrics.held(held_time(held, looked_at, all));
         }
     }
+}
+
+/// How long bytes were held, by what was seen: `held` of those looked at, of all.
+fn held_time(held: u32, looked_at: usize, all: usize) -> Duration {
+    let all = u32::try_from(all).unwrap_or(u32::MAX);
+    let looked_at = u32::try_from(looked_at).unwrap_or(u32::MAX).max(1);
+    TICK.saturating_mul(held.saturating_mul(all)) / looked_at
 }
 
 /// The connection of a token, unless it has ended.
@@ -561,4 +571,17 @@ fn turn_away(stream: &TcpStream, crowded: Crowded) {
     let mut scratch = [0; 4096];
     let _ = rustix::net::recv(stream, &mut scratch, RecvFlags::DONTWAIT);
     let _ = rustix::net::send(stream, text, rustix::net::SendFlags::NOSIGNAL);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_looked_at_stand_for_all() {
+        assert_eq!(held_time(1, 64, 64), TICK);
+        assert_eq!(held_time(1, 64, 128), TICK * 2);
+        assert_eq!(held_time(64, 64, 127), TICK * 127);
+        assert_eq!(held_time(1, 64, 127), TICK * 127 / 64);
+    }
 }

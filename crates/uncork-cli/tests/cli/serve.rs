@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
@@ -120,6 +120,28 @@ fn get(address: SocketAddr, target: &str) -> String {
     let mut response = String::new();
     stream.read_to_string(&mut response).unwrap();
     response
+}
+
+/// The whole response to one request on a connection that goes on.
+fn ask(stream: &mut TcpStream, target: &str) -> String {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut response = Vec::new();
+    let mut piece = [0; 64 * 1024];
+    loop {
+        let read = stream.read(&mut piece).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&response));
+        response.extend_from_slice(&piece[..read]);
+        let text = String::from_utf8_lossy(&response);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let mut lines = head.lines();
+        let length = lines.find_map(|line| line.strip_prefix("Content-Length: "));
+        if body.len() >= length.unwrap().parse().unwrap() {
+            return text.into_owned();
+        }
+    }
 }
 
 #[test]
@@ -262,6 +284,195 @@ fn sighup_reads_the_configuration_again() {
     fs::write(serving.path("uncork.toml"), text).unwrap();
     kill(&serving.child, "-HUP");
     wait_for(|| serving.stderr().contains("`threads` has changed"));
+    serving.stop();
+}
+
+/// What it leads to stands in a folder of its own, which Landlock has to leave readable.
+#[test]
+fn sighup_reads_a_configuration_behind_a_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = |host: &str| {
+        let root = folder.path().join("sites/root");
+        format!("[[site]]\nhosts = [\"{host}\"]\nroot = {root:?}\n")
+    };
+    write(&folder.path().join("sites/root/a"), "hello");
+    let real = folder.path().join("real/serve.toml");
+    write(&real, &site("b.example"));
+    fs::create_dir(folder.path().join("etc")).unwrap();
+    let link = folder.path().join("etc/uncork.toml");
+    symlink("../real/serve.toml", &link).unwrap();
+    let text = site("a.example");
+    let mut command = uncork();
+    command.args(["serve", "--listen", ":0", "--json", "--config"]);
+    command.arg(link);
+    let serving = Serving::start(&mut command, folder);
+    fs::write(&real, text).unwrap();
+    kill(&serving.child, "-HUP");
+    wait_for(|| serving.stderr().contains("reloaded: "));
+    assert!(serving.get("/a").ends_with("hello"));
+    serving.stop();
+}
+
+/// A new site that can't be read any more would be 403 without a word.
+#[test]
+fn a_reload_says_which_site_needs_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = |host: &str, root: &str| {
+        let root = folder.path().join(root);
+        format!("[[site]]\nhosts = [\"{host}\"]\nroot = {root:?}\n")
+    };
+    write(&folder.path().join("sites/root/a"), "hello");
+    write(&folder.path().join("elsewhere/root/a"), "hello");
+    let config = folder.path().join("etc/uncork.toml");
+    write(&config, &site("a.example", "sites/root"));
+    let more = site("b.example", "elsewhere/root");
+    let mut command = uncork();
+    command.args(["serve", "--listen", ":0", "--json", "--config"]);
+    let serving = Serving::start(command.arg(&config), folder);
+    let text = fs::read_to_string(&config).unwrap() + &more;
+    fs::write(&config, text).unwrap();
+    kill(&serving.child, "-HUP");
+    wait_for(|| serving.stderr().contains("reloaded: "));
+    let stderr = serving.stderr();
+    if serving.ready["holds"].to_string().contains("Landlock") {
+        let root = serving.path("elsewhere/root");
+        let note = format!("{} lies outside", root.display());
+        assert!(stderr.contains(&note), "{stderr}");
+    } else {
+        requirement::skip("no Landlock in this kernel");
+    }
+    assert!(serving.get("/a").ends_with("hello"));
+    serving.stop();
+}
+
+/// To read a configuration may take for ever: here it is a pipe into which nobody writes.
+#[test]
+fn sigterm_is_heard_during_a_reload() {
+    let mut serving = Serving::of_root(&[("root/a", "hello")]);
+    let config = serving.path("uncork.toml");
+    fs::remove_file(&config).unwrap();
+    let made = Command::new("mkfifo").arg(&config).status().unwrap();
+    assert!(made.success());
+    kill(&serving.child, "-HUP");
+    // The signals are of different kinds, so that they may be seen in another order.
+    thread::sleep(Duration::from_millis(500));
+    assert!(serving.get("/a").ends_with("hello"));
+    kill(&serving.child, "-TERM");
+    wait_for(|| serving.child.try_wait().unwrap().is_some());
+    serving.ended(0);
+}
+
+/// Nobody reads what it writes: its last lines are waited for, but not for ever.
+#[test]
+fn sigterm_ends_it_where_the_log_is_stuck() {
+    let text = "[log]\nfile = \"-\"\n[limits]\ndrain_seconds = 1\n\
+                [[site]]\nhosts = [\"_default\"]\nroot = \"root\"\n";
+    let mut serving = Serving::by(text, &[("root/a", "hello")]);
+    let long = "x".repeat(4000);
+    // Far more than a pipe holds.
+    for _ in 0..100 {
+        serving.get(&format!("/a?{long}"));
+    }
+    // Lines are handed over once a second.
+    thread::sleep(Duration::from_millis(1500));
+    kill(&serving.child, "-TERM");
+    wait_for(|| serving.child.try_wait().unwrap().is_some());
+    assert!(serving.stderr().contains("access log"));
+    serving.ended(1);
+}
+
+/// The user whom it becomes owns the folder of the log, and must not lead root's pen elsewhere.
+#[test]
+fn a_log_that_the_user_made_a_link_is_not_followed() {
+    if !requirement::root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(folder.path(), 0o755);
+    write(&folder.path().join("root/a"), "hello");
+    let (logs, secret) = (folder.path().join("logs"), folder.path().join("secret"));
+    fs::create_dir(&logs).unwrap();
+    fs::write(&secret, "secret\n").unwrap();
+    mode(&secret, 0o600);
+    symlink(&secret, logs.join("access.log")).unwrap();
+    let nobody = fs::read_to_string("/etc/passwd").unwrap();
+    let nobody = nobody.lines().find(|line| line.starts_with("nobody:"));
+    let uid = nobody.unwrap().split(':').nth(2).unwrap().parse().unwrap();
+    std::os::unix::fs::chown(&logs, Some(uid), None).unwrap();
+    let site = "[[site]]\nhosts = [\"_default\"]\nroot = \"root\"\n";
+    let start = |log: &str| {
+        let config = folder.path().join("uncork.toml");
+        fs::write(&config, format!("user = \"nobody\"\n[log]\n{log}\n{site}")).unwrap();
+        let mut command = uncork();
+        command.args(["serve", "--listen", ":0", "--config"]);
+        run(command.arg(config))
+    };
+    let access = logs.join("access.log");
+    let ended = start("file = \"logs/access.log\"").with(2);
+    ended.says(&[access.to_str().unwrap()]);
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "secret\n");
+    // Nor does it begin where each line would be lost.
+    let refused = start("per_host = \"root\"").with(2);
+    refused.says(&["root", &format!("as uid {uid}"), "ermission denied"]);
+}
+
+/// However many connect and say nothing, pages can still be opened.
+#[test]
+fn idle_peers_leave_descriptors_to_files() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("root/a"), "hello");
+    write(&folder.path().join("root/long"), &"x".repeat(100_000));
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 256; exec \"$0\" \"$@\""]);
+    command.arg(env!("CARGO_BIN_EXE_uncork"));
+    command.args(["serve", "--listen", ":0", "--json", "--root"]);
+    command.arg(folder.path().join("root"));
+    let serving = Serving::start(&mut command, folder);
+    let said = serving.ready["does_not_hold"].to_string();
+    assert!(said.contains("connections: "), "{}", serving.ready);
+    assert!(said.contains("ulimit -Hn"), "{}", serving.ready);
+    let mut before = TcpStream::connect(serving.address()).unwrap();
+    assert!(ask(&mut before, "/missing").starts_with("HTTP/1.1 404 "));
+    let idle: Vec<TcpStream> = (0..300)
+        .map(|_| TcpStream::connect(serving.address()).unwrap())
+        .collect();
+    thread::sleep(Duration::from_millis(500));
+    for target in ["/a", "/long", "/a?again"] {
+        let response = ask(&mut before, target);
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    }
+    drop(idle);
+    serving.stop();
+}
+
+/// A page that was known is served as it was, and not as 503.
+#[test]
+fn without_descriptors_what_was_known_is_served() {
+    let Some(prlimit) = requirement::program("prlimit") else {
+        return;
+    };
+    let serving = Serving::of_root(&[("root/a", "first")]);
+    let limit = |files: &str| {
+        let pid = format!("--pid={}", serving.child.id());
+        let status = Command::new(&prlimit).args([&pid, files]).status();
+        assert!(status.unwrap().success());
+    };
+    let mut stream = TcpStream::connect(serving.address()).unwrap();
+    assert!(ask(&mut stream, "/a").ends_with("first"));
+    limit("--nofile=3:");
+    fs::write(serving.path("root/a"), "the second").unwrap();
+    for _ in 0..3 {
+        thread::sleep(Duration::from_millis(1100));
+        let response = ask(&mut stream, "/a");
+        assert!(response.ends_with("first"), "{response}");
+        // What was not known is what it is: not to be opened just now.
+        assert!(ask(&mut stream, "/b").starts_with("HTTP/1.1 503 "));
+    }
+    limit("--nofile=256:");
+    wait_for(|| ask(&mut stream, "/a").ends_with("the second"));
     serving.stop();
 }
 

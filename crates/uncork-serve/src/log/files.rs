@@ -4,17 +4,20 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Access, OFlags, access};
+use rustix::process::geteuid;
+
 use super::worker::FRAME_BYTES;
 use super::{LogError, LogTarget};
 
 /// Files of sites that are open at once.
-const OPEN_MAX: usize = 256;
+pub(crate) const OPEN_MAX: usize = 256;
 /// Longest name of a file that is not shortened, `.log` not counted (NAME_MAX is 255).
 const NAME_MAX: usize = 250;
 /// Between two sentences about lines that can't be written.
@@ -56,6 +59,9 @@ impl Files {
                 if !facts.is_dir() {
                     return Err(failed(folder)(io::ErrorKind::NotADirectory.into()));
                 }
+                // Files are made as lines come, when nobody reads an error any more.
+                let may_make = access(folder, Access::WRITE_OK | Access::EXEC_OK);
+                may_make.map_err(|errno| failed(folder)(errno.into()))?;
                 To::PerSite(Folder {
                     path: folder.clone(),
                     open: HashMap::new(),
@@ -209,12 +215,50 @@ fn file_name(site: &[u8]) -> String {
     name
 }
 
+/// Opens a log for appending, or makes it. In a folder in which others can put files, it has to be a
+/// plain file of that name alone: a link would lead what we may write to wherever they like.
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .open(path)
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o640);
+    if !is_of_others(path.parent().unwrap_or(Path::new("/"))) {
+        return options.open(path);
+    }
+    // A FIFO without a reader would hold us: it is refused a moment later.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = match options.custom_flags(flags).open(path) {
+        Err(_) if path.is_symlink() => return Err(not_ours("a link")),
+        opened => opened?,
+    };
+    let facts = file.metadata()?;
+    if !facts.is_file() {
+        return Err(not_ours("no plain file"));
+    }
+    if facts.nlink() != 1 {
+        return Err(not_ours("a file with several names"));
+    }
+    Ok(file)
+}
+
+/// Whether somebody else can put files into a folder. Where that can't be told, so it is.
+fn is_of_others(folder: &Path) -> bool {
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let Ok(facts) = std::fs::metadata(folder) else {
+        return true;
+    };
+    facts.uid() != geteuid().as_raw() || facts.mode() & 0o022 != 0
+}
+
+fn not_ours(what: &str) -> io::Error {
+    let uid = geteuid().as_raw();
+    io::Error::other(format!(
+        "it is {what}, in a folder into which others than uid {uid} can put files: name a plain file, or \
+         make the folder that user's alone"
+    ))
 }
 
 /// An open file that remembers whether its last line is whole.

@@ -61,7 +61,7 @@ fn every_line_of_two_workers() {
             });
         }
     });
-    log.finish();
+    assert!(log.finish());
     let lines = lines(&path);
     assert_eq!(lines[0], "before");
     // A slow disk may lose some, and counts them.
@@ -83,7 +83,7 @@ fn the_mode_is_0640() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access.log");
-    start(LogTarget::File(path.clone())).finish();
+    assert!(start(LogTarget::File(path.clone())).finish());
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777 & !0o640, 0);
 }
@@ -109,7 +109,7 @@ fn reopened_after_a_move() {
     wait_until(|| path.exists());
     worker.record(&record("a", "/3"), &clock);
     drop(worker);
-    log.finish();
+    assert!(log.finish());
     assert!(lines(&path)[0].contains(" /3 "));
     assert_eq!(lines(&moved).len(), 2);
 }
@@ -135,7 +135,7 @@ fn a_file_a_site() {
     worker.record(&record("../evil", "/"), &clock);
     drop(worker);
     assert_eq!(log.dropped_lines(), 0);
-    log.finish();
+    assert!(log.finish());
     for site in [0, 1, 255, 256, 399] {
         let lines = lines(&folder.path().join(format!("s{site}.example.org.log")));
         assert_eq!(lines.len(), 6);
@@ -155,7 +155,7 @@ fn a_full_disk_is_counted() {
     }
     drop(worker);
     let dropped = log.dropped_counter();
-    log.finish();
+    assert!(log.finish());
     assert_eq!(dropped.load(Ordering::Relaxed), 1000);
 }
 
@@ -184,7 +184,64 @@ fn a_writer_that_stands_still_blocks_no_worker() {
         worker.record(&record("a", "/"), &clock);
     }
     assert!(log.dropped_lines() > 0);
-    drop((worker, log, reader));
+    drop(worker);
+    // Nor does it hold those who end it.
+    assert!(!log.finish());
+    drop(reader);
+}
+
+/// Whoever can put something else in the place of the log must not lead it elsewhere.
+#[test]
+fn in_a_folder_of_others_only_a_plain_file_is_a_log() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |mode| fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+    let place = |name: &str| folder.path().join(name);
+    fs::write(place("plain"), "").unwrap();
+    fs::write(place("secret"), "").unwrap();
+    fs::hard_link(place("secret"), place("hard")).unwrap();
+    symlink("secret", place("link")).unwrap();
+    symlink("missing", place("dangling")).unwrap();
+    let fifo = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, place("fifo"), fifo, 0o600.into(), 0).unwrap();
+    let open = |name: &str| {
+        let format = LogFormat::Combined;
+        let to = LogTarget::File(place(name));
+        AccessLog::start(&LogSettings { format, to }, 1).map(AccessLog::finish)
+    };
+    mode(0o777);
+    for name in ["link", "dangling", "hard", "fifo"] {
+        let error = open(name).unwrap_err();
+        assert!(matches!(error, LogError::Open { .. }), "{name}: {error}");
+    }
+    assert!(!place("missing").exists());
+    for name in ["plain", "new"] {
+        open(name).unwrap();
+    }
+    // In a folder of our own it is ourselves who say what it leads to.
+    mode(0o755);
+    for name in ["link", "hard"] {
+        open(name).unwrap();
+    }
+}
+
+#[test]
+fn reopened_it_is_still_no_link() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let (path, secret) = (folder.path().join("log"), folder.path().join("secret"));
+    fs::write(&secret, "").unwrap();
+    let log = start(LogTarget::File(path.clone()));
+    fs::rename(&path, folder.path().join("moved")).unwrap();
+    symlink("secret", &path).unwrap();
+    log.reopen();
+    let mut worker = log.worker();
+    worker.record(&record("a", "/"), &Clock::new());
+    drop(worker);
+    assert!(log.finish());
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "");
+    assert_eq!(lines(&folder.path().join("moved")).len(), 1);
 }
 
 #[test]

@@ -76,6 +76,8 @@ pub(crate) fn find(
         witnesses: Vec::new(),
         is_listing: false,
     };
+    // Before the search: what changes during it is as uncertain as what changed right before.
+    let now = SystemTime::now();
     let kind = match search.find() {
         Ok(kind) => kind,
         Err(OpenError::NeedsDisk) => return None,
@@ -83,7 +85,6 @@ pub(crate) fn find(
         Err(OpenError::Refused) => Kind::Forbidden,
         Err(OpenError::Failed(_)) => Kind::Failed,
     };
-    let now = SystemTime::now();
     let mut seen = search.witnesses.iter().filter_map(Witness::seen);
     let is_uncertain = matches!(kind, Kind::Failed)
         || search.is_listing

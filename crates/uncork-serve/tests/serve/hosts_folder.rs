@@ -1,6 +1,8 @@
 //! A folder of sites that changes while it is served.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use uncork_serve::config::Config;
@@ -126,6 +128,30 @@ fn the_folder_is_gone_for_a_while() {
     until_so(&served, "a.example", 200, "a.example");
     write(&sites.join("b.example/index.html"), "b");
     until_so(&served, "b.example", 200, "b");
+}
+
+/// Nothing in the folder of sites changes when that to which a link leads appears.
+#[test]
+fn a_link_is_a_site_as_soon_as_it_leads_somewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let sites = folder.path().join("sites");
+    fs::create_dir(&sites).unwrap();
+    symlink("../elsewhere", sites.join("a.example")).unwrap();
+    let served = start_in(folder);
+    of_host(&served, "a.example").is(421);
+    // After what the watcher does at its start.
+    std::thread::sleep(Duration::from_millis(1500));
+    let target = served.folder.path().join("elsewhere");
+    write(&target.join("index.html"), "linked");
+    until_so(&served, "a.example", 200, "linked");
+    // A new configuration has the folder read anew, and meets the same.
+    fs::rename(&target, served.folder.path().join("away")).unwrap();
+    let mut config = Config::of_hosts(sites);
+    config.limits = test_limits();
+    served.server().reload(config).unwrap();
+    of_host(&served, "a.example").is(421);
+    fs::rename(served.folder.path().join("away"), &target).unwrap();
+    until_so(&served, "a.example", 200, "linked");
 }
 
 #[test]
