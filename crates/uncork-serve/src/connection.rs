@@ -500,12 +500,12 @@ impl Connection {
             State::Finding => None,
             _ => self.waits_since.take(),
         };
-        let started_at = waited_since.unwrap_or(desk.now);
         let mut resident_bytes = 0;
         let sent = self.send(&mut outgoing, &mut resident_bytes, desk, token);
         if let Sent::Waits(state) = sent {
             self.state = state;
             self.deadline = self.deadline_of_flight(desk);
+            let started_at = waited_since.unwrap_or(desk.now);
             let records = answered.iter().map(|one| one.keep(started_at)).collect();
             self.flight = Some(Box::new(Flight {
                 outgoing,
@@ -520,7 +520,7 @@ impl Connection {
             _ => outgoing.len(),
         };
         self.has_sent(sent_bytes);
-        let took = started_at.elapsed();
+        let took = waited_since.map(|since| since.elapsed());
         for one in answered {
             one.write(self.peer, sent_bytes, took, desk);
         }

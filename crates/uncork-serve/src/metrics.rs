@@ -124,13 +124,13 @@ impl WorkerMetrics {
         self.refused.add(1);
     }
 
-    /// A request was answered, this long after its first byte.
-    pub fn latency(&self, took: Duration) {
+    /// So many requests were answered, each this long after its first byte.
+    pub fn latency(&self, requests: u64, took: Duration) {
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         // Nearly every request is in one of the first buckets.
         let bucket = LATENCY_BOUNDS_US.iter().position(|&bound| took_us <= bound);
-        self.latency[bucket.unwrap_or(LATENCY_BOUNDS_US.len())].add(1);
-        self.latency_sum_us.add(took_us);
+        self.latency[bucket.unwrap_or(LATENCY_BOUNDS_US.len())].add(requests);
+        self.latency_sum_us.add(took_us.saturating_mul(requests));
     }
 
     /// A connection's segments, and the least that its responses could have had.

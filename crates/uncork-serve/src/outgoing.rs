@@ -128,16 +128,19 @@ impl Outgoing {
             progress,
             ..
         } = self;
-        let message = pieces
-            .iter()
-            .fold(Message::new(), |message, piece| match piece {
-                Piece::Text(range) => message.bytes(&text[range.clone()]),
-                Piece::Body(resource, coding, range) => match body(resource, *coding) {
-                    Some(Body::Memory(bytes)) => message.bytes(slice(bytes, range)),
-                    Some(Body::File(file)) => message.file(&file.file, range.clone()),
-                    None => message,
-                },
-            });
+        let message = Message::new();
+        // Most are one text, and a message is large to be moved.
+        if let [Piece::Text(range)] = pieces.as_slice() {
+            return (message.bytes(&text[range.clone()]), progress);
+        }
+        let message = pieces.iter().fold(message, |message, piece| match piece {
+            Piece::Text(range) => message.bytes(&text[range.clone()]),
+            Piece::Body(resource, coding, range) => match body(resource, *coding) {
+                Some(Body::Memory(bytes)) => message.bytes(slice(bytes, range)),
+                Some(Body::File(file)) => message.file(&file.file, range.clone()),
+                None => message,
+            },
+        });
         (message, progress)
     }
 

@@ -565,6 +565,7 @@ impl WorkerParts {
             busy: Rc::new(Resource::fixed(Kind::Failed)),
             nowhere: Rc::new(self.nowhere),
             is_draining: false,
+            answered: 0,
             outgoing: None,
         };
         Worker::new(self.listeners, desk, self.mailbox, self.census)?.run()

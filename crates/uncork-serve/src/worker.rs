@@ -200,6 +200,7 @@ impl Worker {
                     self.with(token, Connection::on_writable);
                 }
             }
+            self.desk.end_round();
             if self.drain_until.is_some_and(|until| self.desk.now >= until) {
                 self.close_listeners();
             }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use uncork_lab::http::load::{Latencies, Load, LoadConfig, Until};
 use uncork_lab::requirement;
 
-use super::result::{Measure, Report, Spread, Table};
+use super::result::{Measure, Report, Table};
 use super::server::Server;
 use super::strace::Strace;
 
@@ -192,8 +192,8 @@ pub(super) fn race(
 }
 
 fn table(title: &str, lanes: &[Lane], baselines: &[Baseline]) -> Table {
-    let ratios = baselines.iter().map(|baseline| baseline.measure);
-    let measures: Vec<Measure> = MEASURES.into_iter().chain(ratios).collect();
+    let compared = baselines.iter().map(|baseline| baseline.measure);
+    let measures: Vec<Measure> = MEASURES.into_iter().chain(compared).collect();
     let mut table = Table::new(title, &measures);
     for lane in lanes {
         let column = |value: fn(&Sample) -> f64| lane.samples.iter().map(value).collect();
@@ -205,17 +205,20 @@ fn table(title: &str, lanes: &[Lane], baselines: &[Baseline]) -> Table {
         ];
         for baseline in baselines {
             let other = lanes.iter().find(|other| other.name == baseline.lane);
-            let ratio = other.and_then(|other| Some(cpu_median(lane)? / cpu_median(other)?));
-            cells.push(ratio.into_iter().collect());
+            cells.push(other.map_or_else(Vec::new, |other| ratios(lane, other)));
         }
         table.push(lane.name.clone(), &cells);
     }
     table
 }
 
-fn cpu_median(lane: &Lane) -> Option<f64> {
-    let values = lane.samples.iter().map(|sample| sample.cpu_us_per_request);
-    Spread::of(&values.collect::<Vec<_>>()).map(Spread::median)
+/// The CPU time of one lane in terms of another's, of each round: what disturbs the machine for seconds
+/// disturbs both of them.
+fn ratios(lane: &Lane, other: &Lane) -> Vec<f64> {
+    let rounds = lane.samples.iter().zip(&other.samples);
+    rounds
+        .map(|(one, other)| one.cpu_us_per_request / other.cpu_us_per_request)
+        .collect()
 }
 
 /// A time that can be waited for, as an argument.

@@ -230,10 +230,6 @@ impl Spread {
         })
     }
 
-    pub(crate) fn median(self) -> f64 {
-        self.median
-    }
-
     /// The median, and the least and the most in parentheses where there is more than one value.
     pub(crate) fn text(self, digits: usize) -> String {
         if self.runs == 1 {

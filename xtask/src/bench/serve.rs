@@ -135,8 +135,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     report.note(
         "Each server has one process or thread that serves. CPU: of all its processes, by the \
          scheduler; on loopback it includes what the kernel does for the receiver. The limit \
-         receives and sends and looks at nothing. Ratios are of medians. Requests at once are \
-         answered when the last of them is. System calls: of a short run of its own under strace.",
+         receives and sends and looks at nothing. Ratios are of runs of the same round. Requests at \
+         once are answered when the last of them is. System calls: of a short run of its own under \
+         strace.",
     );
     report.note(
         "The limit's response is in memory and is copied: from 100 KiB on sendfile takes less.",

@@ -91,14 +91,25 @@ impl<'s, 'b> Answered<'s, 'b> {
         }
     }
 
-    /// Writes it down: `sent_bytes` of the departure have left.
-    pub(super) fn write(&self, peer: IpAddr, sent_bytes: u64, took: Duration, desk: &mut Desk) {
+    /// Writes it down: `sent_bytes` of the departure have left. Without `took` it has come and left in
+    /// this round.
+    pub(super) fn write(
+        &self,
+        peer: IpAddr,
+        sent_bytes: u64,
+        took: Option<Duration>,
+        desk: &mut Desk,
+    ) {
         let bytes = sent_of(&self.body, sent_bytes);
         self.site.counters.count(desk.worker, self.status, bytes);
-        desk.metrics.latency(took);
+        match took {
+            Some(took) => desk.metrics.latency(1, took),
+            None => desk.answered += 1,
+        }
         let Some(log) = &mut desk.log else {
             return;
         };
+        let took = took.unwrap_or_else(|| desk.now.elapsed());
         let record = Record {
             peer,
             site: &self.site.name,
@@ -128,7 +139,7 @@ impl OwnedRecord {
             status: self.status,
             body: self.body.clone(),
         };
-        borrowed.write(peer, sent_bytes, self.started_at.elapsed(), desk);
+        borrowed.write(peer, sent_bytes, Some(self.started_at.elapsed()), desk);
     }
 }
 

@@ -90,7 +90,7 @@ fn latencies_in_buckets() {
     let metrics = Metrics::new(1);
     let worker = metrics.worker(0);
     for took_us in [0, 50, 51, 1_000, 10_000_000, 10_000_001] {
-        worker.latency(Duration::from_micros(took_us));
+        worker.latency(1, Duration::from_micros(took_us));
     }
     let text = metrics.render(std::iter::empty(), 0);
     let bucket = |le: &str| {
