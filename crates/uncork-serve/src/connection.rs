@@ -359,7 +359,7 @@ impl Connection {
     fn gather<'s, 'b>(
         &mut self,
         bytes: &'b [u8],
-        (sites, nowhere): (&'s Sites, &'s Arc<Site>),
+        (sites, nowhere): (&'s Sites, &'s Site),
         outgoing: &mut Outgoing,
         answered: &mut SmallVec<[Answered<'s, 'b>; 2]>,
         desk: &mut Desk,
@@ -465,7 +465,7 @@ impl Connection {
         &mut self,
         reject: Reject,
         bytes: &[u8],
-        nowhere: &'s Arc<Site>,
+        nowhere: &'s Site,
         outgoing: &mut Outgoing,
         desk: &Desk,
     ) -> Answered<'s, 'b> {

@@ -60,7 +60,7 @@ pub(crate) struct Desk {
     /// how long they took.
     pub answered: u64,
     /// For requests that are of no site.
-    pub nowhere: Rc<Arc<Site>>,
+    pub nowhere: Rc<Site>,
     /// Whether connections end with their next response.
     pub is_draining: bool,
     /// An empty one, whose memory is used again.
@@ -110,7 +110,7 @@ impl Desk {
     /// woken when that is done.
     pub(crate) fn answer(
         &mut self,
-        site: &Arc<Site>,
+        site: &Site,
         request: &Request<'_>,
         token: Token,
     ) -> Option<Answer> {
@@ -139,13 +139,13 @@ impl Desk {
     /// Where a path is nothing: the application's page, or the error's.
     fn answer_with_page(
         &mut self,
-        site: &Arc<Site>,
+        site: &Site,
         request: &Request<'_>,
         path: &[u8],
         status: u16,
         token: Token,
     ) -> Option<Answer> {
-        let rules = &site.rules;
+        let rules = site.rules();
         let is_route = is_route(path) && (rules.hidden || !resource::is_hidden(path));
         if let (404, Some(spa), true) = (status, &rules.spa, is_route) {
             let resource = self.resource(site, spa.as_bytes(), token)?;
@@ -174,7 +174,7 @@ impl Desk {
 
     /// What a path is: kept, or found without the disk, or `None` after the connection was put down
     /// as waiting.
-    fn resource(&mut self, site: &Arc<Site>, key: &[u8], token: Token) -> Option<Rc<Resource>> {
+    fn resource(&mut self, site: &Site, key: &[u8], token: Token) -> Option<Rc<Resource>> {
         let earlier = match self.cache.get(site.id, key, self.now) {
             Kept::Valid(resource) => return Some(Rc::clone(resource)),
             Kept::Old(earlier) => Some(earlier),
@@ -201,7 +201,7 @@ impl Desk {
             Some(_) => return Some(self.busy_or(site.id, key, earlier)),
             None => {
                 let errand = Errand::Find {
-                    site: Arc::clone(site),
+                    site: site.clone(),
                     key: name.1.clone(),
                     digests,
                 };
@@ -258,7 +258,7 @@ impl Desk {
 /// Under what a path is kept: where folders are listed, an order belongs to it.
 fn key<'p>(site: &Site, path: &'p [u8], query: Option<&[u8]>) -> Cow<'p, [u8]> {
     match query {
-        Some(query) if site.rules.listing && path.ends_with(b"/") => {
+        Some(query) if site.rules().listing && path.ends_with(b"/") => {
             let code = Order::of_query(query).code();
             Cow::Owned([path, &[0, code]].concat())
         }

@@ -33,7 +33,7 @@ pub(crate) enum Errand {
     /// Find what a path is.
     Find {
         /// The site.
-        site: Arc<Site>,
+        site: Site,
         /// The path, as the cache knows it.
         key: Box<[u8]>,
         /// What is known of the path.
@@ -360,7 +360,7 @@ mod tests {
     fn find() -> Errand {
         let rules = Arc::default();
         Errand::Find {
-            site: Arc::new(Site::new("a".to_owned(), PathBuf::new(), rules, 1)),
+            site: Site::new("a".to_owned(), PathBuf::new(), rules, 1),
             key: Box::from(*b"/"),
             digests: Vec::new(),
         }

@@ -65,10 +65,10 @@ pub struct WorkerMetrics {
     disk_waits: Counter,
 }
 
-/// The counters of one site.
-#[derive(Debug)]
+/// The counters of one site. Clones are the same counters.
+#[derive(Debug, Clone)]
 pub struct SiteCounters {
-    workers: Box<[SiteOfWorker]>,
+    workers: Arc<[SiteOfWorker]>,
 }
 
 #[derive(Debug, Default)]

@@ -254,12 +254,7 @@ impl Bound {
         let metrics = Arc::new(Metrics::new(workers));
         let connections = Connections::new(&config, workers, addresses.len());
         let census = Arc::new(Census::new(&config.limits, connections.max));
-        let nowhere = Arc::new(Site::new(
-            "-".to_owned(),
-            PathBuf::new(),
-            Arc::default(),
-            workers,
-        ));
+        let nowhere = Site::new("-".to_owned(), PathBuf::new(), Arc::default(), workers);
         let mut mailboxes = Vec::new();
         let mut threads = Vec::new();
         for (index, listeners) in listeners.into_iter().enumerate() {
@@ -271,7 +266,7 @@ impl Bound {
                 connections,
                 limits: config.limits.clone(),
                 sites: Arc::clone(&sites),
-                nowhere: Arc::clone(&nowhere),
+                nowhere: nowhere.clone(),
                 loader: loader.counter(Arc::clone(&mailbox)),
                 log: log.as_ref().map(AccessLog::worker),
                 metrics: Arc::clone(&metrics),
@@ -481,7 +476,7 @@ impl Reloader {
         let (sites, mut notes, is_uncertain) = build(&config, &self.sites(), self.shared.workers)?;
         let known: HashSet<_> = self.sites().iter().map(|site| site.id).collect();
         let new = sites.iter().filter(|site| !known.contains(&site.id));
-        let roots: BTreeSet<&Path> = new.map(|site| &*site.root).collect();
+        let roots: BTreeSet<&Path> = new.map(Site::root).collect();
         notes.extend(roots.into_iter().filter_map(unreadable));
         let mut state = self.shared.lock();
         let old = &state.config;
@@ -527,7 +522,7 @@ struct WorkerParts {
     connections: Connections,
     limits: crate::limits::Limits,
     sites: Arc<Sites>,
-    nowhere: Arc<Site>,
+    nowhere: Site,
     loader: crate::loader::Counter,
     log: Option<WorkerLog>,
     metrics: Arc<Metrics>,
@@ -673,11 +668,12 @@ fn build(
         let name = one.hosts.first().map(ToString::to_string);
         let name = name.unwrap_or_default();
         let earlier = one.hosts.first().and_then(|host| before.of(host));
-        let same = earlier
-            .filter(|site| site.name == name && site.root == root && site.rules == one.rules);
+        let same = earlier.filter(|site| {
+            site.name() == name && site.root() == root && *site.rules() == one.rules
+        });
         let site = same.cloned().unwrap_or_else(|| {
             let rules = Arc::clone(&one.rules);
-            Arc::new(Site::new(name, root, rules, workers))
+            Site::new(name, root, rules, workers)
         });
         for host in &one.hosts {
             sites.add(host, &site);
@@ -696,11 +692,11 @@ fn build(
             let root = absolute(&path);
             let name = host.to_string();
             let same = before.of(&host).filter(|site| {
-                site.name == name && site.root == root && site.rules == folder.rules
+                site.name() == name && site.root() == root && *site.rules() == folder.rules
             });
             let site = same.cloned().unwrap_or_else(|| {
                 let rules = Arc::clone(&folder.rules);
-                Arc::new(Site::new(name, root, rules, workers))
+                Site::new(name, root, rules, workers)
             });
             sites.add(&host, &site);
         }
@@ -735,21 +731,21 @@ fn start_admin(
     listener: TcpListener,
     shared: &Arc<Shared>,
     metrics: &Arc<Metrics>,
-    nowhere: &Arc<Site>,
+    nowhere: &Site,
     log: Option<&Arc<AccessLog>>,
 ) -> io::Result<Admin> {
     let (of_metrics, of_health) = (Arc::clone(shared), Arc::clone(shared));
-    let (metrics, nowhere) = (Arc::clone(metrics), Arc::clone(nowhere));
+    let (metrics, nowhere) = (Arc::clone(metrics), nowhere.clone());
     let dropped = log.map(|log| log.dropped_counter());
     Admin::start(
         listener,
         Box::new(move || {
             let sites = Arc::clone(&of_metrics.lock().sites);
-            let mut all: Vec<&Arc<Site>> = sites.iter().collect();
+            let mut all: Vec<&Site> = sites.iter().collect();
             all.sort_by_key(|site| site.id);
             all.dedup_by_key(|site| site.id);
             all.push(&nowhere);
-            let counted = all.iter().map(|site| (site.name.as_str(), &site.counters));
+            let counted = all.iter().map(|site| (site.name(), &site.counters));
             let dropped = dropped
                 .as_ref()
                 .map_or(0, |count| count.load(Ordering::Relaxed));
@@ -880,7 +876,7 @@ mod tests {
         format!("[[site]]\nhosts = [{hosts}]\nroot = '/srv/a'\n")
     }
 
-    fn of<'s>(sites: &'s Sites, host: &str) -> &'s Arc<Site> {
+    fn of<'s>(sites: &'s Sites, host: &str) -> &'s Site {
         sites.of(&HostPattern::parse(host).unwrap()).unwrap()
     }
 
@@ -897,11 +893,11 @@ mod tests {
     fn a_site_with_another_first_host_is_another_one() {
         let before = sites(&site("'a', 'b'"), &Sites::default());
         let after = sites(&site("'b', 'a'"), &before);
-        assert_eq!(of(&after, "a").name, "b");
+        assert_eq!(of(&after, "a").name(), "b");
         assert_ne!(of(&after, "a").id, of(&before, "a").id);
         let parted = sites(&format!("{}{}", site("'a'"), site("'b'")), &before);
         assert_eq!(of(&parted, "a").id, of(&before, "a").id);
-        assert_eq!(of(&parted, "b").name, "b");
+        assert_eq!(of(&parted, "b").name(), "b");
         assert_ne!(of(&parted, "b").id, of(&parted, "a").id);
     }
 }

@@ -1,6 +1,6 @@
 //! The sites of a server, by host.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,19 +11,24 @@ use crate::host::{HostName, HostPattern};
 use crate::metrics::SiteCounters;
 use crate::rules::Rules;
 
-/// One site: a folder and how it is served.
-#[derive(Debug)]
+/// One site: a folder and how it is served. Clones are the same site.
+///
+/// What every request needs of it stands in it and not behind a pointer: with thousands of sites, each
+/// pointer that is followed leads to memory that the processor does not have at hand.
+#[derive(Debug, Clone)]
 pub struct Site {
     /// Tells it from all others, earlier ones of the same name included.
     pub id: SiteId,
-    /// Its first name, for logs and metrics.
-    pub name: String,
-    /// Its folder, absolute.
-    pub root: PathBuf,
-    /// How it is served.
-    pub rules: Arc<Rules>,
     /// What it has served.
     pub counters: SiteCounters,
+    about: Arc<About>,
+}
+
+#[derive(Debug)]
+struct About {
+    name: String,
+    root: PathBuf,
+    rules: Arc<Rules>,
 }
 
 /// Tells a site from all others.
@@ -37,31 +42,46 @@ impl Site {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: SiteId(NEXT.fetch_add(1, Ordering::Relaxed)),
-            name,
-            root,
-            rules,
             counters: SiteCounters::new(workers),
+            about: Arc::new(About { name, root, rules }),
         }
+    }
+
+    /// Its first name, for logs and metrics.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.about.name
+    }
+
+    /// Its folder, absolute.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.about.root
+    }
+
+    /// How it is served.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.about.rules
     }
 }
 
-/// A host's name. Most stand in the map itself: with thousands of hosts, each pointer that is followed
-/// leads to memory that the processor does not have at hand.
+/// A host's name. Most stand in the map itself.
 type Key = SmallVec<[u8; 32]>;
 
 /// All sites at one moment. A change makes a new one; what stays the same is shared.
 #[derive(Debug, Default)]
 pub struct Sites {
-    exact: HashMap<Key, Arc<Site>>,
+    exact: HashMap<Key, Site>,
     /// By what stands behind `*.`.
-    beneath: HashMap<Key, Arc<Site>>,
-    default: Option<Arc<Site>>,
+    beneath: HashMap<Key, Site>,
+    default: Option<Site>,
 }
 
 impl Sites {
     /// Adds a site under one of its names. An earlier one of that name stays.
-    pub fn add(&mut self, pattern: &HostPattern, site: &Arc<Site>) {
-        let site = Arc::clone(site);
+    pub fn add(&mut self, pattern: &HostPattern, site: &Site) {
+        let site = site.clone();
         match pattern {
             HostPattern::Exact(name) => {
                 self.exact.entry(name.as_bytes().into()).or_insert(site);
@@ -77,7 +97,7 @@ impl Sites {
 
     /// The site of a request: by its name, else by the longest wildcard above it, else the default.
     #[must_use]
-    pub fn find(&self, host: Option<&HostName<'_>>) -> Option<&Arc<Site>> {
+    pub fn find(&self, host: Option<&HostName<'_>>) -> Option<&Site> {
         let Some(host) = host else {
             return self.default.as_ref();
         };
@@ -97,7 +117,7 @@ impl Sites {
 
     /// The site that has exactly this pattern.
     #[must_use]
-    pub fn of(&self, pattern: &HostPattern) -> Option<&Arc<Site>> {
+    pub fn of(&self, pattern: &HostPattern) -> Option<&Site> {
         match pattern {
             HostPattern::Exact(name) => self.exact.get(name.as_bytes()),
             HostPattern::Beneath(name) => self.beneath.get(name.as_bytes()),
@@ -106,7 +126,7 @@ impl Sites {
     }
 
     /// Every site, once a name.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Site>> {
+    pub fn iter(&self) -> impl Iterator<Item = &Site> {
         let named = self.exact.values().chain(self.beneath.values());
         named.chain(self.default.as_ref())
     }

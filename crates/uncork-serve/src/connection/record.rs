@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::desk::Desk;
@@ -13,7 +12,7 @@ use crate::site::Site;
 /// What is written down, borrowed from the request.
 #[derive(Debug)]
 pub(super) struct Answered<'s, 'b> {
-    site: &'s Arc<Site>,
+    site: &'s Site,
     method: &'b [u8],
     target: &'b [u8],
     version: Version,
@@ -27,7 +26,7 @@ pub(super) struct Answered<'s, 'b> {
 /// The same for a response that is still on its way when its request is overwritten.
 #[derive(Debug)]
 pub(super) struct OwnedRecord {
-    site: Arc<Site>,
+    site: Site,
     method: Vec<u8>,
     target: Vec<u8>,
     version: Version,
@@ -40,7 +39,7 @@ pub(super) struct OwnedRecord {
 
 impl<'s, 'b> Answered<'s, 'b> {
     pub(super) fn new(
-        site: &'s Arc<Site>,
+        site: &'s Site,
         request: &Request<'b>,
         status: u16,
         body: Range<u64>,
@@ -63,7 +62,7 @@ impl<'s, 'b> Answered<'s, 'b> {
     }
 
     /// A request that could not be read.
-    pub(super) fn refused(nowhere: &'s Arc<Site>, status: u16, body: Range<u64>) -> Self {
+    pub(super) fn refused(nowhere: &'s Site, status: u16, body: Range<u64>) -> Self {
         Self {
             site: nowhere,
             method: b"-",
@@ -79,7 +78,7 @@ impl<'s, 'b> Answered<'s, 'b> {
     /// Keeps it beyond its request.
     pub(super) fn keep(&self, started_at: Instant) -> OwnedRecord {
         OwnedRecord {
-            site: Arc::clone(self.site),
+            site: self.site.clone(),
             method: self.method.to_vec(),
             target: self.target.to_vec(),
             version: self.version,
@@ -112,7 +111,7 @@ impl<'s, 'b> Answered<'s, 'b> {
         let took = took.unwrap_or_else(|| desk.now.elapsed());
         let record = Record {
             peer,
-            site: &self.site.name,
+            site: self.site.name(),
             method: self.method,
             target: self.target,
             version: name(self.version),

@@ -54,7 +54,7 @@ pub(crate) fn find(
     patience: Patience,
     digests: &[Digest],
 ) -> Option<Resource> {
-    let rules = &site.rules;
+    let rules = site.rules();
     let (path, order) = match key {
         [path @ .., 0, code] => (path, listing::Order::of_code(*code)),
         path => (path, listing::Order::of_query(b"")),
@@ -165,7 +165,7 @@ impl Search<'_> {
 
     /// A path that ends with a slash: its index, or a listing.
     fn find_in_folder(&mut self, relative: &[u8]) -> Result<Kind, OpenError> {
-        let rules: Arc<Rules> = Arc::clone(&self.site.rules);
+        let rules: Arc<Rules> = Arc::clone(self.site.rules());
         for index in &rules.index {
             let name = [relative, index.as_bytes()].concat();
             match self.open(&name) {
@@ -199,7 +199,7 @@ impl Search<'_> {
         if let kind @ Kind::Page(_) = self.page(relative, None)? {
             return Ok(kind);
         }
-        if !self.site.rules.html_suffix {
+        if !self.site.rules().html_suffix {
             return Ok(Kind::NotFound);
         }
         let name = [relative, b".html"].concat();
@@ -218,7 +218,7 @@ impl Search<'_> {
         if let Some((file, _)) = identity {
             found.push((Coding::Identity, file, self.absolute(name)));
         }
-        if self.site.rules.precompressed {
+        if self.site.rules().precompressed {
             for coding in CODINGS {
                 let name = [name, coding.suffix().as_bytes()].concat();
                 match self.open_sibling(&name) {
@@ -267,7 +267,7 @@ impl Search<'_> {
         file: OwnedFd,
         varies: bool,
     ) -> Result<(Facts, Representation), OpenError> {
-        let rules = &self.site.rules;
+        let rules = self.site.rules();
         let (facts, body) = self.read(file)?;
         let has_time = (MEANINGLESS_TIME..TIME_END).contains(&facts.modified);
         let by_content = match rules.etag {
@@ -320,7 +320,7 @@ impl Search<'_> {
 
     /// A page that was made, of HTML.
     fn memory_page(&self, html: String) -> Kind {
-        let rules = &self.site.rules;
+        let rules = self.site.rules();
         let bytes = html.into_bytes();
         let etag =
             (rules.etag != Etag::Off).then(|| content_tag(&blake3::hash(&bytes), Coding::Identity));
@@ -371,11 +371,11 @@ impl Search<'_> {
         let root = match &self.root {
             Some(root) => root,
             None => {
-                let root = self.opener.root(&self.site.root, self.patience)?;
+                let root = self.opener.root(self.site.root(), self.patience)?;
                 self.root.insert(root)
             }
         };
-        let symlinks = self.site.rules.symlinks;
+        let symlinks = self.site.rules().symlinks;
         let file = self
             .opener
             .open(root.as_fd(), relative, symlinks, self.patience)?;
@@ -467,7 +467,7 @@ impl Search<'_> {
 
     /// The path from the file system's root. A validated path has no NUL in it.
     fn absolute(&self, relative: &[u8]) -> CString {
-        let root = self.site.root.as_os_str().as_bytes();
+        let root = self.site.root().as_os_str().as_bytes();
         CString::new([root, b"/", relative].concat()).unwrap_or_default()
     }
 }
