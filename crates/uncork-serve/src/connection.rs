@@ -577,15 +577,18 @@ impl Connection {
         let sent_bytes = outgoing.progress.sent_bytes();
         let mut budget_bytes = TURN_BYTES;
         if let Some((file, range, end_bytes)) = outgoing.next_of_file() {
-            if end_bytes > *resident_bytes && !file.is_resident(&range, desk.now) {
-                let file = Arc::clone(&file.file);
-                // Where too much is waited for already, the worker waits itself: it still serves.
-                if desk.loader.hand_in(Errand::Warm { file, range, token }) {
-                    desk.metrics.waited_for_disk();
-                    return Sent::Waits(State::Warming);
+            // A look goes further than one turn does.
+            if end_bytes.min(sent_bytes + budget_bytes) > *resident_bytes {
+                if !file.is_resident(&range, desk.now) {
+                    let file = Arc::clone(&file.file);
+                    // Where too much is waited for already, the worker waits itself: it still serves.
+                    if desk.loader.hand_in(Errand::Warm { file, range, token }) {
+                        desk.metrics.waited_for_disk();
+                        return Sent::Waits(State::Warming);
+                    }
                 }
+                *resident_bytes = end_bytes;
             }
-            *resident_bytes = end_bytes.max(*resident_bytes);
             budget_bytes = budget_bytes.min(*resident_bytes - sent_bytes);
         }
         let (message, progress) = outgoing.parts();
