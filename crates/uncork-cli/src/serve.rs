@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
@@ -24,19 +24,19 @@ use crate::output;
 /// Listens on 127.0.0.1:8080 if nothing else is said. SIGHUP reads the configuration again, SIGUSR1
 /// opens the access log again, SIGTERM and Ctrl-C finish what is under way and end.
 #[derive(Debug, Clone, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, group = ArgGroup::new("what").required(true))]
 pub(crate) struct ServeArgs {
     /// Serve this folder, whatever the host name
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["hosts", "config"], conflicts_with_all = ["hosts", "config"])]
+    #[arg(long, value_name = "DIR", group = "what")]
     root: Option<PathBuf>,
     /// Serve each folder in this one as the site of its name
     ///
     /// `example.org` is that host, `*.example.org` all beneath it, `_default` all others. Folders may
     /// come and go while it runs.
-    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    #[arg(long, value_name = "DIR", group = "what")]
     hosts: Option<PathBuf>,
     /// Read all of it from a file; docs/serve.md describes it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "what")]
     config: Option<PathBuf>,
     /// Where to listen: an address, or a port of this machine; may be said more than once
     #[arg(long, value_name = "ADDR", value_parser = address)]

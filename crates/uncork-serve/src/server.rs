@@ -49,7 +49,7 @@ const END_TIME: Duration = Duration::from_secs(3);
 #[non_exhaustive]
 pub enum ServeError {
     /// An address can't be listened on.
-    #[error("can't listen on {address}")]
+    #[error("can't listen on {address}{}", next_step(source))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -75,6 +75,23 @@ pub enum ServeError {
         /// What the kernel said.
         source: io::Error,
     },
+}
+
+/// What to do where an address can't be listened on.
+fn next_step(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            " (another program does, which `ss -ltnp` names; `--listen` takes other addresses)"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            " (this machine has no such address; `ip address` shows those that it has)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            " (a port below 1024 takes root, CAP_NET_BIND_SERVICE or a socket of systemd's: see \
+             packaging/)"
+        }
+        _ => "",
+    }
 }
 
 impl ServeError {

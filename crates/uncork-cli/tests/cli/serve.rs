@@ -231,6 +231,14 @@ fn a_configuration_that_is_wrong_is_said_with_its_place() {
 }
 
 #[test]
+fn what_to_serve_has_to_be_said() {
+    let ended = run(uncork().arg("serve")).with(2);
+    ended.says(&["--root <DIR>", "--hosts <DIR>", "--config <FILE>"]);
+    let ended = run(uncork().args(["serve", "--root", "/", "--hosts", "/"])).with(2);
+    ended.says(&["--root", "--hosts"]);
+}
+
+#[test]
 fn a_port_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -238,7 +246,7 @@ fn a_port_in_use() {
         let mut command = uncork();
         let command = command.args(["serve", "--root", "/", "--threads", threads]);
         let ended = run(command.args(["--listen", &address]));
-        ended.with(2).says(&[&address, "in use"]);
+        ended.with(2).says(&[&address, "in use", "--listen"]);
     }
     // Another one of ours shares it no more than a stranger.
     let serving = Serving::of_root(&[("root/a", "")]);

@@ -58,7 +58,7 @@ impl Reading<'_> {
     }
 
     /// Refuses a page that would never be served, as it is hidden: at its place, or where the section
-    /// hides a page of [defaults].
+    /// hides a page of `[defaults]`.
     fn pages_are_served(&self, section: &Section, rules: &Rules) -> Result<(), ConfigError> {
         if rules.hidden {
             return Ok(());
