@@ -385,6 +385,7 @@ impl Connection {
             // Some peers end a body with an empty line that is no part of it. Kept, it would look like
             // the beginning of a request that never comes.
             if self.requests > 0 && request::is_blank(rest) {
+                self.searched_bytes = 0;
                 used = bytes.len();
                 break;
             }
