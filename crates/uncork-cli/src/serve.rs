@@ -76,9 +76,10 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<Exit, Failure> {
     let open_files = lockdown::raise_open_files();
     let inherited =
         service::inherited_listeners().map_err(|error| Failure::new(Exit::Usage, error))?;
-    let config = arguments.config()?;
+    // Before anything that takes time: a signal that comes meanwhile ends the server once it is there.
     let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1]);
     let mut signals = signals.map_err(|error| Failure::new(Exit::NotPermitted, error))?;
+    let config = arguments.config()?;
     let bound = Bound::new(config, inherited).map_err(failure)?;
     let plan = bound.lockdown_plan(&arguments.config_folder());
     let mut statements = vec![open_files];

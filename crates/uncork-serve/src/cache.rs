@@ -380,9 +380,8 @@ mod tests {
         let now = Instant::now();
         let mut cache = Cache::new(bounds(10));
         let uncertain = Rc::new(Resource {
-            kind: Kind::NotFound,
-            witnesses: Vec::new(),
             is_uncertain: true,
+            ..Resource::fixed(Kind::NotFound)
         });
         cache.insert(site, b"/", &uncertain, now);
         assert!(is_valid(&mut cache, site, b"/", now));

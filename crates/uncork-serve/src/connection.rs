@@ -314,7 +314,8 @@ impl Connection {
     /// they took.
     fn answer(&mut self, bytes: &[u8], desk: &mut Desk, token: Token) -> usize {
         let requests_before = self.requests;
-        let was_under_way = self.searched_bytes > 0 || self.skip_bytes > 0;
+        let body_was_under_way = self.skip_bytes > 0;
+        let was_under_way = self.searched_bytes > 0 || body_was_under_way;
         let mut left_bytes = TURN_BYTES;
         let sites = Rc::clone(&desk.sites);
         let nowhere = Rc::clone(&desk.nowhere);
@@ -339,7 +340,7 @@ impl Connection {
         let has_answered_none = self.requests == requests_before;
         match self.state {
             // Empty lines between requests are no reason to wait longer for the next one.
-            State::Reading if !was_under_way && has_answered_none && used == bytes.len() => {}
+            State::Reading if has_answered_none && !body_was_under_way && used == bytes.len() => {}
             State::Reading if used == bytes.len() && self.skip_bytes == 0 => {
                 self.deadline = desk.deadline(desk.limits.idle_time);
             }

@@ -229,7 +229,7 @@ impl Desk {
     }
 
     /// Keeps what was found. Where that is a failure, of descriptors or of the disk, and something was
-    /// known before, that holds until the next look: it says more than that it can't be opened just now.
+    /// known before, that stands in for a minute: it says more than that it can't be opened just now.
     fn keep(
         &mut self,
         site: SiteId,
@@ -239,7 +239,7 @@ impl Desk {
     ) -> Rc<Resource> {
         let has_failed = matches!(found.kind, Kind::Failed);
         let resource = earlier
-            .filter(|_| has_failed)
+            .filter(|earlier| has_failed && earlier.may_stand_in(self.now))
             .unwrap_or_else(|| Rc::new(found));
         self.cache.insert(site, key, &resource, self.now);
         resource
@@ -247,7 +247,7 @@ impl Desk {
 
     /// Where there is no room to wait: what was known before, or that it can't be opened just now.
     fn busy_or(&mut self, site: SiteId, key: &[u8], earlier: Option<Rc<Resource>>) -> Rc<Resource> {
-        let Some(earlier) = earlier else {
+        let Some(earlier) = earlier.filter(|earlier| earlier.may_stand_in(self.now)) else {
             return Rc::clone(&self.busy);
         };
         self.cache.insert(site, key, &earlier, self.now);

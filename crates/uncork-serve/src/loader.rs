@@ -86,7 +86,7 @@ struct State {
     /// Threads that do the one or the other.
     finding: usize,
     warming: usize,
-    /// When an errand ended last.
+    /// When a part of a file came last.
     ended_at: Instant,
     is_closed: bool,
 }
@@ -105,7 +105,7 @@ impl State {
 
     /// Whether there was room for it.
     fn put(&mut self, job: Job, now: Instant) -> bool {
-        if self.finding + self.warming == 0 && self.finds.len() + self.warms.len() == 0 {
+        if self.warming == 0 && self.warms.is_empty() {
             // Nothing could end while there was nothing to do.
             self.ended_at = now;
         }
@@ -146,9 +146,11 @@ impl State {
     fn ended(&mut self, kind: Kind, now: Instant) {
         match kind {
             Kind::Find => self.finding -= 1,
-            Kind::Warm => self.warming -= 1,
+            Kind::Warm => {
+                self.warming -= 1;
+                self.ended_at = now;
+            }
         }
-        self.ended_at = now;
     }
 }
 
@@ -296,7 +298,9 @@ impl Counter {
         let Some(wait) = self.waiting.get(&token) else {
             return false;
         };
-        let since = match *lock(wait) {
+        // A thread that takes the errand locks the other way round: not both at once here.
+        let wait = *lock(wait);
+        let since = match wait {
             Wait::Since(since) => since,
             Wait::InLine => lock(&self.entrance.0.state).ended_at,
         };

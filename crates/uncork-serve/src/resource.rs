@@ -35,6 +35,8 @@ pub(crate) struct Resource {
     /// Something was changed so shortly before that a later change might not show: found anew at the
     /// next check.
     pub is_uncertain: bool,
+    /// Since when it has stood for what could not be found out.
+    pub stands_in_since: Cell<Option<Instant>>,
 }
 
 /// What a path is.
@@ -112,6 +114,8 @@ pub(crate) enum Body {
 pub(crate) struct OpenFile {
     /// The file.
     pub file: Arc<File>,
+    /// Its length when it was opened.
+    len: u64,
     /// When all of it was last seen in the kernel's memory, where one look shows that.
     resident_at: Cell<Option<Instant>>,
 }
@@ -119,12 +123,16 @@ pub(crate) struct OpenFile {
 /// How long a file that was seen in memory is taken to be there still.
 const RESIDENT_TIME: Duration = Duration::from_secs(1);
 
+/// How long what was known of a path is served where it can't be found out what it is now.
+const STAND_IN_TIME: Duration = Duration::from_secs(60);
+
 impl OpenFile {
     /// A file of which nothing is known yet.
     #[must_use]
-    pub(crate) fn new(file: File) -> Self {
+    pub(crate) fn new(file: File, len: u64) -> Self {
         Self {
             file: Arc::new(file),
+            len,
             resident_at: Cell::new(None),
         }
     }
@@ -144,7 +152,7 @@ impl OpenFile {
         let read = preadv2(&self.file, &mut slices, last, ReadWriteFlags::NOWAIT);
         // EOPNOTSUPP: this file system can't tell.
         let is_resident = read != Err(Errno::AGAIN);
-        if is_resident && range.start == 0 && range.end < SENDFILE_CAP_BYTES as u64 {
+        if is_resident && *range == (0..self.len) && self.len < SENDFILE_CAP_BYTES as u64 {
             self.resident_at.set(Some(now));
         }
         is_resident
@@ -167,13 +175,27 @@ impl Resource {
             kind,
             witnesses: Vec::new(),
             is_uncertain: false,
+            stands_in_since: Cell::new(None),
         }
+    }
+
+    /// Whether it may stand for what its path is now, which can't be found out: for a time, as the file
+    /// may be another one or none by then.
+    #[must_use]
+    pub(crate) fn may_stand_in(&self, now: Instant) -> bool {
+        let since = self.stands_in_since.get().unwrap_or(now);
+        self.stands_in_since.set(Some(since));
+        now.duration_since(since) < STAND_IN_TIME
     }
 
     /// Whether everything is still as it was found. A system call a witness.
     #[must_use]
     pub(crate) fn still_holds(&self) -> bool {
-        !self.is_uncertain && self.witnesses.iter().all(Witness::still_holds)
+        let holds = !self.is_uncertain && self.witnesses.iter().all(Witness::still_holds);
+        if holds {
+            self.stands_in_since.set(None);
+        }
+        holds
     }
 
     /// The digests that were made for it: they need not be made again for the same files. None where
@@ -234,6 +256,30 @@ mod tests {
     use crate::beneath::{Opener, Patience};
     use crate::rules::{Etag, Rules};
     use crate::site::Site;
+
+    #[test]
+    fn what_was_known_stands_in_for_a_time() {
+        let known = Resource::fixed(Kind::NotFound);
+        let now = Instant::now();
+        assert!(known.may_stand_in(now));
+        assert!(known.may_stand_in(now + STAND_IN_TIME / 2));
+        assert!(!known.may_stand_in(now + STAND_IN_TIME));
+        // What is seen to be as it was begins anew.
+        assert!(known.still_holds());
+        assert!(known.may_stand_in(now + STAND_IN_TIME));
+    }
+
+    /// A look at a part of a file says nothing of the rest of it.
+    #[test]
+    fn only_a_whole_file_is_remembered_to_be_in_memory() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(100_000).unwrap();
+        let (open, now) = (OpenFile::new(file, 100_000), Instant::now());
+        for (range, remembered) in [(0..2, false), (1..100_000, false), (0..100_000, true)] {
+            let is_resident = open.is_resident(&range, now);
+            assert_eq!(open.resident_at.get().is_some(), remembered && is_resident);
+        }
+    }
 
     fn find_by_content(root: &Path, digests: &[Digest]) -> Resource {
         let rules = Rules {

@@ -593,6 +593,8 @@ struct Connections {
     wanted: usize,
     /// Descriptors that may be open.
     open_files: u64,
+    /// Those that threads, sockets and logs take.
+    fixed: u64,
 }
 
 /// Descriptors of a worker beside its listeners: epoll, its mailbox, a file that it is looking at.
@@ -610,17 +612,20 @@ impl Connections {
             _ => 1,
         };
         let fixed = workers * (addresses + FILES_OF_WORKER) + log_files + FILES_OF_ALL;
+        let fixed = fixed as u64;
         let wanted = config.limits.connections;
         Self {
-            max: connections_max(wanted, open_files, fixed as u64),
+            max: connections_max(wanted, open_files, fixed),
             wanted,
             open_files,
+            fixed,
         }
     }
 
-    /// How many files may be kept open: half of what the connections leave.
+    /// How many files may be kept open: half of what all else leaves.
     fn files(self) -> u64 {
-        self.open_files.saturating_sub(self.max as u64) / 2
+        let taken = self.fixed.saturating_add(self.max as u64);
+        self.open_files.saturating_sub(taken) / 2
     }
 
     fn statement(self) -> Statement {
@@ -628,6 +633,7 @@ impl Connections {
             max,
             wanted,
             open_files,
+            ..
         } = self;
         if max < wanted {
             return Statement::Missing(format!(

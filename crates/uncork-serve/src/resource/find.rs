@@ -1,5 +1,6 @@
 //! How a path is looked up: redirects, index, suffix, codings, in this order.
 
+use std::cell::Cell;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
@@ -93,6 +94,7 @@ pub(crate) fn find(
         kind,
         witnesses: search.witnesses,
         is_uncertain,
+        stands_in_since: Cell::new(None),
     })
 }
 
@@ -406,7 +408,7 @@ impl Search<'_> {
             }
             facts = after;
         }
-        Ok((facts, Body::File(OpenFile::new(file))))
+        Ok((facts, Body::File(OpenFile::new(file, facts.len))))
     }
 
     fn read_whole(&self, file: &File, len: u64) -> Result<Vec<u8>, OpenError> {
