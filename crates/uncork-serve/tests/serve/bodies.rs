@@ -155,8 +155,7 @@ fn an_empty_line_behind_a_body() {
     pieces.send(request("GET", 4, ""));
     pieces.response().is(200).says("index");
     pieces.send("body");
-    pieces.send("\r");
-    pieces.send("\n");
+    pieces.send("\r\n");
     thread::sleep(Duration::from_secs(4));
     for client in [&mut client, &mut pieces] {
         client.is_kept();
