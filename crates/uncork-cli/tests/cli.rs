@@ -17,6 +17,8 @@ mod help;
 mod import;
 #[path = "cli/password.rs"]
 mod password;
+#[path = "cli/running.rs"]
+mod running;
 #[path = "cli/serve.rs"]
 mod serve;
 #[path = "cli/signals.rs"]

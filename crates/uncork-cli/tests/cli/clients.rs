@@ -2,22 +2,22 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 use uncork_lab::requirement;
 
-use crate::signals::wait_for;
+use crate::running::Running;
+use crate::signals::{kill, wait_for};
 use crate::support::uncork;
 
 /// A server of one site, which stands in its folder `site`, and what it wrote down. One thread, so that
 /// the log is in the order of the responses.
 struct Serving {
-    child: Child,
-    address: SocketAddr,
+    running: Running,
     place: TempDir,
 }
 
@@ -37,17 +37,8 @@ impl Serving {
         fs::create_dir(place.path().join("log")).unwrap();
         let mut command = uncork();
         command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--config"]);
-        command.arg(config).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let stdout = child.stdout.take().unwrap();
-        let mut documents = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>();
-        let ready = documents.next().unwrap().unwrap();
-        let address = ready["listening"][0].as_str().unwrap().parse().unwrap();
-        Self {
-            child,
-            address,
-            place,
-        }
+        let running = Running::start(command.arg(config));
+        Self { running, place }
     }
 
     fn site(&self) -> PathBuf {
@@ -55,30 +46,15 @@ impl Serving {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    fn tell_to_end(&self) {
-        let id = self.child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status().unwrap();
-        assert!(told.success());
+        format!("http://{}{path}", self.running.address())
     }
 
     /// Ends it by SIGTERM, and returns the records of its access log.
     fn end(mut self) -> Vec<Value> {
-        self.tell_to_end();
-        assert!(self.child.wait().unwrap().success());
+        self.running.end();
         let log = fs::read_to_string(self.place.path().join("log/access.log")).unwrap();
         let records = log.lines().map(serde_json::from_str);
         records.collect::<Result<_, _>>().unwrap()
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // It has ended already, unless the test fails.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -136,15 +112,15 @@ fn the_second_signal_waits_for_no_client() {
     let mut serving = Serving::start("", |site| {
         fs::write(site.join("large.bin"), vec![0; 50_000_000]).unwrap();
     });
-    let mut stuck = TcpStream::connect(serving.address).unwrap();
+    let mut stuck = TcpStream::connect(serving.running.address()).unwrap();
     let request = b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n";
     stuck.write_all(request).unwrap();
     stuck.read_exact(&mut [0; 15]).unwrap();
-    serving.tell_to_end();
-    wait_for(|| TcpStream::connect(serving.address).is_err());
-    assert!(serving.child.try_wait().unwrap().is_none());
-    serving.tell_to_end();
-    assert_eq!(serving.child.wait().unwrap().code(), Some(130));
+    kill(&serving.running.child, "-TERM");
+    wait_for(|| TcpStream::connect(serving.running.address()).is_err());
+    assert!(serving.running.child.try_wait().unwrap().is_none());
+    kill(&serving.running.child, "-TERM");
+    assert_eq!(serving.running.child.wait().unwrap().code(), Some(130));
 }
 
 #[test]
@@ -164,11 +140,8 @@ fn both_wildcards_can_be_listened_on() {
     for address in ["0.0.0.0", "[::]"] {
         command.args(["--listen", &format!("{address}:{port}")]);
     }
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let stdout = child.stdout.take().unwrap();
-    let mut documents = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>();
-    let ready = documents.next().unwrap().unwrap();
-    assert_eq!(ready["listening"].as_array().unwrap().len(), 2);
+    let running = Running::start(&mut command);
+    assert_eq!(running.ready["listening"].as_array().unwrap().len(), 2);
     for address in ["127.0.0.1", "[::1]"] {
         let mut stream = TcpStream::connect(format!("{address}:{port}")).unwrap();
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
@@ -176,8 +149,6 @@ fn both_wildcards_can_be_listened_on() {
         stream.read_to_string(&mut response).unwrap();
         assert!(response.ends_with("there"), "{response}");
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! `uncork serve` as a process: what it prints, how it ends, and what signals do.
 
 use std::fs;
-use std::io::{BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 use uncork_lab::requirement;
 
+use crate::running::Running;
 use crate::signals::{kill, wait_for};
 use crate::support::{run, uncork};
 
 /// A server that has said that it is ready.
 struct Serving {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    ready: Value,
+    running: Running,
     folder: TempDir,
 }
 
@@ -46,27 +45,12 @@ impl Serving {
 
     fn start(command: &mut Command, folder: TempDir) -> Self {
         let stderr = fs::File::create(folder.path().join("stderr")).unwrap();
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        // Takes no more of the pipe than the document.
-        let mut documents = serde_json::Deserializer::from_reader(&mut stdout).into_iter();
-        let ready = documents.next();
-        let ready = ready.unwrap_or_else(|| panic!("it ended")).unwrap();
-        Self {
-            child,
-            stdout,
-            ready,
-            folder,
-        }
+        let running = Running::start(command.stderr(stderr));
+        Self { running, folder }
     }
 
     fn address(&self) -> SocketAddr {
-        let address = self.ready["listening"][0].as_str().unwrap();
-        address.parse().unwrap()
+        self.running.address()
     }
 
     fn get(&self, target: &str) -> String {
@@ -84,26 +68,19 @@ impl Serving {
     /// Waits for the end; everything behind the first document on stdout, and all of stderr.
     #[track_caller]
     fn ended(mut self, code: i32) -> (String, String) {
-        let status = self.child.wait().unwrap();
+        let status = self.running.child.wait().unwrap();
         let stderr = self.stderr();
         assert_eq!(status.code(), Some(code), "{stderr}");
         assert!(!stderr.contains("panicked"), "{stderr}");
         let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest).unwrap();
+        self.running.stdout.read_to_string(&mut rest).unwrap();
         (rest, stderr)
     }
 
     #[track_caller]
     fn stop(self) -> (String, String) {
-        kill(&self.child, "-TERM");
+        kill(&self.running.child, "-TERM");
         self.ended(0)
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -148,8 +125,8 @@ fn ask(stream: &mut TcpStream, target: &str) -> String {
 fn one_json_document_says_what_is_served() {
     let files = [("root/a", "hello"), ("root/b", "")];
     let serving = Serving::of_root(&files);
-    assert_eq!(serving.ready["hosts"], 1);
-    assert_eq!(serving.ready["has_default"], true);
+    assert_eq!(serving.running.ready["hosts"], 1);
+    assert_eq!(serving.running.ready["has_default"], true);
     assert!(serving.get("/a").ends_with("\r\n\r\nhello"));
     let (rest, stderr) = serving.stop();
     assert_eq!(rest.trim(), "", "{stderr}");
@@ -264,7 +241,7 @@ fn sighup_reads_the_configuration_again() {
     // A connection that is open stays.
     let mut stream = TcpStream::connect(serving.address()).unwrap();
     fs::write(serving.path("uncork.toml"), site("a.example")).unwrap();
-    kill(&serving.child, "-HUP");
+    kill(&serving.running.child, "-HUP");
     wait_for(|| serving.get("/a").ends_with("hello"));
     assert!(
         serving.stderr().contains("reloaded"),
@@ -279,7 +256,7 @@ fn sighup_reads_the_configuration_again() {
     assert!(response.ends_with("hello"), "{response}");
     // One that is wrong changes nothing, and is said.
     fs::write(serving.path("uncork.toml"), "nonsense = 1\n").unwrap();
-    kill(&serving.child, "-HUP");
+    kill(&serving.running.child, "-HUP");
     wait_for(|| serving.stderr().contains("not reloaded"));
     assert!(
         serving.stderr().contains("uncork.toml:1:1"),
@@ -290,7 +267,7 @@ fn sighup_reads_the_configuration_again() {
     // What can't be changed without a restart is said, too.
     let text = format!("threads = 7\n{}", site("a.example"));
     fs::write(serving.path("uncork.toml"), text).unwrap();
-    kill(&serving.child, "-HUP");
+    kill(&serving.running.child, "-HUP");
     wait_for(|| serving.stderr().contains("`threads` has changed"));
     serving.stop();
 }
@@ -315,7 +292,7 @@ fn sighup_reads_a_configuration_behind_a_link() {
     command.arg(link);
     let serving = Serving::start(&mut command, folder);
     fs::write(&real, text).unwrap();
-    kill(&serving.child, "-HUP");
+    kill(&serving.running.child, "-HUP");
     wait_for(|| serving.stderr().contains("reloaded: "));
     assert!(serving.get("/a").ends_with("hello"));
     serving.stop();
@@ -339,10 +316,13 @@ fn a_reload_says_which_site_needs_a_restart() {
     let serving = Serving::start(command.arg(&config), folder);
     let text = fs::read_to_string(&config).unwrap() + &more;
     fs::write(&config, text).unwrap();
-    kill(&serving.child, "-HUP");
+    kill(&serving.running.child, "-HUP");
     wait_for(|| serving.stderr().contains("reloaded: "));
     let stderr = serving.stderr();
-    if serving.ready["holds"].to_string().contains("Landlock") {
+    if serving.running.ready["holds"]
+        .to_string()
+        .contains("Landlock")
+    {
         let root = serving.path("elsewhere/root");
         let note = format!("{} lies outside", root.display());
         assert!(stderr.contains(&note), "{stderr}");
@@ -361,12 +341,12 @@ fn sigterm_is_heard_during_a_reload() {
     fs::remove_file(&config).unwrap();
     let made = Command::new("mkfifo").arg(&config).status().unwrap();
     assert!(made.success());
-    kill(&serving.child, "-HUP");
+    kill(&serving.running.child, "-HUP");
     // The signals are of different kinds, so that they may be seen in another order.
     thread::sleep(Duration::from_millis(500));
     assert!(serving.get("/a").ends_with("hello"));
-    kill(&serving.child, "-TERM");
-    wait_for(|| serving.child.try_wait().unwrap().is_some());
+    kill(&serving.running.child, "-TERM");
+    wait_for(|| serving.running.child.try_wait().unwrap().is_some());
     serving.ended(0);
 }
 
@@ -383,8 +363,8 @@ fn sigterm_ends_it_where_the_log_is_stuck() {
     }
     // Lines are handed over once a second.
     thread::sleep(Duration::from_millis(1500));
-    kill(&serving.child, "-TERM");
-    wait_for(|| serving.child.try_wait().unwrap().is_some());
+    kill(&serving.running.child, "-TERM");
+    wait_for(|| serving.running.child.try_wait().unwrap().is_some());
     assert!(serving.stderr().contains("access log"));
     serving.ended(1);
 }
@@ -439,9 +419,9 @@ fn idle_peers_leave_descriptors_to_files() {
     command.args(["serve", "--listen", ":0", "--json", "--root"]);
     command.arg(folder.path().join("root"));
     let serving = Serving::start(&mut command, folder);
-    let said = serving.ready["does_not_hold"].to_string();
-    assert!(said.contains("connections: "), "{}", serving.ready);
-    assert!(said.contains("ulimit -Hn"), "{}", serving.ready);
+    let said = serving.running.ready["does_not_hold"].to_string();
+    assert!(said.contains("connections: "), "{}", serving.running.ready);
+    assert!(said.contains("ulimit -Hn"), "{}", serving.running.ready);
     let mut before = TcpStream::connect(serving.address()).unwrap();
     assert!(ask(&mut before, "/missing").starts_with("HTTP/1.1 404 "));
     let idle: Vec<TcpStream> = (0..300)
@@ -464,7 +444,7 @@ fn without_descriptors_what_was_known_is_served() {
     };
     let serving = Serving::of_root(&[("root/a", "first")]);
     let limit = |files: &str| {
-        let pid = format!("--pid={}", serving.child.id());
+        let pid = format!("--pid={}", serving.running.child.id());
         let status = Command::new(&prlimit).args([&pid, files]).status();
         assert!(status.unwrap().success());
     };
@@ -495,7 +475,7 @@ fn sigterm_finishes_what_is_under_way() {
         .unwrap();
     let mut arrived = vec![0; 1000];
     stream.read_exact(&mut arrived).unwrap();
-    kill(&serving.child, "-TERM");
+    kill(&serving.running.child, "-TERM");
     wait_for(|| TcpStream::connect(address).is_err());
     stream.read_to_end(&mut arrived).unwrap();
     let body = arrived.windows(4).position(|bytes| bytes == b"\r\n\r\n");
@@ -509,7 +489,7 @@ fn sigterm_answers_those_who_wait_to_be_accepted() {
     const WAITING: usize = 500;
     let text = "threads = 1\n[[site]]\nhosts = [\"_default\"]\nroot = \"root\"\n";
     let serving = Serving::by(text, &[("root/a", "hello")]);
-    kill(&serving.child, "-STOP");
+    kill(&serving.running.child, "-STOP");
     let mut waiting: Vec<TcpStream> = (0..WAITING)
         .map(|_| {
             let mut stream = TcpStream::connect(serving.address()).unwrap();
@@ -519,8 +499,8 @@ fn sigterm_answers_those_who_wait_to_be_accepted() {
             stream
         })
         .collect();
-    kill(&serving.child, "-TERM");
-    kill(&serving.child, "-CONT");
+    kill(&serving.running.child, "-TERM");
+    kill(&serving.running.child, "-CONT");
     let mut lost = Vec::new();
     for (number, stream) in waiting.iter_mut().enumerate() {
         let mut response = String::new();
@@ -541,7 +521,7 @@ fn sigusr1_opens_a_renamed_log_again() {
     serving.get("/a?before");
     wait_for(|| log("access.log").contains("/a?before"));
     fs::rename(serving.path("access.log"), serving.path("access.log.1")).unwrap();
-    kill(&serving.child, "-USR1");
+    kill(&serving.running.child, "-USR1");
     wait_for(|| serving.path("access.log").exists());
     serving.get("/a?after");
     wait_for(|| log("access.log").contains("/a?after"));
@@ -555,7 +535,7 @@ fn sigusr1_opens_a_renamed_log_again() {
     // What is in the buffers at the end is written, too.
     serving.get("/a?last");
     let folder = fs::canonicalize(path.parent().unwrap()).unwrap();
-    kill(&serving.child, "-TERM");
+    kill(&serving.running.child, "-TERM");
     wait_for(|| {
         fs::read_to_string(folder.join("access.log")).is_ok_and(|text| text.contains("/a?last"))
     });
@@ -577,8 +557,8 @@ fn signals_lose_no_request() {
         })
         .collect();
     for _ in 0..20 {
-        kill(&serving.child, "-HUP");
-        kill(&serving.child, "-USR1");
+        kill(&serving.running.child, "-HUP");
+        kill(&serving.running.child, "-USR1");
     }
     let lost: usize = asking
         .into_iter()
@@ -711,10 +691,10 @@ fn metrics_health_and_a_log_for_each_host() {
     }
     assert!(get(admin, "/health").starts_with("HTTP/1.1 200 OK\r\n"));
     let log = serving.path("logs/a.example.log");
-    kill(&serving.child, "-TERM");
+    kill(&serving.running.child, "-TERM");
     // The folder of `serving` has to outlive the look into it.
     let mut serving = serving;
-    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+    assert_eq!(serving.running.child.wait().unwrap().code(), Some(0));
     let lines = fs::read_to_string(log).unwrap();
     let lines: Vec<Value> = lines
         .lines()

@@ -7,13 +7,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
 use uncork_lab::requirement;
 
-use crate::signals::kill;
+use crate::running::Running;
 use crate::support::uncork;
 
 /// Long enough for a slow machine; nothing is measured by it.
@@ -22,32 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The program's path, which is run by another one here.
 fn program() -> std::ffi::OsString {
     uncork().get_program().to_owned()
-}
-
-/// A server of its own process.
-struct Serving(Child);
-
-impl Serving {
-    /// Starts one that prints JSON; what it says once it answers.
-    fn start(command: &mut Command) -> (Self, Value) {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let stdout = child.stdout.take().unwrap();
-        let mut documents = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>();
-        (Self(child), documents.next().unwrap().unwrap())
-    }
-
-    fn end(mut self) {
-        kill(&self.0, "-TERM");
-        assert!(self.0.wait().unwrap().success());
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // It has ended already, unless the test fails.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -92,16 +65,19 @@ fn sockets_that_systemd_holds() {
             .arg(place.path());
         command.stdin(OwnedFd::from(held.try_clone().unwrap()));
         command.env("NOTIFY_SOCKET", &notify);
-        Serving::start(&mut command)
+        Running::start(&mut command)
     };
     let mut waiting = connect(address);
     for _ in 0..2 {
-        let (serving, ready) = serve();
-        assert_eq!(ready["listening"], serde_json::json!([address.to_string()]));
+        let mut running = serve();
+        assert_eq!(
+            running.ready["listening"],
+            serde_json::json!([address.to_string()])
+        );
         assert!(word().contains("READY=1"));
         assert!(ask(waiting, "/").ends_with("held"));
         assert!(ask(connect(address), "/").ends_with("held"));
-        serving.end();
+        running.end();
         assert!(word().contains("STOPPING=1"));
         // It stands in the queue of the socket, which nobody has closed.
         waiting = connect(address);
@@ -139,13 +115,12 @@ fn a_kernel_without_openat2() {
     symlink(place.path(), root.join("above")).unwrap();
     let serve = |command: &mut Command| {
         command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--root"]);
-        let (serving, ready) = Serving::start(command.arg(&root));
-        let address = ready["listening"][0].as_str().unwrap();
-        (serving, address.parse::<SocketAddr>().unwrap(), ready)
+        Running::start(command.arg(&root))
     };
     let mut command = Command::new(python);
     command.args(["-c", WITHOUT_OPENAT2]).arg(program());
-    let (serving, address, ready) = serve(&mut command);
+    let mut running = serve(&mut command);
+    let (address, ready) = (running.address(), &running.ready);
     assert!(ready.to_string().contains("no openat2"), "{ready}");
     let status = |target: &str| ask(connect(address), target)[..12].to_owned();
     for _ in 0..2 {
@@ -158,9 +133,10 @@ fn a_kernel_without_openat2() {
         assert_eq!(status("/folder/other.html"), "HTTP/1.1 404");
         assert_eq!(status("/folder/../../secret.html"), "HTTP/1.1 400");
     }
-    serving.end();
-    let (serving, address, ready) = serve(&mut uncork());
+    running.end();
+    let mut running = serve(&mut uncork());
+    let (address, ready) = (running.address(), &running.ready);
     assert!(!ready.to_string().contains("no openat2"), "{ready}");
     assert!(ask(connect(address), "/inside.html").ends_with("walked to"));
-    serving.end();
+    running.end();
 }
