@@ -1,0 +1,1 @@
+//! NODELAY for programs that cannot be changed: from their start, or while they run.
