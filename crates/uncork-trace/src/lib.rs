@@ -5,6 +5,8 @@
 //! events; a [`Report`] is what people and programs read. The state machine is pure: recorded events
 //! give the same report again, without privileges.
 
+pub mod ebpf;
+pub mod engine;
 pub mod event;
 pub mod report;
 
