@@ -9,6 +9,7 @@ use uncork_import::{
 
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Page};
+use crate::words;
 use arguments::OutputArgs;
 use summary::Summary;
 
@@ -24,7 +25,6 @@ mod signals;
 mod size;
 mod summary;
 mod terminal;
-mod words;
 
 pub(crate) use arguments::ImportArgs;
 

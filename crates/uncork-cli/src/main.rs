@@ -8,6 +8,7 @@ mod exit;
 mod import;
 mod output;
 mod serve;
+mod words;
 
 /// See, fix and avoid the time that TCP senders lose.
 #[derive(Debug, Parser)]

@@ -5,9 +5,10 @@
 //! events; a [`Report`] is what people and programs read. The state machine is pure: recorded events
 //! give the same report again, without privileges.
 
-pub mod ebpf;
-pub mod engine;
+pub mod advice;
+pub mod container;
 pub mod event;
+pub mod language;
 pub mod report;
 
 pub use event::{Event, Facts, Identity, Kind, SocketId};

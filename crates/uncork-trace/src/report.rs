@@ -115,6 +115,8 @@ pub struct Stall {
     pub held_ms_max: f64,
     /// How far `held_ms_total` may be off; 0 where each hold was seen.
     pub held_ms_error: f64,
+    /// Median of the bytes that were held; 0 where it isn't known.
+    pub held_bytes: u64,
     /// The calls that make it: `write 351, write 2, read waits 43 ms`.
     pub pattern: String,
     /// What ended the holds, in words, the most frequent first.

@@ -6,7 +6,7 @@ use uncork_import::Refused;
 use uncork_lab::html::{self, Document};
 
 use super::summary::Summary;
-use super::words::{count, printable, size};
+use crate::words::{count, printable, size};
 
 const STYLE: &str = include_str!("html/page.css");
 

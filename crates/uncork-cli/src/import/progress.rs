@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use uncork_import::{Progress, Source};
 
-use super::words::{count, counted, printable, rounded, size};
+use crate::words::{count, counted, printable, rounded, size};
 
 /// How often the bar is drawn.
 const DRAW_INTERVAL: Duration = Duration::from_millis(100);

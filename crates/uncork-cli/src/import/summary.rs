@@ -2,7 +2,7 @@
 
 use uncork_import::{FolderReport, Refused, Repair, Report, Target};
 
-use super::words::{are, count, counted, rounded, size, time, were};
+use crate::words::{are, count, counted, rounded, size, time, were};
 
 /// A report, and what has to be known beside it to talk about it.
 #[derive(Debug, Clone, Copy)]

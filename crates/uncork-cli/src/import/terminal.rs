@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::summary::{List, Summary};
-use super::words::{count, printable};
 use crate::output;
+use crate::words::{count, printable};
 
 /// Mails of each list that are named on the terminal; all are in the JSON.
 const LISTED_MAX: usize = 20;

@@ -3,33 +3,33 @@
 use indicatif::{DecimalBytes, HumanCount};
 
 /// A number with commas between its thousands.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     HumanCount(number).to_string()
 }
 
 /// A number of things: "1 mail", "2,000 mails".
-pub(super) fn counted(number: u64, one: &str) -> String {
+pub(crate) fn counted(number: u64, one: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {one}{plural}", count(number))
 }
 
 /// The verb that goes with a number of things.
-pub(super) fn were(number: u64) -> &'static str {
+pub(crate) fn were(number: u64) -> &'static str {
     if number == 1 { "was" } else { "were" }
 }
 
 /// The verb that goes with a number of things.
-pub(super) fn are(number: u64) -> &'static str {
+pub(crate) fn are(number: u64) -> &'static str {
     if number == 1 { "is" } else { "are" }
 }
 
 /// A size in decimal units, as file managers show it.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     DecimalBytes(bytes).to_string()
 }
 
 /// A time, to the millisecond where it is short.
-pub(super) fn time(seconds: f64) -> String {
+pub(crate) fn time(seconds: f64) -> String {
     if seconds < 1.0 {
         format!("{:.0} ms", seconds * 1000.0)
     } else {
@@ -43,13 +43,19 @@ pub(super) fn time(seconds: f64) -> String {
     clippy::cast_sign_loss,
     reason = "a rate for people; the cast saturates"
 )]
-pub(super) fn rounded(rate: f64) -> u64 {
+pub(crate) fn rounded(rate: f64) -> u64 {
     rate.round() as u64
 }
 
-/// A text of a file's name or of the server, without what a terminal would obey.
-pub(super) fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
+/// A text of a file's name, of a process or of the server, without what a terminal would obey, and
+/// without what makes text run the other way (Unicode's bidirectional controls), so that nothing can
+/// look like something else.
+pub(crate) fn printable(text: &str) -> String {
+    let is_obeyed = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.replace(is_obeyed, "\u{fffd}")
 }
 
 #[cfg(test)]
@@ -66,5 +72,6 @@ mod tests {
         assert_eq!(rounded(f64::NAN), 0);
         assert_eq!(rounded(1234.5), 1235);
         assert_eq!(printable("a\u{1b}[2Jb"), "a\u{fffd}[2Jb");
+        assert_eq!(printable("a\u{202e}b"), "a\u{fffd}b");
     }
 }

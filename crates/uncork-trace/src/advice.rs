@@ -1,0 +1,267 @@
+//! What to do about what was lost.
+//!
+//! Advice is for programs, not for connections: one for each process and cause. The pattern of the
+//! writes comes first, because NODELAY alone turns held messages into many small packets.
+
+use std::collections::BTreeMap;
+
+use crate::report::{Advice, Cause, Language, Limit, SocketReport, Stall};
+use figures::{counted, time};
+use side::Side;
+
+mod figures;
+mod line;
+mod side;
+
+/// Advice that is given. Whoever watches a whole machine reads no more.
+const ADVICE_MAX: usize = 100;
+
+/// Least time lost that is worth a change.
+const LOST_MS_MIN: f64 = 1.0;
+
+/// Least time that pipelining has to save, and which part of the time watched it has to be: a program
+/// that asks a question now and then has nothing to send ahead.
+const SAVED_MS_MIN: f64 = 10.0;
+const SAVED_SHARE_MIN: f64 = 0.05;
+
+/// Segments beyond the least, and which part of all of them.
+const WASTED_MIN: u64 = 16;
+const WASTED_SHARE_MIN: f64 = 0.1;
+
+/// Where windows and queues take so many times as long as the holds, they are the limit, and an option
+/// against the holds is no help to the program.
+const OTHER_LIMITS_TIMES: f64 = 10.0;
+
+/// What to do about the sockets, the most worthwhile first.
+#[must_use]
+pub fn advise(sockets: &[SocketReport]) -> Vec<Advice> {
+    let mut cases: BTreeMap<(u32, Cause), Case<'_>> = BTreeMap::new();
+    for socket in sockets {
+        for stall in &socket.stalls {
+            let case = cases.entry((socket.pid, stall.cause)).or_default();
+            case.add(socket, stall);
+        }
+    }
+    let mut cases: Vec<_> = cases.into_iter().collect();
+    cases.retain(|((_, cause), case)| case.is_worthwhile(*cause, sockets));
+    cases.sort_by(|(_, a), (_, b)| {
+        let by_time = b.held_ms.total_cmp(&a.held_ms);
+        by_time.then(b.segments_wasted.cmp(&a.segments_wasted))
+    });
+    cases.truncate(ADVICE_MAX);
+    cases
+        .into_iter()
+        .map(|((pid, cause), case)| case.advice(pid, cause))
+        .collect()
+}
+
+/// All that one process lost by one cause.
+#[derive(Default)]
+struct Case<'a> {
+    sockets: Vec<&'a SocketReport>,
+    /// The stalls that took the most, and where.
+    worst: Option<(&'a SocketReport, &'a Stall)>,
+    count: u64,
+    held_ms: f64,
+    segments_wasted: u64,
+}
+
+impl<'a> Case<'a> {
+    fn add(&mut self, socket: &'a SocketReport, stall: &'a Stall) {
+        // Stalls of one socket with other patterns come one after the other.
+        if !self
+            .sockets
+            .last()
+            .is_some_and(|last| std::ptr::eq(*last, socket))
+        {
+            self.sockets.push(socket);
+        }
+        let weight = |stall: &Stall| (stall.held_ms_total, stall.segments_wasted);
+        if self
+            .worst
+            .is_none_or(|(_, worst)| weight(stall) > weight(worst))
+        {
+            self.worst = Some((socket, stall));
+        }
+        self.count = self.count.saturating_add(stall.count);
+        self.held_ms += stall.held_ms_total;
+        self.segments_wasted = self.segments_wasted.saturating_add(stall.segments_wasted);
+    }
+
+    fn is_worthwhile(&self, cause: Cause, all: &[SocketReport]) -> bool {
+        match cause {
+            Cause::Nagle => self.is_lost() && !self.has_another_limit(),
+            Cause::Cork => self.is_lost(),
+            Cause::LocalDelayedAck => self.is_lost() && !self.is_told_at_the_peer(all),
+            Cause::StopAndWait => {
+                let part = self.held_ms / 1000.0 / self.seconds();
+                self.held_ms >= SAVED_MS_MIN && part >= SAVED_SHARE_MIN
+            }
+            Cause::PacketWaste => {
+                let sent: u64 = self.sockets.iter().map(|one| one.segments_sent).sum();
+                #[expect(clippy::cast_precision_loss, reason = "a share, roughly")]
+                let part = self.segments_wasted as f64 / sent as f64;
+                self.segments_wasted >= WASTED_MIN && part >= WASTED_SHARE_MIN
+            }
+        }
+    }
+
+    fn is_lost(&self) -> bool {
+        self.held_ms >= LOST_MS_MIN
+    }
+
+    /// Whether windows and queues, not the holds, decide how fast the data goes.
+    fn has_another_limit(&self) -> bool {
+        let limits = [
+            Limit::Device,
+            Limit::CongestionWindow,
+            Limit::ReceiveWindow,
+            Limit::SendBuffer,
+        ];
+        let parts = self.sockets.iter().flat_map(|one| one.shares.parts());
+        let others = parts.filter(|(limit, _)| limits.contains(limit));
+        others.map(|(_, ms)| ms).sum::<f64>() > OTHER_LIMITS_TIMES * self.held_ms
+    }
+
+    /// Whether the other end is watched too, and is the one that holds: the change belongs there.
+    fn is_told_at_the_peer(&self, all: &[SocketReport]) -> bool {
+        self.sockets.iter().all(|own| {
+            all.iter().any(|peer| {
+                (peer.local, peer.remote) == (own.remote, own.local)
+                    && peer.stalls.iter().any(|stall| stall.cause == Cause::Nagle)
+            })
+        })
+    }
+
+    /// For how long the sockets were watched, all together.
+    fn seconds(&self) -> f64 {
+        self.sockets.iter().map(|one| one.seconds).sum()
+    }
+
+    fn language(&self) -> Option<Language> {
+        self.sockets.iter().find_map(|one| one.language)
+    }
+
+    /// Whether NODELAY is on by now at all of them.
+    fn has_nodelay(&self) -> bool {
+        self.sockets.iter().all(|one| one.nodelay)
+    }
+
+    fn advice(&self, pid: u32, cause: Cause) -> Advice {
+        let command = self.sockets.first().map(|one| one.command.clone());
+        let side = self
+            .worst
+            .map_or(Side::Unknown, |(socket, _)| Side::of(socket));
+        let language = self.language();
+        // The option is there: neither a line nor a command would change anything.
+        let is_set = cause == Cause::Nagle && self.has_nodelay();
+        let line = language.filter(|_| !is_set);
+        let line = line.and_then(|language| line::line(language, cause, side));
+        let repair = match cause {
+            Cause::Nagle if !is_set => Some(format!("uncork fix -p {pid}")),
+            Cause::LocalDelayedAck => Some("uncork run --quickack -- COMMAND".to_owned()),
+            _ => None,
+        };
+        Advice {
+            pid,
+            command: command.unwrap_or_default(),
+            cause,
+            change: self.change(cause, language),
+            line: line.map(str::to_owned),
+            repair,
+        }
+    }
+
+    fn change(&self, cause: Cause, language: Option<Language>) -> String {
+        match cause {
+            Cause::Nagle => self.against_nagle(language),
+            Cause::Cork => self.against_cork(),
+            Cause::LocalDelayedAck => self.against_delayed_acks(),
+            Cause::PacketWaste => self.against_waste(),
+            Cause::StopAndWait => self.against_waiting(),
+        }
+    }
+
+    /// `100 times, 4.31 s in all`.
+    fn sum(&self) -> String {
+        let times = match self.count {
+            1 => "once".to_owned(),
+            count => counted(count, "time"),
+        };
+        format!("{times}, {} in all", time(self.held_ms))
+    }
+
+    fn median_ms(&self) -> f64 {
+        self.worst.map_or(0.0, |(_, stall)| stall.held_ms_p50)
+    }
+
+    fn against_nagle(&self, language: Option<Language>) -> String {
+        let sum = self.sum();
+        if self.has_nodelay() {
+            return format!(
+                "TCP_NODELAY is on by now, and came too late: before that, small writes were held \
+                 ({sum}). Set it before the first write, and hand each message to the kernel in one \
+                 write."
+            );
+        }
+        let reset = match language {
+            Some(Language::Go) => " again (Go sets it by itself; something has turned it off)",
+            _ => "",
+        };
+        format!(
+            "Hand each message to the kernel in one write (a buffer that is flushed once a message, \
+             or writev): its last piece was held until the peer had acknowledged the piece before \
+             it ({sum}). Or set TCP_NODELAY{reset}: then no piece waits."
+        )
+    }
+
+    fn against_cork(&self) -> String {
+        format!(
+            "Take the cork off after the last write of each message, and leave MSG_MORE away in its \
+             last call: the end of a message was held though nothing more came ({}). From outside \
+             nothing can be set against this: whatever takes the cork off, the program puts it on \
+             again.",
+            self.sum()
+        )
+    }
+
+    fn against_delayed_acks(&self) -> String {
+        format!(
+            "Best changed at the other end, which held its data until this machine acknowledged \
+             what it had sent before ({}): there, one write a message, or TCP_NODELAY. If it can't \
+             be changed, set TCP_QUICKACK here before each read, so that this machine does not \
+             delay its ACKs by {}; the kernel takes the option back, so once is not enough.",
+            self.sum(),
+            time(self.median_ms())
+        )
+    }
+
+    fn against_waste(&self) -> String {
+        let nodelay = match self.has_nodelay() {
+            true => " TCP_NODELAY can stay on.",
+            false => "",
+        };
+        format!(
+            "Collect the pieces of a message and hand them to the kernel together (a buffer that is \
+             flushed once a message, writev, or a cork that comes off at its end): {} left in {} \
+             more than their bytes need.{nodelay}",
+            counted(self.count, "message"),
+            counted(self.segments_wasted, "segment"),
+        )
+    }
+
+    fn against_waiting(&self) -> String {
+        format!(
+            "Send the next message before the answer to this one has come (pipelining), if the \
+             protocol allows that, or use several connections: {} of {} went by one after the \
+             other, and up to {} of {} could be saved. No socket option helps against this.",
+            counted(self.count, "round trip"),
+            time(self.median_ms()),
+            time(self.held_ms),
+            time(self.seconds() * 1000.0),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;
