@@ -99,22 +99,25 @@ impl Conversation {
         if event.skipped > 0 {
             self.forget_the_message(event.skipped);
         }
-        let taken_ns = self.follow_hold(event, started_ns);
-        let interval_ns = event.at_ns.saturating_sub(self.last_ns);
+        let was_held = self.hold.is_some();
+        let free_ns = self.follow_hold(event, started_ns);
+        let since_ns = self.begin_hold(event, free_ns);
+        // What lies between the end of one hold and the beginning of another.
+        let until_ns = since_ns.unwrap_or(event.at_ns);
         self.ledger.pass(Interval {
-            ns: interval_ns.saturating_sub(taken_ns),
+            ns: free_ns.map_or(0, |free_ns| until_ns.saturating_sub(free_ns)),
+            is_free: since_ns.is_some(),
             before: &self.last,
             event,
         });
         match &event.kind {
-            Kind::Write { result, thread, .. } => self.write(event, *result, *thread),
+            Kind::Write { result, thread, .. } => self.write(event, *result, *thread, was_held),
             Kind::Read { result, .. } => self.read(*result),
             Kind::Segment { bytes, .. } => self.segment(event, *bytes),
             Kind::Close => self.is_closed = true,
             Kind::Open(_) | Kind::Sample { .. } | Kind::Shut => {}
         }
         self.mark(event, started_ns);
-        self.begin_hold(event);
         if event.facts.unsent_bytes() == 0 {
             self.settled = Some(first_transmissions(&event.facts));
         }
@@ -131,21 +134,21 @@ impl Conversation {
         self.latest = None;
     }
 
-    /// Goes on with a hold, or ends it; tells how much of the interval that ends now it has taken.
-    fn follow_hold(&mut self, event: &Event, started_ns: u64) -> u64 {
+    /// Goes on with a hold, or ends it. Tells since when nothing is held, in the interval that this
+    /// event ends; `None` where the hold goes on.
+    fn follow_hold(&mut self, event: &Event, started_ns: u64) -> Option<u64> {
         let Some(hold) = &mut self.hold else {
-            return 0;
+            return Some(self.last_ns);
         };
         if hold.goes_on(&event.facts) {
             hold.see(event.at_ns, &event.kind, &event.facts);
-            // It is counted when it ends.
-            return event.at_ns.saturating_sub(self.last_ns);
+            return None;
         }
         let ended = hold.end(event.at_ns, self.last_ns, &event.kind, &event.facts);
         if let Some(hold) = self.hold.take() {
             self.count_hold(&hold, ended, started_ns);
         }
-        ended.at_ns.saturating_sub(self.last_ns)
+        Some(ended.at_ns)
     }
 
     fn count_hold(&mut self, hold: &Hold, ended: Ended, started_ns: u64) {
@@ -185,6 +188,7 @@ impl Conversation {
         };
         let tally = tally_of(&mut self.tallies, key.clone());
         tally.add(loss.ns, ended.error_ns, Some(loss.ended_by));
+        tally.add_held(hold.bytes);
         if sizes.is_empty() {
             tally.hold_behind(hold.bytes, hold.bytes_before);
         } else {
@@ -207,37 +211,35 @@ impl Conversation {
         self.push_mark(hold.since_ns, started_ns, kind);
     }
 
-    fn begin_hold(&mut self, event: &Event) {
-        if self.hold.is_some() {
-            return;
-        }
-        let Some(by) = held_by(&event.facts) else {
-            return;
-        };
+    /// Begins a hold where this event sees one and none goes on, and tells since when it is.
+    fn begin_hold(&mut self, event: &Event, free_ns: Option<u64>) -> Option<u64> {
+        let free_ns = free_ns?;
+        let by = held_by(&event.facts)?;
         let (since_ns, error_ns, stack) = match &event.kind {
-            Kind::Write { stack, .. } => (event.at_ns, 0, stack.clone()),
+            Kind::Write { stack, .. } => (event.at_ns, 0, stack.as_slice()),
             Kind::Sample { previous_ns } if *previous_ns > 0 => {
                 let half_ns = event.at_ns.saturating_sub(*previous_ns) / 2;
-                (event.at_ns - half_ns, half_ns, Vec::new())
+                (event.at_ns - half_ns, half_ns, [].as_slice())
             }
-            Kind::Open(_) | Kind::Sample { .. } => (event.at_ns, 0, Vec::new()),
-            Kind::Shut | Kind::Close => return,
-            // It began when the event before was processed; this one may free it already.
-            Kind::Read { .. } | Kind::Segment { .. } => (self.last_ns, 0, Vec::new()),
+            Kind::Open(_) | Kind::Sample { .. } => (event.at_ns, 0, [].as_slice()),
+            Kind::Shut | Kind::Close => return None,
+            // It began with what the kernel handled last; this event may free it already.
+            Kind::Read { .. } | Kind::Segment { .. } => {
+                let handled_ns = event.facts.handled_ns.unwrap_or(0).min(event.at_ns);
+                (handled_ns, 0, [].as_slice())
+            }
         };
+        let since_ns = since_ns.max(free_ns);
         let mut hold = Hold::begin(by, since_ns, error_ns, &event.facts);
-        hold.stack = stack;
-        if !matches!(event.kind, Kind::Write { .. } | Kind::Sample { .. }) {
+        hold.stack = stack.to_vec();
+        if let Kind::Segment { .. } = event.kind {
             hold.see(event.at_ns, &event.kind, &event.facts);
-            if since_ns < event.at_ns && self.first_ns < event.at_ns {
-                // The ledger has given this interval to the device.
-                hold.since_ns = event.at_ns;
-            }
         }
         self.hold = Some(hold);
+        Some(since_ns)
     }
 
-    fn write(&mut self, event: &Event, result: i32, thread: u32) {
+    fn write(&mut self, event: &Event, result: i32, thread: u32, was_held: bool) {
         if self.threads.len() < THREADS && !self.threads.contains(&thread) {
             self.threads.push(thread);
         }
@@ -248,8 +250,9 @@ impl Conversation {
         self.latest = None;
         self.data = None;
         if let Some(message) = &mut self.message {
-            let is_held = self.hold.is_some();
-            if is_held || message.takes(event.at_ns) {
+            // What waits for an ACK belongs to what that ACK is for, however long ago it was written.
+            let is_held = was_held || self.hold.is_some();
+            if message.takes(event.at_ns, is_held) {
                 message.write(event.at_ns, bytes);
                 return;
             }
@@ -466,6 +469,7 @@ fn cut_hold(
     };
     let tally = tally_of(tallies, key);
     tally.add(loss.ns, ended.error_ns, Some(loss.ended_by));
+    tally.add_held(hold.bytes);
     tally.hold_behind(hold.bytes, hold.bytes_before);
 }
 

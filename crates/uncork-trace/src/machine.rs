@@ -92,9 +92,16 @@ impl Machine {
         }
     }
 
-    /// Processes that own sockets.
-    pub fn pids(&self) -> impl Iterator<Item = u32> + '_ {
-        self.conversations.values().map(|conversation| conversation.identity.pid)
+    pub(crate) fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    pub(crate) fn started_ns(&self) -> u64 {
+        self.started_ns
+    }
+
+    pub(crate) fn pid_of(&self, socket: SocketId) -> Option<u32> {
+        self.conversations.get(&socket).map(|conversation| conversation.identity.pid)
     }
 
     /// What was found until now.

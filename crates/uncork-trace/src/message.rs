@@ -67,8 +67,9 @@ impl Message {
     }
 
     /// Whether a write at this time belongs to it.
-    pub(crate) fn takes(&self, at_ns: u64) -> bool {
-        self.answered_ns.is_none() && at_ns.saturating_sub(self.last_write_ns) < GAP_NS
+    pub(crate) fn takes(&self, at_ns: u64, is_held: bool) -> bool {
+        let is_near = at_ns.saturating_sub(self.last_write_ns) < GAP_NS;
+        self.answered_ns.is_none() && (is_near || is_held)
     }
 
     pub(crate) fn write(&mut self, at_ns: u64, bytes: u32) {

@@ -3,7 +3,7 @@
 //! The sockets of one's own processes are found through `/proc` and duplicated by `pidfd_getfd`. What
 //! happens between two samples isn't seen; a hold is as long as the samples that saw it say.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,6 +30,9 @@ const SAMPLES_A_SECOND: u32 = 50_000;
 /// How often `/proc` is searched for new sockets, and for new processes.
 const SEARCH: Duration = Duration::from_millis(20);
 const SEARCH_ALL: Duration = Duration::from_millis(500);
+
+/// After how many refusals a process isn't asked any more.
+const REFUSALS: u32 = 5;
 
 /// Why sockets can't be sampled.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +132,8 @@ struct Sampler {
     target: Target,
     interval: Duration,
     processes: HashMap<u32, Process>,
-    refused: HashSet<u32>,
+    /// How often a process has refused to be looked into.
+    refusals: HashMap<u32, u32>,
     sockets: HashMap<u64, Watched>,
     next_id: u64,
     shared: Arc<Shared>,
@@ -157,7 +161,7 @@ impl Sampler {
             target: target.clone(),
             interval: Duration::from_secs(1) / rate_hz.max(1),
             processes,
-            refused: HashSet::new(),
+            refusals: HashMap::new(),
             sockets: HashMap::new(),
             next_id: 0,
             shared: Arc::default(),
@@ -168,6 +172,7 @@ impl Sampler {
         let mut searched: Option<Instant> = None;
         let mut searched_all: Option<Instant> = None;
         let mut due = Instant::now();
+        let mut jitter = Jitter(now_ns() | 1);
         while !self.shared.is_stopped.load(Ordering::Relaxed) {
             let every = if self.target == Target::All { SEARCH_ALL } else { SEARCH };
             if searched_all.is_none_or(|at| at.elapsed() >= every) {
@@ -184,7 +189,9 @@ impl Sampler {
             let interval = self.interval.max(least);
             let interval_ns = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
             self.shared.interval_ns.store(interval_ns, Ordering::Relaxed);
-            due += interval;
+            // Programs that stall do so in step with the kernel's ticks; samples in step with them would
+            // be off by the same time always, so that errors would add up.
+            due += jitter.spread(interval);
             let now = Instant::now();
             // Late samples are not caught up with: they would tell nothing.
             due = due.max(now);
@@ -203,17 +210,23 @@ impl Sampler {
                 .collect(),
         };
         for pid in pids {
-            if pid == own_pid || self.processes.contains_key(&pid) || self.refused.contains(&pid) {
+            let is_refused = self.refusals.get(&pid).is_some_and(|times| *times >= REFUSALS);
+            if pid == own_pid || self.processes.contains_key(&pid) || is_refused {
                 continue;
             }
             match Process::open(pid).and_then(|process| process.check_permission().map(|()| process)) {
                 Ok(process) => {
                     self.processes.insert(pid, process);
                 }
-                Err(_) => {
-                    self.refused.insert(pid);
-                    self.shared.refused.fetch_add(1, Ordering::Relaxed);
+                Err(uncork_sockets::Error::NotPermitted { .. }) => {
+                    // A process is closed to everybody for the moment of its exec.
+                    let times = self.refusals.entry(pid).or_default();
+                    *times += 1;
+                    if *times == REFUSALS {
+                        self.shared.refused.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
+                Err(_) => {}
             }
         }
     }
@@ -325,6 +338,20 @@ impl Sampler {
         if let Err(TrySendError::Full(_)) = events.try_send(event) {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// A cheap source of numbers that are in step with nothing (xorshift; Marsaglia 2003).
+struct Jitter(u64);
+
+impl Jitter {
+    /// A time between half and one and a half of `mean`.
+    fn spread(&mut self, mean: Duration) -> Duration {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        let parts = u32::try_from(self.0 % 1024).unwrap_or(0);
+        mean / 2 + mean * parts / 1024
     }
 }
 

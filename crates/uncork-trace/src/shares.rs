@@ -32,6 +32,8 @@ pub(crate) struct Ledger {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Interval<'a> {
     pub(crate) ns: u64,
+    /// What the event's facts hold was not held in it yet.
+    pub(crate) is_free: bool,
     /// The facts at its beginning.
     pub(crate) before: &'a Facts,
     /// The event that ends it.
@@ -57,11 +59,17 @@ impl Ledger {
 
     /// An interval, and the event that ends it.
     pub(crate) fn pass(&mut self, interval: Interval<'_>) {
-        let Interval { ns, before, event } = interval;
+        let Interval {
+            ns,
+            is_free,
+            before,
+            event,
+        } = interval;
+        let limit = if is_free { None } else { limit_of(before, event) };
         if event.skipped > 0 {
             self.add(Limit::Unseen, ns + self.pending_ns);
             self.pending_ns = 0;
-        } else if let Some(limit) = limit_of(before, event) {
+        } else if let Some(limit) = limit {
             self.add(limit, ns);
         } else {
             match self.turn {

@@ -37,6 +37,8 @@ pub(crate) struct Tally {
     pub(crate) stack: Vec<u64>,
     /// Samples don't see writes: what was held behind what.
     held_behind: Option<(u32, u32)>,
+    /// Bytes of the holds.
+    held_bytes: Lengths,
 }
 
 impl Tally {
@@ -53,6 +55,7 @@ impl Tally {
             segments_wasted: 0,
             stack: Vec::new(),
             held_behind: None,
+            held_bytes: Lengths::default(),
         }
     }
 
@@ -81,6 +84,11 @@ impl Tally {
         }
     }
 
+    /// How many bytes were held.
+    pub(crate) fn add_held(&mut self, bytes: u32) {
+        self.held_bytes.push(u64::from(bytes));
+    }
+
     pub(crate) fn hold_behind(&mut self, held_bytes: u32, bytes_before: u32) {
         self.held_behind.get_or_insert((held_bytes, bytes_before));
     }
@@ -107,6 +115,7 @@ impl Tally {
             pattern: self.pattern(key, p50_ns),
             ended_by,
             segments_wasted: self.segments_wasted,
+            held_bytes: self.held_bytes.median(),
             stack: frames,
         }
     }
