@@ -3,7 +3,8 @@
 //
 // Nothing is decided here but what is worth passing on. A socket that is busy loses no time, and
 // seeing it must not cost it any: of each 100 ms the first WINDOW_EVENTS events of a socket are passed
-// on, of the others their number. Events that begin or may end a hold are always passed on.
+// on, of the others their number. Events that begin or may end a hold by Nagle's rule are always passed on,
+// and so is what ends a long hold of any kind.
 //
 // Built by `cargo xtask bpf`; the object is committed, so that nobody needs clang to build uncork.
 // SPDX-License-Identifier: MIT OR Apache-2.0 OR GPL-2.0
@@ -29,6 +30,8 @@ enum {
 // Length of a window in nanoseconds, and how many events of a socket are passed on in each.
 #define WINDOW_NS 100000000ULL
 #define WINDOW_EVENTS 64
+// From when on bytes that a write has left behind are of interest.
+#define LASTING_NS 1000000ULL
 // Frames of a stack, and how many stacks of one socket are taken.
 #define STACK_FRAMES 24
 #define STACKS 16
@@ -92,6 +95,7 @@ struct event {
 	__u32 reads;
 	__u64 departed_ns;
 	__u64 handled_us;
+	__u64 left_ns;
 };
 
 struct open_event {
@@ -124,9 +128,12 @@ struct watched {
 	__u32 writes;
 	__u32 reads;
 	__u32 stacks;
+	// enum holding
 	__u32 held;
 	__u32 connects;
 	__u32 unused;
+	// When the last write was, if it has left bytes behind.
+	__u64 left_ns;
 };
 
 struct {
@@ -187,12 +194,31 @@ static __always_inline void count_lost(struct watched *w)
 	w->skipped++;
 }
 
-// Whether the connection holds less than a segment though both windows have room: Nagle, a cork or
-// the device.
-static __always_inline bool is_holding(struct tcp_sock *tp)
+// Why less than a segment stays though the congestion window has room.
+enum holding {
+	HOLDING_NOTHING,
+	// A cork, MSG_MORE or the device: part of how a good server sends, unless it lasts.
+	HOLDING_MAYBE,
+	HOLDING_NAGLE,
+};
+
+static __always_inline enum holding holding(struct tcp_sock *tp)
 {
 	__u32 unsent = tp->write_seq - tp->snd_nxt;
-	return unsent && unsent < tp->mss_cache && tp->packets_out < tp->snd_cwnd;
+	if (!unsent || unsent >= tp->mss_cache || tp->packets_out >= tp->snd_cwnd)
+		return HOLDING_NOTHING;
+	__u32 nonagle = BPF_CORE_READ_BITFIELD(tp, nonagle);
+	if (nonagle & (TCP_NAGLE_OFF | TCP_NAGLE_CORK) || tp->pushed_seq != tp->write_seq)
+		return HOLDING_MAYBE;
+	return HOLDING_NAGLE;
+}
+
+// Whether the bytes that the last write has left behind stayed for long, or are still here.
+static __always_inline bool has_lasted(struct watched *w, struct tcp_sock *tp, __u64 now)
+{
+	if (!w->left_ns || now - w->left_ns < LASTING_NS)
+		return 0;
+	return tp->write_seq != tp->snd_nxt || tp->tcp_wstamp_ns >= w->left_ns + LASTING_NS;
 }
 
 // Whether an event is passed on; counts those that are not.
@@ -252,6 +278,7 @@ static __always_inline void fill(struct event *e, struct tcp_sock *tp, struct wa
 	e->reads = w->reads;
 	e->departed_ns = tp->tcp_wstamp_ns;
 	e->handled_us = tp->tcp_mstamp;
+	e->left_ns = w->left_ns;
 	w->skipped = 0;
 }
 
@@ -368,12 +395,16 @@ int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 	if (!w)
 		return 0;
 	w->writes++;
-	bool holding = is_holding(tp);
-	bool begins = holding && !w->held;
-	w->held = holding;
+	enum holding now_held = holding(tp);
+	bool begins = now_held && !w->held;
+	bool matters = now_held == HOLDING_NAGLE || has_lasted(w, tp, now);
+	w->held = now_held;
+	w->left_ns = now_held ? now : 0;
+	if (!is_passed(w, now, matters))
+		return 0;
 	if (begins && w->stacks < STACKS)
 		pass_on_with_stack(ctx, tp, w, now, ret, (__u32)pid_tgid);
-	else if (is_passed(w, now, holding))
+	else
 		pass_on(tp, w, now, KIND_WRITE, ret, (__u32)pid_tgid);
 	return 0;
 }
@@ -390,7 +421,7 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 	if (!w)
 		return 0;
 	w->reads++;
-	if (is_passed(w, now, 0))
+	if (is_passed(w, now, has_lasted(w, tp, now)))
 		pass_on(tp, w, now, KIND_READ, ret, (__u32)pid_tgid);
 	return 0;
 }
@@ -405,9 +436,9 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	if (!tp)
 		return 0;
 	__u64 now = bpf_ktime_get_ns();
-	bool held = w->held;
-	w->held = is_holding(tp);
-	if (!is_passed(w, now, held || w->held))
+	bool was_held = w->held == HOLDING_NAGLE;
+	w->held = holding(tp);
+	if (!is_passed(w, now, was_held || w->held == HOLDING_NAGLE || has_lasted(w, tp, now)))
 		return 0;
 	struct tcp_skb_cb *cb = (struct tcp_skb_cb *)skb->cb;
 	// The skb begins with the TCP header here; its fourth word begins with the header's length.

@@ -24,6 +24,9 @@ const THREADS: usize = 4;
 /// Data that comes later than a round trip and this after our delayed ACK wasn't held by it.
 const AFTER_ACK_NS: u64 = 1_000_000;
 
+/// Less is no loss worth a word: a hold for the time of a loopback's ACK.
+const WORTH_NS: u128 = 1_000_000;
+
 /// From how many round trips on one message each is a pattern.
 const CYCLES: u64 = 20;
 
@@ -98,6 +101,7 @@ impl Conversation {
     pub(crate) fn take(&mut self, event: &Event, started_ns: u64) {
         if event.skipped > 0 {
             self.forget_the_message(event.skipped);
+            self.follow_hold_over_gap(event);
         }
         let was_held = self.hold.is_some();
         let free_ns = self.follow_hold(event, started_ns);
@@ -239,6 +243,33 @@ impl Conversation {
         Some(since_ns)
     }
 
+    /// A gap before this event. A cork may have come off in it and gone on again, so that only a hold by
+    /// the same write is the same hold; and the gap may hide the write that began one.
+    fn follow_hold_over_gap(&mut self, event: &Event) {
+        let facts = &event.facts;
+        if let Some(hold) = &self.hold {
+            if hold.by == HeldBy::Nagle || hold.is_since_write(facts.left_ns) {
+                return;
+            }
+            self.ledger
+                .add(Limit::Unseen, self.last_ns.saturating_sub(hold.since_ns));
+            self.hold = None;
+        }
+        if facts.left_ns <= self.last_ns || facts.left_ns >= event.at_ns {
+            return;
+        }
+        let hold = Hold::begin(HeldBy::Cork, facts.left_ns, 0, facts);
+        // What has departed since may have waited for a window; but nothing else takes this long.
+        let hold = match facts.departed_ns {
+            _ if held_by(facts) == Some(HeldBy::Cork) => hold,
+            Some(departed_ns) if hold.reaches_ceiling(departed_ns) => hold.departed(facts),
+            _ => return,
+        };
+        self.ledger.add(Limit::Unseen, facts.left_ns - self.last_ns);
+        self.last_ns = facts.left_ns;
+        self.hold = Some(hold);
+    }
+
     fn write(&mut self, event: &Event, result: i32, thread: u32, was_held: bool) {
         if self.threads.len() < THREADS && !self.threads.contains(&thread) {
             self.threads.push(thread);
@@ -260,9 +291,7 @@ impl Conversation {
         if let Some(message) = self.message.take() {
             self.finish(&message, event);
         }
-        self.message = self
-            .settled
-            .map(|settled| Message::begin(event.at_ns, bytes, settled));
+        self.message = Some(Message::begin(event.at_ns, bytes, self.settled));
     }
 
     /// A message has ended, as another begins.
@@ -274,7 +303,7 @@ impl Conversation {
         if !self.is_client() {
             return;
         }
-        self.waited_ns += cycle.waited_ns;
+        self.waited_ns = self.waited_ns.saturating_add(cycle.waited_ns);
         let key = PatternKey {
             cause: Cause::StopAndWait,
             writes: 1,
@@ -367,33 +396,52 @@ impl Conversation {
 
     /// Whether anything was found that a report would tell.
     pub(crate) fn has_stalls(&self) -> bool {
-        self.hold.is_some() || self.tallies.iter().any(|(key, tally)| self.is_worth(key, tally))
+        self.hold.is_some()
+            || self
+                .tallies
+                .iter()
+                .any(|(key, tally)| self.is_worth(key, tally))
     }
 
     /// Time lost so far, to decide what is kept.
     pub(crate) fn lost_ns(&self) -> u64 {
         let lost = self.tallies.iter().filter(|(key, _)| key.cause.is_time());
-        lost.map(|(_, tally)| tally.total_ns).sum()
+        lost.fold(0, |sum, (_, tally)| sum.saturating_add(tally.total_ns))
     }
 
     fn is_worth(&self, key: &PatternKey, tally: &Tally) -> bool {
         match key.cause {
-            Cause::Nagle | Cause::Cork | Cause::LocalDelayedAck => true,
+            Cause::Nagle | Cause::Cork | Cause::LocalDelayedAck => {
+                let same = self
+                    .tallies
+                    .iter()
+                    .filter(|(other, _)| other.cause == key.cause);
+                let total_ns: u128 = same.map(|(_, tally)| u128::from(tally.total_ns)).sum();
+                total_ns >= WORTH_NS
+            }
             Cause::PacketWaste => {
                 tally.count >= WASTED
                     && tally.segments_wasted * WASTED_ONE_OF >= self.segments_least
             }
             Cause::StopAndWait => {
                 let seen_ns = self.last_ns.saturating_sub(self.first_ns);
-                tally.count >= CYCLES && self.waited_ns * 2 > seen_ns
+                tally.count >= CYCLES && self.waited_ns > seen_ns / 2
             }
         }
     }
 
     /// What there is to say of the socket at a moment. The process's part is filled in by the caller,
     /// `frames` gives the words of a stack.
-    pub(crate) fn report(&self, at_ns: u64, frames: &dyn Fn(u32, &[u64]) -> Vec<String>) -> SocketReport {
-        let end_ns = if self.is_closed { self.last_ns } else { at_ns.max(self.last_ns) };
+    pub(crate) fn report(
+        &self,
+        at_ns: u64,
+        frames: &dyn Fn(u32, &[u64]) -> Vec<String>,
+    ) -> SocketReport {
+        let end_ns = if self.is_closed {
+            self.last_ns
+        } else {
+            at_ns.max(self.last_ns)
+        };
         let mut ledger = self.ledger.clone();
         let mut tallies = self.tallies.clone();
         let mut rest_ns = end_ns - self.last_ns;
@@ -496,5 +544,6 @@ fn held_by_our_ack(data: Data, event: &Event) -> Option<u64> {
     let held_ns = acked_ns.checked_sub(data.at_ns)?;
     let after_ns = event.at_ns.checked_sub(acked_ns)?;
     let round_trip_ns = u64::from(facts.min_rtt_us) * 1000;
-    (held_ns >= DELAYED_ACK_NS && after_ns <= round_trip_ns * 3 / 2 + AFTER_ACK_NS).then_some(held_ns)
+    (held_ns >= DELAYED_ACK_NS && after_ns <= round_trip_ns * 3 / 2 + AFTER_ACK_NS)
+        .then_some(held_ns)
 }

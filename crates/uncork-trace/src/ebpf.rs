@@ -85,7 +85,11 @@ impl EbpfEngine {
         let watched: Vec<(u32, u32)> = match target {
             Target::All => Vec::new(),
             Target::Children => vec![(own_pid, WATCH_CHILDREN)],
-            Target::Pids(pids) => pids.iter().map(|pid| (*pid, WATCH_BOTH)).collect(),
+            Target::Pids(pids) => pids
+                .iter()
+                .flat_map(|pid| uncork_sockets::children(*pid).into_iter().chain([*pid]))
+                .map(|pid| (pid, WATCH_BOTH))
+                .collect(),
         };
         for (pid, how) in watched {
             let inserted = targets.insert(pid, how, 0);

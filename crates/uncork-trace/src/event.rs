@@ -134,6 +134,9 @@ pub struct Facts {
     /// `tcp_mstamp`, in ns: when the kernel last handled this socket (a segment in, data or a delayed
     /// ACK out) before this event.
     pub handled_ns: Option<u64>,
+    /// When the last write was, if it has left bytes unsent; 0 where it has not, or where that isn't
+    /// known.
+    pub left_ns: u64,
     /// Segments sent that carry data, those sent again included.
     pub data_segs_out: u32,
     /// All segments sent, bare ACKs included.

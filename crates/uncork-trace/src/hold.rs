@@ -46,18 +46,39 @@ pub(crate) fn held_by(facts: &Facts) -> Option<HeldBy> {
         return Some(HeldBy::Cork);
     }
     // MSG_MORE is an option of one call only; it shows by what has not been pushed.
-    if facts.pushed_seq.is_some_and(|pushed_seq| is_after(facts.write_seq, pushed_seq)) {
+    if facts
+        .pushed_seq
+        .is_some_and(|pushed_seq| is_after(facts.write_seq, pushed_seq))
+    {
         return Some(HeldBy::Cork);
     }
     if facts.nodelay {
         let may_be_more = facts.pushed_seq.is_none() && facts.unacked_bytes() == 0;
-        return Some(if may_be_more { HeldBy::Cork } else { HeldBy::Device });
+        return Some(if may_be_more {
+            HeldBy::Cork
+        } else {
+            HeldBy::Device
+        });
     }
     let has_small_segment_in_flight = match facts.snd_sml {
         Some(snd_sml) => is_after(snd_sml, facts.snd_una) && !is_after(snd_sml, facts.snd_nxt),
         None => facts.unacked_bytes() > 0,
     };
-    Some(if has_small_segment_in_flight { HeldBy::Nagle } else { HeldBy::Device })
+    Some(if has_small_segment_in_flight {
+        HeldBy::Nagle
+    } else {
+        HeldBy::Device
+    })
+}
+
+/// Whether an ACK is for the small segment that keeps others back. Where it isn't known which was
+/// small, any that is for something new.
+fn acknowledges_small_segment(ack_seq: u32, facts: &Facts) -> bool {
+    let is_new = is_after(ack_seq, facts.snd_una);
+    is_new
+        && facts
+            .snd_sml
+            .is_none_or(|snd_sml| !is_after(snd_sml, ack_seq))
 }
 
 /// Whether no segment more may be in flight.
@@ -86,8 +107,8 @@ pub(crate) struct Hold {
     pub(crate) bytes_before: u32,
     /// When what is in flight departed.
     before_departed_ns: u64,
-    /// The last ACK for something of what is in flight.
-    last_ack_ns: Option<u64>,
+    /// The ACK that ends Nagle's rule: for the small segment that is in flight.
+    freeing_ack_ns: Option<u64>,
     /// The options at the beginning.
     nodelay: bool,
     corked: bool,
@@ -129,13 +150,33 @@ impl Hold {
             bytes: facts.unsent_bytes(),
             bytes_before: facts.unacked_bytes(),
             before_departed_ns: facts.departed_ns.unwrap_or(since_ns).min(since_ns),
-            last_ack_ns: None,
+            freeing_ack_ns: None,
             nodelay: facts.nodelay,
             corked: facts.corked,
             error_ns,
             samples: 0,
             stack: Vec::new(),
         }
+    }
+
+    /// The same, where what it held has departed before its first byte could be noted: it was the last
+    /// one that was sent.
+    pub(crate) fn departed(self, facts: &Facts) -> Self {
+        Self {
+            first_seq: facts.snd_nxt.wrapping_sub(1),
+            bytes: 0,
+            ..self
+        }
+    }
+
+    /// Whether its last write was at this time.
+    pub(crate) fn is_since_write(&self, write_ns: u64) -> bool {
+        self.last_write_ns == write_ns
+    }
+
+    /// Whether it would be as long as the kernel holds a cork.
+    pub(crate) fn reaches_ceiling(&self, ended_ns: u64) -> bool {
+        CEILING_NS.contains(&ended_ns.saturating_sub(self.last_write_ns))
     }
 
     /// Whether the first held byte is still here.
@@ -147,9 +188,9 @@ impl Hold {
     pub(crate) fn see(&mut self, at_ns: u64, kind: &Kind, facts: &Facts) {
         match kind {
             Kind::Write { result, .. } if *result > 0 => self.last_write_ns = at_ns,
-            // It is processed after this event, and may free what is held.
-            Kind::Segment { ack_seq, .. } if is_after(*ack_seq, facts.snd_una) => {
-                self.last_ack_ns = Some(at_ns);
+            // It is processed after this event, and frees what is held.
+            Kind::Segment { ack_seq, .. } if acknowledges_small_segment(*ack_seq, facts) => {
+                self.freeing_ack_ns.get_or_insert(at_ns);
             }
             Kind::Sample { .. } => self.samples += 1,
             _ => {}
@@ -167,27 +208,33 @@ impl Hold {
         if let Kind::Sample { .. } = kind {
             return self.end_by_sample(at_ns, previous_ns, facts);
         }
-        let departed_ns = facts.departed_ns.filter(|ns| (self.since_ns..=at_ns).contains(ns));
-        let ended_ns = match (kind, departed_ns, self.last_ack_ns) {
-            (Kind::Shut | Kind::Close, None, None) => at_ns,
-            (_, Some(departed_ns), _) => departed_ns,
-            (_, None, Some(ack_ns)) => ack_ns,
-            (_, None, None) => at_ns,
-        };
-        let by_ack = self
-            .last_ack_ns
-            .filter(|ack_ns| ended_ns.saturating_sub(*ack_ns) < FREED_BY_ACK_NS);
-        let ended_by = match (by_ack, kind) {
-            (Some(ack_ns), _) => self.ended_by_ack(ack_ns, facts),
+        let departed_ns = facts
+            .departed_ns
+            .filter(|ns| (self.since_ns..=at_ns).contains(ns));
+        let freeing_ack_ns = self.freeing_ack_ns.filter(|_| self.by == HeldBy::Nagle);
+        let (ended_ns, ended_by) = match (freeing_ack_ns, departed_ns) {
+            (Some(ack_ns), departed_ns) => {
+                // Where something else has departed since, the ACK's time is the nearest that is known.
+                let freed = ack_ns..ack_ns + FREED_BY_ACK_NS;
+                let ended_ns = departed_ns
+                    .filter(|ns| freed.contains(ns))
+                    .unwrap_or(ack_ns);
+                (ended_ns, self.ended_by_ack(ack_ns, facts))
+            }
             // It departed together with what was written next: the program had more to say.
-            (None, Kind::Write { .. }) if ended_ns > previous_ns => {
+            (None, Some(departed_ns))
+                if matches!(kind, Kind::Write { .. }) && departed_ns > previous_ns =>
+            {
                 return Ended {
-                    at_ns: ended_ns,
+                    at_ns: departed_ns,
                     loss: None,
                     error_ns: 0,
                 };
             }
-            _ => self.ended_otherwise(ended_ns, kind, facts),
+            (None, Some(departed_ns)) => {
+                (departed_ns, self.ended_otherwise(departed_ns, kind, facts))
+            }
+            (None, None) => (at_ns, self.ended_otherwise(at_ns, kind, facts)),
         };
         Ended {
             at_ns: ended_ns,
@@ -221,7 +268,7 @@ impl Hold {
         Ended {
             at_ns: ended_ns,
             loss,
-            error_ns: self.error_ns + half_ns,
+            error_ns: self.error_ns.saturating_add(half_ns),
         }
     }
 
@@ -229,7 +276,11 @@ impl Hold {
         let took_ns = ack_ns.saturating_sub(self.before_departed_ns);
         let least_ns = u64::from(facts.min_rtt_us) * 1000;
         let is_delayed = took_ns >= least_ns + DELAYED_ACK_NS && took_ns > least_ns + least_ns / 2;
-        if is_delayed { EndedBy::DelayedAck } else { EndedBy::RoundTrip }
+        if is_delayed {
+            EndedBy::DelayedAck
+        } else {
+            EndedBy::RoundTrip
+        }
     }
 
     fn ended_otherwise(&self, ended_ns: u64, kind: &Kind, facts: &Facts) -> EndedBy {
@@ -308,7 +359,10 @@ mod tests {
         // A full segment in flight doesn't hold a small one back.
         check(|f| f.snd_sml = Some(900), Some(HeldBy::Device));
         // Samples don't know what is small, or pushed.
-        check(|f| (f.snd_sml, f.pushed_seq) = (None, None), Some(HeldBy::Nagle));
+        check(
+            |f| (f.snd_sml, f.pushed_seq) = (None, None),
+            Some(HeldBy::Nagle),
+        );
         let sampled_nodelay = |f: &mut Facts| {
             (f.nodelay, f.pushed_seq) = (true, None);
         };

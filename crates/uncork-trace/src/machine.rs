@@ -1,5 +1,10 @@
 //! The state machine of a whole trace: events in, a report out. Pure, and bounded.
 
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use crate::conversation::Conversation;
@@ -72,7 +77,8 @@ impl Machine {
     /// Drops closed sockets: those without losses, or the half that lost the least.
     fn make_room(&mut self) {
         let before = self.conversations.len();
-        self.conversations.retain(|_, conversation| !conversation.is_closed || conversation.has_stalls());
+        self.conversations
+            .retain(|_, conversation| !conversation.is_closed || conversation.has_stalls());
         let dropped = before - self.conversations.len();
         self.clean += dropped as u64;
         if dropped > 0 {
@@ -88,7 +94,7 @@ impl Machine {
         for (lost_ns, id) in &closed[..closed.len().div_ceil(2)] {
             self.conversations.remove(id);
             self.dropped += 1;
-            self.dropped_lost_ns += lost_ns;
+            self.dropped_lost_ns = self.dropped_lost_ns.saturating_add(*lost_ns);
         }
     }
 
@@ -101,7 +107,9 @@ impl Machine {
     }
 
     pub(crate) fn pid_of(&self, socket: SocketId) -> Option<u32> {
-        self.conversations.get(&socket).map(|conversation| conversation.identity.pid)
+        self.conversations
+            .get(&socket)
+            .map(|conversation| conversation.identity.pid)
     }
 
     /// What was found until now.
@@ -127,7 +135,8 @@ impl Machine {
             .collect();
         sockets.sort_by(|a, b| {
             let lost = b.held_ms().total_cmp(&a.held_ms());
-            lost.then(b.bytes_sent.cmp(&a.bytes_sent)).then(a.local.cmp(&b.local))
+            lost.then(b.bytes_sent.cmp(&a.bytes_sent))
+                .then(a.local.cmp(&b.local))
         });
         let dropped_ms = crate::tally::millis(self.dropped_lost_ns);
         let (held_ms_total, held_ms_error) = held(&sockets);
@@ -135,7 +144,9 @@ impl Machine {
         let mut notes = self.notes(losses);
         if sockets.len() > SOCKETS_TOLD {
             let more = sockets.len() - SOCKETS_TOLD;
-            notes.push(format!("{more} sockets more, that lost less, are in the sums only"));
+            notes.push(format!(
+                "{more} sockets more, that lost less, are in the sums only"
+            ));
             sockets.truncate(SOCKETS_TOLD);
         }
         let unfinished: u64 = self.conversations.values().map(Conversation::skipped).sum();
@@ -165,15 +176,21 @@ impl Machine {
         }
         if losses.sockets > 0 {
             let sockets = losses.sockets;
-            notes.push(format!("{sockets} calls were on sockets for which the kernel had no room"));
+            notes.push(format!(
+                "{sockets} calls were on sockets for which the kernel had no room"
+            ));
         }
         if self.clean > 0 {
             let clean = self.clean;
-            notes.push(format!("{clean} closed sockets without a loss are not told one by one"));
+            notes.push(format!(
+                "{clean} closed sockets without a loss are not told one by one"
+            ));
         }
         if self.dropped > 0 {
             let dropped = self.dropped;
-            notes.push(format!("there was no room for {dropped} sockets more than {SOCKETS}"));
+            notes.push(format!(
+                "there was no room for {dropped} sockets more than {SOCKETS}"
+            ));
         }
         if self.engine == Engine::Sample {
             notes.push(
@@ -191,7 +208,12 @@ impl Machine {
 fn held(sockets: &[SocketReport]) -> (f64, f64) {
     let senders: std::collections::HashSet<_> = sockets
         .iter()
-        .filter(|socket| socket.stalls.iter().any(|stall| stall.cause == Cause::Nagle))
+        .filter(|socket| {
+            socket
+                .stalls
+                .iter()
+                .any(|stall| stall.cause == Cause::Nagle)
+        })
         .map(|socket| (socket.local, socket.remote))
         .collect();
     let mut total = 0.0;

@@ -21,8 +21,8 @@ pub(crate) struct Message {
     /// When its last byte was written, or departed, if that was later.
     pub(crate) done_ns: u64,
     last_write_ns: u64,
-    /// First transmissions before it.
-    segments_before: u32,
+    /// First transmissions before it, where that is known.
+    segments_before: Option<u32>,
     /// A part of it was held: the segments beyond the least have that cause.
     pub(crate) was_held: bool,
     /// When the answer came.
@@ -51,7 +51,7 @@ pub(crate) fn first_transmissions(facts: &Facts) -> u32 {
 
 impl Message {
     /// A message that begins with a write; `segments_before` have left before it.
-    pub(crate) fn begin(at_ns: u64, bytes: u32, segments_before: u32) -> Self {
+    pub(crate) fn begin(at_ns: u64, bytes: u32, segments_before: Option<u32>) -> Self {
         let mut message = Self {
             sizes: Vec::new(),
             writes: 0,
@@ -94,7 +94,7 @@ impl Message {
         if mss == 0 {
             return None;
         }
-        let sent = settled.wrapping_sub(self.segments_before);
+        let sent = settled.wrapping_sub(self.segments_before?);
         let least = u32::try_from(self.bytes.div_ceil(u64::from(mss))).ok()?;
         // More than a few million is a count that began elsewhere.
         (sent < u32::MAX / 2).then_some(Segments { sent, least })

@@ -93,7 +93,8 @@ impl Processes {
     /// A stack as it was recorded.
     pub(crate) fn remember_stack(&mut self, stack: Stack) {
         if self.stacks.len() < STACKS {
-            self.stacks.insert((stack.pid, stack.addresses), stack.frames);
+            self.stacks
+                .insert((stack.pid, stack.addresses), stack.frames);
         }
     }
 
@@ -107,7 +108,10 @@ impl Processes {
         if addresses.is_empty() {
             return Vec::new();
         }
-        self.stacks.get(&(pid, addresses.to_vec())).cloned().unwrap_or_default()
+        self.stacks
+            .get(&(pid, addresses.to_vec()))
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -131,10 +135,16 @@ fn frames(symbolizer: &Symbolizer, pid: u32, addresses: &[u64]) -> Vec<String> {
             let place = symbol.code_info.as_deref();
             let file = place.and_then(|place| place.file.to_str().zip(place.line));
             match (file, symbol.module.as_deref()) {
-                (Some((file, line)), _) => format!("{name} ({}:{line})", uncork_sockets::harmless(file.as_bytes())),
+                (Some((file, line)), _) => format!(
+                    "{name} ({}:{line})",
+                    uncork_sockets::harmless(file.as_bytes())
+                ),
                 (None, Some(module)) => {
                     let module = std::path::Path::new(module).file_name().unwrap_or(module);
-                    format!("{name} in {}", uncork_sockets::harmless(module.as_encoded_bytes()))
+                    format!(
+                        "{name} in {}",
+                        uncork_sockets::harmless(module.as_encoded_bytes())
+                    )
                 }
                 (None, None) => name,
             }

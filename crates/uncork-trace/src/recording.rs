@@ -175,14 +175,17 @@ impl<R: Read> Lines<R> {
         let mut text = Vec::new();
         self.number += 1;
         let mut line = (&mut self.file).take(LINE_BYTES);
-        line.read_until(b'\n', &mut text).map_err(RecordingError::Read)?;
+        line.read_until(b'\n', &mut text)
+            .map_err(RecordingError::Read)?;
         if text.is_empty() {
             return Ok(None);
         }
         match serde_json::from_slice(&text) {
             Ok(line) => Ok(Some(line)),
             // A trace that was killed ends within a line.
-            Err(_) if !text.ends_with(b"\n") && self.number > 1 && text.len() < 64 * 1024 => Ok(None),
+            Err(_) if !text.ends_with(b"\n") && self.number > 1 && text.len() < 64 * 1024 => {
+                Ok(None)
+            }
             Err(error) => Err(self.wrong(&error.to_string())),
         }
     }

@@ -230,11 +230,12 @@ impl Shares {
         ]
     }
 
-    /// What took the most time.
+    /// What took the most of the time that was seen.
     #[must_use]
     pub fn limit(&self) -> Limit {
         let parts = self.parts();
-        let most = parts.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        let seen = parts.iter().filter(|(limit, _)| *limit != Limit::Unseen);
+        let most = seen.max_by(|a, b| a.1.total_cmp(&b.1));
         most.filter(|(_, ms)| *ms > 0.0)
             .map_or(Limit::Unseen, |(limit, _)| *limit)
     }

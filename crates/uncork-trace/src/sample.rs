@@ -111,7 +111,9 @@ impl SampleEngine {
         }
         let refused = self.shared.refused.load(Ordering::Relaxed);
         if refused > 0 {
-            notes.push(format!("{refused} processes may not be looked into by this user"));
+            notes.push(format!(
+                "{refused} processes may not be looked into by this user"
+            ));
         }
         notes
     }
@@ -174,7 +176,11 @@ impl Sampler {
         let mut due = Instant::now();
         let mut jitter = Jitter(now_ns() | 1);
         while !self.shared.is_stopped.load(Ordering::Relaxed) {
-            let every = if self.target == Target::All { SEARCH_ALL } else { SEARCH };
+            let every = if self.target == Target::All {
+                SEARCH_ALL
+            } else {
+                SEARCH
+            };
             if searched_all.is_none_or(|at| at.elapsed() >= every) {
                 self.find_processes();
                 searched_all = Some(Instant::now());
@@ -188,7 +194,9 @@ impl Sampler {
             let least = Duration::from_secs(1) * sockets / SAMPLES_A_SECOND;
             let interval = self.interval.max(least);
             let interval_ns = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
-            self.shared.interval_ns.store(interval_ns, Ordering::Relaxed);
+            self.shared
+                .interval_ns
+                .store(interval_ns, Ordering::Relaxed);
             // Programs that stall do so in step with the kernel's ticks; samples in step with them would
             // be off by the same time always, so that errors would add up.
             due += jitter.spread(interval);
@@ -210,11 +218,16 @@ impl Sampler {
                 .collect(),
         };
         for pid in pids {
-            let is_refused = self.refusals.get(&pid).is_some_and(|times| *times >= REFUSALS);
+            let is_refused = self
+                .refusals
+                .get(&pid)
+                .is_some_and(|times| *times >= REFUSALS);
             if pid == own_pid || self.processes.contains_key(&pid) || is_refused {
                 continue;
             }
-            match Process::open(pid).and_then(|process| process.check_permission().map(|()| process)) {
+            match Process::open(pid)
+                .and_then(|process| process.check_permission().map(|()| process))
+            {
                 Ok(process) => {
                     self.processes.insert(pid, process);
                 }
@@ -254,7 +267,10 @@ impl Sampler {
                 self.shared.left_out.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
-            let socket = self.processes.get(&pid).map(|process| process.socket(descriptor.number));
+            let socket = self
+                .processes
+                .get(&pid)
+                .map(|process| process.socket(descriptor.number));
             if let Some(Ok(Some(socket))) = socket {
                 self.introduce(pid, socket, events);
             }
@@ -268,7 +284,9 @@ impl Sampler {
         for inode in missing {
             if let Some(watched) = self.sockets.remove(&inode) {
                 let facts = TcpInfo::of(&watched.socket).ok();
-                let facts = facts.map(|info| facts_of(&info, &watched.socket)).unwrap_or_default();
+                let facts = facts
+                    .map(|info| facts_of(&info, &watched.socket))
+                    .unwrap_or_default();
                 self.send(events, watched.id, Kind::Close, facts);
             }
         }
@@ -293,7 +311,12 @@ impl Sampler {
             namespace: 0,
             cgroup: 0,
         };
-        self.send(events, id, Kind::Open(Box::new(identity)), facts_of(&info, &socket));
+        self.send(
+            events,
+            id,
+            Kind::Open(Box::new(identity)),
+            facts_of(&info, &socket),
+        );
         self.sockets.insert(
             socket.inode(),
             Watched {
@@ -327,7 +350,14 @@ impl Sampler {
         self.send_at(events, now_ns(), socket, kind, facts);
     }
 
-    fn send_at(&self, events: &SyncSender<Event>, at_ns: u64, socket: SocketId, kind: Kind, facts: Facts) {
+    fn send_at(
+        &self,
+        events: &SyncSender<Event>,
+        at_ns: u64,
+        socket: SocketId,
+        kind: Kind,
+        facts: Facts,
+    ) {
         let event = Event {
             at_ns,
             socket,
@@ -381,7 +411,9 @@ fn facts_of(info: &TcpInfo, socket: &Socket) -> Facts {
         total_retrans: info.retransmitted_segments,
         srtt_us: micros(info.rtt),
         min_rtt_us: info.min_rtt.map_or(0, micros),
-        rwnd_limited_us: info.receive_window_limited.map(|time| u64::from(micros(time))),
+        rwnd_limited_us: info
+            .receive_window_limited
+            .map(|time| u64::from(micros(time))),
         sndbuf_limited_us: info.send_buffer_limited.map(|time| u64::from(micros(time))),
         ..Facts::default()
     }

@@ -73,7 +73,11 @@ impl Session {
             Choice::Sample => None,
             Choice::Ebpf => Some(EbpfEngine::start(target).map_err(StartError::Ebpf)?),
             Choice::Auto => EbpfEngine::start(target)
-                .inspect_err(|error| note = Some(format!("sampled, as the ebpf engine can't run here: {error}")))
+                .inspect_err(|error| {
+                    note = Some(format!(
+                        "sampled, as the ebpf engine can't run here: {error}"
+                    ))
+                })
                 .ok(),
         };
         let source = match exact {
@@ -126,7 +130,8 @@ impl Session {
             ..
         } = self;
         let mut written = Ok(());
-        let mut take = |event: Event| {
+        let mut take = |mut event: Event| {
+            name(&mut event);
             let learn = || -> io::Result<()> {
                 learn(&event, machine, processes, recorder.as_mut())?;
                 machine.take(&event);
@@ -152,7 +157,9 @@ impl Session {
     /// What was found until now.
     #[must_use]
     pub fn report(&self) -> Report {
-        let mut report = self.machine.report(now_ns(), &self.processes, self.losses());
+        let mut report = self
+            .machine
+            .report(now_ns(), &self.processes, self.losses());
         report.notes.splice(0..0, self.note.clone());
         if let Source::Sample(engine) = &self.source {
             report.notes.extend(engine.notes());
@@ -179,6 +186,15 @@ impl Session {
             Source::Ebpf(engine) => engine.losses(),
             Source::Sample(engine) => engine.losses(),
         }
+    }
+}
+
+/// The kernel's event names the thread that was first; people know the process's name.
+fn name(event: &mut Event) {
+    if let Kind::Open(identity) = &mut event.kind
+        && let Some(command) = uncork_sockets::command(identity.pid)
+    {
+        identity.command = command;
     }
 }
 

@@ -54,7 +54,8 @@ impl Ledger {
 
     /// Time whose owner is known: a hold's.
     pub(crate) fn add(&mut self, limit: Limit, ns: u64) {
-        self.ns[limit as usize] += ns;
+        let sum = &mut self.ns[limit as usize];
+        *sum = sum.saturating_add(ns);
     }
 
     /// An interval, and the event that ends it.
@@ -65,16 +66,20 @@ impl Ledger {
             before,
             event,
         } = interval;
-        let limit = if is_free { None } else { limit_of(before, event) };
+        let limit = if is_free {
+            None
+        } else {
+            limit_of(before, event)
+        };
         if event.skipped > 0 {
-            self.add(Limit::Unseen, ns + self.pending_ns);
+            self.add(Limit::Unseen, ns.saturating_add(self.pending_ns));
             self.pending_ns = 0;
         } else if let Some(limit) = limit {
             self.add(limit, ns);
         } else {
             match self.turn {
                 Turn::Program => self.add(Limit::Program, ns),
-                Turn::Peer => self.pending_ns += ns,
+                Turn::Peer => self.pending_ns = self.pending_ns.saturating_add(ns),
             }
         }
         self.turn_over(before, event);
@@ -106,14 +111,21 @@ impl Ledger {
     fn take_kernels_word(&mut self, facts: &Facts) {
         let rwnd_us = facts.rwnd_limited_us.unwrap_or(self.rwnd_limited_us);
         let sndbuf_us = facts.sndbuf_limited_us.unwrap_or(self.sndbuf_limited_us);
-        self.take_from_peer(Limit::ReceiveWindow, rwnd_us.saturating_sub(self.rwnd_limited_us));
-        self.take_from_peer(Limit::SendBuffer, sndbuf_us.saturating_sub(self.sndbuf_limited_us));
+        self.take_from_peer(
+            Limit::ReceiveWindow,
+            rwnd_us.saturating_sub(self.rwnd_limited_us),
+        );
+        self.take_from_peer(
+            Limit::SendBuffer,
+            sndbuf_us.saturating_sub(self.sndbuf_limited_us),
+        );
         self.rwnd_limited_us = rwnd_us;
         self.sndbuf_limited_us = sndbuf_us;
     }
 
     fn take_from_peer(&mut self, limit: Limit, us: u64) {
-        let mut ns = us * 1000;
+        let whole_ns = us.saturating_mul(1000);
+        let mut ns = whole_ns;
         let pending_ns = ns.min(self.pending_ns);
         self.pending_ns -= pending_ns;
         ns -= pending_ns;
@@ -122,7 +134,7 @@ impl Ledger {
             self.ns[from as usize] -= part_ns;
             ns -= part_ns;
         }
-        self.ns[limit as usize] += us * 1000 - ns;
+        self.add(limit, whole_ns - ns);
     }
 
     fn peer_spoke(&mut self) {
@@ -148,7 +160,8 @@ impl Ledger {
             Turn::Peer if is_peers => Limit::Peer,
             Turn::Peer | Turn::Program => Limit::Program,
         };
-        ns[pending as usize] += self.pending_ns + rest_ns;
+        let rest_ns = self.pending_ns.saturating_add(rest_ns);
+        ns[pending as usize] = ns[pending as usize].saturating_add(rest_ns);
         let ms = ns.map(millis);
         let of = |limit: Limit| ms[limit as usize];
         Shares {

@@ -62,10 +62,10 @@ impl Tally {
     /// One stall more.
     pub(crate) fn add(&mut self, ns: u64, error_ns: u64, ended_by: Option<EndedBy>) {
         self.count += 1;
-        self.total_ns += ns;
+        self.total_ns = self.total_ns.saturating_add(ns);
         self.max_ns = self.max_ns.max(ns);
         // Errors of samples are independent of each other: their squares add up.
-        self.error_ns += error_ns;
+        self.error_ns = self.error_ns.saturating_add(error_ns);
         self.lengths.push(ns);
         if let Some(ended_by) = ended_by {
             *self.endings.entry(ended_by).or_default() += 1;
@@ -181,7 +181,10 @@ fn length(ns: u64) -> String {
 }
 
 /// Milliseconds, for the report.
-#[expect(clippy::cast_precision_loss, reason = "52 bits of nanoseconds are 52 days")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "52 bits of nanoseconds are 52 days"
+)]
 pub(crate) fn millis(ns: u64) -> f64 {
     ns as f64 / 1e6
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::event::{Event, Facts, Identity, Kind, SocketId};
 
 /// Bytes of `struct event`.
-const EVENT_BYTES: usize = 128;
+const EVENT_BYTES: usize = 136;
 
 /// Address family of IPv6 (`AF_INET6`).
 const AF_INET6: u16 = 10;
@@ -78,12 +78,20 @@ fn facts(fields: &mut Fields<'_>) -> Option<Facts> {
         reads: fields.u32()?,
         departed_ns: Some(fields.u64()?),
         handled_ns: Some(fields.u64()?.saturating_mul(1000)),
+        left_ns: fields.u64()?,
         rwnd_limited_us: None,
         sndbuf_limited_us: None,
     };
     // The kernel says ~0 before the first round trip.
-    let min_rtt_us = if facts.min_rtt_us == u32::MAX { 0 } else { facts.min_rtt_us };
-    Some(Facts { min_rtt_us, ..facts })
+    let min_rtt_us = if facts.min_rtt_us == u32::MAX {
+        0
+    } else {
+        facts.min_rtt_us
+    };
+    Some(Facts {
+        min_rtt_us,
+        ..facts
+    })
 }
 
 fn identity(fields: &mut Fields<'_>) -> Option<Identity> {
@@ -172,6 +180,7 @@ mod tests {
         bytes.extend(0_u32.to_ne_bytes()); // reads
         bytes.extend(6_999_000_u64.to_ne_bytes());
         bytes.extend(6_998_u64.to_ne_bytes());
+        bytes.extend(4_u64.to_ne_bytes());
         bytes
     }
 
@@ -183,7 +192,12 @@ mod tests {
         assert_eq!(event.at_ns, 7_000_000);
         assert_eq!(event.socket, SocketId(3));
         assert_eq!(event.skipped, 5);
-        let Kind::Write { result, thread, stack } = &event.kind else {
+        let Kind::Write {
+            result,
+            thread,
+            stack,
+        } = &event.kind
+        else {
             unreachable!("{event:?}")
         };
         assert_eq!((*result, *thread, stack.len()), (-11, 77, 0));
@@ -194,6 +208,7 @@ mod tests {
         assert_eq!((facts.mss, facts.writes, facts.reads), (108, 117, 0));
         assert_eq!(facts.departed_ns, Some(6_999_000));
         assert_eq!(facts.handled_ns, Some(6_998_000));
+        assert_eq!(facts.left_ns, 4);
     }
 
     #[test]
