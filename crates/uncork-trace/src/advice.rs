@@ -246,7 +246,7 @@ impl<'a> Case<'a> {
              flushed once a message, writev, or a cork that comes off at its end): {} left in {} \
              more than their bytes need.{nodelay}",
             counted(self.count, "message"),
-            counted(self.segments_wasted, "segment"),
+            counted(self.segments_wasted, "packet"),
         )
     }
 
