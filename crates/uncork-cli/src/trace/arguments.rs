@@ -202,6 +202,13 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_help() {
+        use clap::CommandFactory;
+        let mut cli = Cli::command().term_width(100);
+        insta::assert_snapshot!(cli.render_long_help());
+    }
+
+    #[test]
     fn what_is_watched() {
         #[track_caller]
         fn pids(arguments: &[&str], expected: &[u32]) {

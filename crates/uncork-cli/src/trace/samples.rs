@@ -109,7 +109,7 @@ pub(super) fn imaplib() -> Report {
             socket.timeline.push(Mark {
                 at_ms: start + after,
                 kind,
-            })
+            });
         };
         add(0.0, MarkKind::Write(53));
         add(0.2, MarkKind::Data(16));
@@ -216,7 +216,7 @@ pub(super) fn corked() -> Report {
             socket.timeline.push(Mark {
                 at_ms: start + after,
                 kind,
-            })
+            });
         };
         add(0.0, MarkKind::Data(120));
         add(1.0, MarkKind::Read(120));
