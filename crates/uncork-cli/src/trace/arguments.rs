@@ -27,7 +27,7 @@ const PIDS_MAX: usize = 1024;
     group = ArgGroup::new("what").required(true)
 )]
 pub(crate) struct TraceArgs {
-    /// Watch these processes, and those that they start; also `-p 1,2`
+    /// Watch these processes; also `-p 1,2`
     #[arg(short, long = "pid", value_name = "PID", group = "what", num_args = 1..,
           value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=PID_MAX))]
     pids: Vec<u32>,
@@ -85,6 +85,8 @@ struct OutputArgs {
     #[arg(long, value_name = "D", default_value = "1ms", value_parser = duration)]
     fail_over: Duration,
     /// Print one JSON document on stdout, and nothing else there
+    ///
+    /// What the command prints on stdout goes to stderr then.
     #[arg(long)]
     json: bool,
     /// Write the report, with a timeline of each socket, as a page to this file

@@ -9,7 +9,7 @@ use uncork_trace::Report;
 use uncork_trace::report::{Advice, Cause, SocketReport, Stall};
 
 use super::summary::{
-    connection, excerpt, headline, is_lost, notes, origin, process, shown, stalls, traffic,
+    all_stalls, connection, excerpt, headline, is_lost, notes, origin, process, shown, traffic,
     true_limit,
 };
 use super::words;
@@ -80,12 +80,7 @@ fn totals(report: &Report) -> String {
         "lost",
         &with_error(report.held_ms_total, report.held_ms_error),
     );
-    let stalls = report
-        .sockets
-        .iter()
-        .map(stalls)
-        .fold(0_u64, u64::saturating_add);
-    add("", "stalls", &count(stalls));
+    add("", "stalls", &count(all_stalls(report)));
     add("", "connections", &count(report.sockets.len() as u64));
     add(
         "",
@@ -101,10 +96,16 @@ fn advice(advice: &[Advice]) -> String {
         return String::new();
     }
     let mut text = String::from("<h2>What to do</h2>\n<ol class=\"advice\">\n");
+    let mut told: Vec<(Cause, String)> = Vec::new();
     for one in advice.iter().take(ADVICE_MAX) {
         let who = escape(&format!("{} (pid {})", one.command, one.pid));
         let cause = escape(words::cause(one.cause));
-        let change = escape(&one.change);
+        // The texts against one cause differ in their figures only, which stand below.
+        let change = match told.iter().find(|(cause, _)| *cause == one.cause) {
+            Some((_, first)) => format!("As for {first}."),
+            None => escape(&one.change),
+        };
+        told.push((one.cause, who.clone()));
         text.push_str(&format!(
             "<li>\n<h3>{who} <small>against {cause}</small></h3>\n<p>{change}</p>\n"
         ));

@@ -132,6 +132,22 @@ pub(super) fn imaplib() -> Report {
     report(4.42, vec![socket])
 }
 
+/// The same, and the server on the same machine, which delays its ACKs.
+pub(super) fn both_ends() -> Report {
+    let client = imaplib().sockets.remove(0);
+    let mut server = socket(143, "imapd", "127.0.0.1:143", "127.0.0.1:51000");
+    server.stalls = vec![stall(
+        Cause::LocalDelayedAck,
+        100,
+        43.1,
+        EndedBy::DelayedAck,
+    )];
+    server.limit = Limit::Peer;
+    let mut report = report(4.42, vec![client, server]);
+    report.held_ms_total /= 2.0;
+    report
+}
+
 /// A web server that does all right.
 pub(super) fn clean() -> Report {
     let mut first = socket(812, "nginx", "10.0.0.1:80", "10.0.0.9:50123");

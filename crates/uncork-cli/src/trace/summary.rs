@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use uncork_trace::Report;
-use uncork_trace::report::{Engine, Limit, SocketReport};
+use uncork_trace::advice::holders;
+use uncork_trace::report::{Cause, Engine, Limit, SocketReport, Stall};
 
 use super::words::{engine, limit, limit_sentence, share, time};
 use crate::words::{count, counted, printable, size};
@@ -25,7 +26,8 @@ pub(super) fn headline(report: &Report) -> String {
     }
     let losers = losers(report);
     let Some(most) = losers.first().filter(|_| is_lost(report)) else {
-        let writes = report.sockets.iter().map(|socket| socket.writes).sum();
+        let writes = report.sockets.iter().map(|socket| socket.writes);
+        let writes = writes.fold(0, u64::saturating_add);
         return format!(
             "no time was lost to Nagle's algorithm, corks or delayed ACKs ({}, {}, {watched})",
             counted(report.sockets.len() as u64, "connection"),
@@ -34,7 +36,7 @@ pub(super) fn headline(report: &Report) -> String {
     };
     let lost = lost(report);
     let sockets: usize = losers.iter().map(|loser| loser.sockets).sum();
-    let stalls = counted(losers.iter().map(|loser| loser.stalls).sum(), "stall");
+    let stalls = counted(all_stalls(report), "stall");
     match (losers.len(), sockets) {
         (1, 1) => format!(
             "{} lost {lost} of {} in {stalls}",
@@ -82,9 +84,16 @@ struct Loser {
 
 /// Processes that lost time, those that lost the most first.
 fn losers(report: &Report) -> Vec<Loser> {
+    let holders = holders(&report.sockets);
     let mut losers: BTreeMap<u32, Loser> = BTreeMap::new();
     for socket in &report.sockets {
-        let held_ms = socket.held_ms();
+        // What both ends saw is the loss of the end that held.
+        let is_twice = holders.contains(&(socket.remote, socket.local));
+        let counts = |stall: &&Stall| {
+            stall.cause.is_time() && !(is_twice && stall.cause == Cause::LocalDelayedAck)
+        };
+        let counted = || socket.stalls.iter().filter(counts);
+        let held_ms = counted().map(|stall| stall.held_ms_total).sum::<f64>();
         if held_ms < LOST_MS_MIN {
             continue;
         }
@@ -96,7 +105,7 @@ fn losers(report: &Report) -> Vec<Loser> {
             seconds: 0.0,
         });
         loser.held_ms += held_ms;
-        loser.stalls = loser.stalls.saturating_add(stalls(socket));
+        loser.stalls = counted().fold(loser.stalls, |sum, stall| sum.saturating_add(stall.count));
         loser.sockets += 1;
         loser.seconds = loser.seconds.max(socket.seconds);
     }
@@ -108,6 +117,14 @@ fn losers(report: &Report) -> Vec<Loser> {
 fn counted_processes(number: usize) -> String {
     let plural = if number == 1 { "" } else { "es" };
     format!("{} process{plural}", count(number as u64))
+}
+
+/// How often time was lost, in all sockets.
+pub(super) fn all_stalls(report: &Report) -> u64 {
+    let losers = losers(report);
+    losers
+        .iter()
+        .fold(0, |sum, loser| sum.saturating_add(loser.stalls))
 }
 
 /// How often time was lost.
@@ -270,6 +287,74 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if has_both_ends(report) {
+        notes.push(
+            "both ends of a connection were watched: what one held and the other caused by its \
+             delayed ACKs stands at both, and counts once"
+                .to_owned(),
+        );
+    }
     notes.extend(report.notes.iter().map(|note| printable(note)));
     notes
+}
+
+/// Whether there is time that two sockets tell of.
+fn has_both_ends(report: &Report) -> bool {
+    let holders = holders(&report.sockets);
+    report.sockets.iter().any(|socket| {
+        let mut stalls = socket.stalls.iter();
+        holders.contains(&(socket.remote, socket.local))
+            && stalls.any(|stall| stall.cause == Cause::LocalDelayedAck)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn what_both_ends_saw_counts_once() {
+        let report = samples::both_ends();
+        assert_eq!(
+            headline(&report),
+            "python3 (pid 4711) lost 4.31 s of 4.42 s in 100 stalls"
+        );
+        assert!(notes(&report)[1].contains("counts once"));
+        assert_eq!(report.advice.len(), 1);
+    }
+
+    #[test]
+    fn headlines() {
+        assert_eq!(
+            headline(&samples::empty()),
+            "no TCP connection of what was watched did anything in 2.00 s"
+        );
+        let mut report = samples::many();
+        report.sockets.retain(|socket| socket.pid == 1000);
+        report.held_ms_total = 2050.0;
+        assert_eq!(
+            headline(&report),
+            "java (pid 1000) lost 2.05 s in 50 stalls, on 2 connections within 10.00 s"
+        );
+    }
+
+    #[test]
+    fn which_sockets_are_shown() {
+        let report = samples::many();
+        let all = shown(&report, 100);
+        assert_eq!(all.sockets.len(), 15);
+        assert_eq!(
+            all.rest.as_deref(),
+            Some("25 other connections lost nothing")
+        );
+        let clean = samples::clean();
+        let busiest = shown(&clean, 1);
+        assert_eq!(busiest.sockets[0].writes, 1200);
+        assert!(
+            busiest
+                .rest
+                .is_some_and(|rest| rest.starts_with("1 other connection "))
+        );
+    }
 }

@@ -169,7 +169,7 @@ impl State {
             (Page::Help, _) => self.page = Page::Table,
             (_, KeyCode::Char('?' | 'h')) => self.page = Page::Help,
             (Page::Details(from), code) => {
-                self.page = scrolled(from.min(self.last_line.get()), code)
+                self.page = scrolled(from.min(self.last_line.get()), code);
             }
             (Page::Table, KeyCode::Enter) => {
                 // Opened for what is selected now, wherever it will be sorted to.
