@@ -1,4 +1,4 @@
-//! A few hold's worth of writes, holds, arrivals and reads, each kind in a lane of its own.
+//! Writes, holds, arrivals and reads of a few holds' time, each kind in a lane of its own.
 
 use uncork_trace::report::{Cause, Mark, MarkKind};
 
