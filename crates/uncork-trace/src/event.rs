@@ -65,7 +65,9 @@ pub enum Kind {
         /// When it looked before; 0 at its first look.
         previous_ns: u64,
     },
-    /// The socket is gone, or the trace has ended. The facts are the last ones.
+    /// This side has ended its direction (close, shutdown); what was held departs now.
+    Shut,
+    /// The socket is gone. The facts are the last ones.
     Close,
 }
 
@@ -76,6 +78,9 @@ pub struct Identity {
     pub pid: u32,
     /// That process's name in the kernel (`comm`), at most 15 bytes.
     pub command: String,
+    /// This side has connected (`Some(true)`), or accepted; `None` where it isn't known.
+    #[serde(default)]
+    pub connects: Option<bool>,
     /// Our address.
     pub local: SocketAddr,
     /// The peer's.
@@ -143,12 +148,12 @@ pub struct Facts {
     pub writes: u32,
     /// Calls that received.
     pub reads: u32,
-    /// Microseconds for which there was something to send or in flight; the next two are part of it.
-    pub busy_us: u64,
-    /// Microseconds for which the peer's window was the limit.
-    pub rwnd_limited_us: u64,
-    /// Microseconds for which the send buffer was the limit.
-    pub sndbuf_limited_us: u64,
+    /// The program waits for room in the send buffer (SOCK_NOSPACE).
+    pub no_space: Option<bool>,
+    /// `tcpi_rwnd_limited`: microseconds for which the peer's window was the limit.
+    pub rwnd_limited_us: Option<u64>,
+    /// `tcpi_sndbuf_limited`: microseconds for which the send buffer was the limit.
+    pub sndbuf_limited_us: Option<u64>,
 }
 
 impl Facts {

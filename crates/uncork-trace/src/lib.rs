@@ -7,9 +7,26 @@
 
 pub mod advice;
 pub mod container;
+mod conversation;
+pub mod ebpf;
+pub mod engine;
 pub mod event;
+mod hold;
 pub mod language;
+mod machine;
+mod message;
+mod process;
+mod recording;
 pub mod report;
+mod sample;
+mod session;
+mod shares;
+mod tally;
 
 pub use event::{Event, Facts, Identity, Kind, SocketId};
+pub use machine::Machine;
+pub use process::{Process, Processes};
+pub use recording::{Recorder, RecordingError, replay};
 pub use report::Report;
+pub use sample::SampleError;
+pub use session::{Choice, Session, StartError, now_ns};

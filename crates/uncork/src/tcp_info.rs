@@ -37,8 +37,12 @@ pub struct TcpInfo {
     pub acked_bytes: Option<u64>,
     /// `tcpi_segs_out` (Linux 4.2): all segments sent, bare ACKs included.
     pub segments_out: Option<u32>,
+    /// `tcpi_bytes_received` (Linux 4.1).
+    pub received_bytes: Option<u64>,
     /// `tcpi_notsent_bytes` (Linux 4.6): written by the program, not yet sent.
     pub unsent_bytes: Option<u32>,
+    /// `tcpi_min_rtt` (Linux 4.6): the least round trip of the last minutes, where there was one.
+    pub min_rtt: Option<Duration>,
     /// `tcpi_data_segs_in` (Linux 4.6).
     pub data_segments_in: Option<u32>,
     /// `tcpi_data_segs_out` (Linux 4.6): segments sent that carry data.
@@ -52,6 +56,8 @@ pub struct TcpInfo {
     pub send_buffer_limited: Option<Duration>,
     /// `tcpi_bytes_sent` (Linux 4.19): payload bytes, those sent again included.
     pub sent_bytes: Option<u64>,
+    /// `tcpi_bytes_retrans` (Linux 4.19): payload bytes sent again.
+    pub resent_bytes: Option<u64>,
     /// `tcpi_snd_wnd` (Linux 5.4): the peer's window in bytes.
     pub send_window_bytes: Option<u32>,
 }
@@ -114,14 +120,20 @@ impl TcpInfo {
             congestion_window_segments: u32_at(80)?,
             retransmitted_segments: u32_at(100)?,
             acked_bytes: u64_at(120),
+            received_bytes: u64_at(128),
             segments_out: u32_at(136),
             unsent_bytes: u32_at(144),
+            // The kernel says ~0 before the first round trip.
+            min_rtt: u32_at(148)
+                .filter(|us| *us < u32::MAX)
+                .map(|us| Duration::from_micros(u64::from(us))),
             data_segments_in: u32_at(152),
             data_segments_out: u32_at(156),
             busy: u64_at(168).map(Duration::from_micros),
             receive_window_limited: u64_at(176).map(Duration::from_micros),
             send_buffer_limited: u64_at(184).map(Duration::from_micros),
             sent_bytes: u64_at(200),
+            resent_bytes: u64_at(208),
             send_window_bytes: u32_at(228),
         })
     }

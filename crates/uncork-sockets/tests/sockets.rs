@@ -1,0 +1,262 @@
+//! Sockets of this process and of others.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: a panic is how they fail"
+)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+
+use uncork::TcpInfo;
+use uncork_lab::requirement;
+use uncork_sockets::{Process, Socket, Transport, children, command, command_line};
+
+/// A Python program that says `ready` with its facts on a line, and goes on when it reads one.
+struct Python {
+    child: Child,
+    stdout: BufReader<std::process::ChildStdout>,
+}
+
+impl Python {
+    fn start(program: &str) -> Option<Self> {
+        let python = requirement::program("python3")?;
+        let child = Command::new(python)
+            .args(["-c", program])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut child = child.unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Some(Self { child, stdout })
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn go_on(&mut self) {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        stdin.write_all(b"\n").unwrap();
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn sockets(process: &Process) -> Vec<Socket> {
+    let descriptors = process.descriptors().unwrap();
+    let sockets = descriptors.iter().map(|one| process.socket(one.number));
+    sockets.filter_map(Result::unwrap).collect()
+}
+
+#[test]
+fn of_this_process() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (unix, _other) = UnixStream::pair().unwrap();
+    let process = Process::open(std::process::id()).unwrap();
+    let descriptors = process.descriptors().unwrap();
+    let has = |fd: i32| descriptors.iter().any(|descriptor| descriptor.number == fd);
+    for fd in [
+        listener.as_raw_fd(),
+        stream.as_raw_fd(),
+        datagrams.as_raw_fd(),
+        unix.as_raw_fd(),
+    ] {
+        assert!(has(fd), "{fd} in {descriptors:?}");
+    }
+    let other = |fd: i32| process.socket(fd).unwrap().is_none();
+    assert!(other(datagrams.as_raw_fd()) && other(unix.as_raw_fd()) && other(0) && other(99_999));
+
+    let found = process.socket(stream.as_raw_fd()).unwrap().unwrap();
+    let inode = descriptors
+        .iter()
+        .find(|one| one.number == found.number())
+        .unwrap()
+        .inode;
+    assert_eq!(found.inode(), inode);
+    assert_eq!(found.local(), stream.local_addr().unwrap());
+    assert_eq!(found.remote(), Some(stream.peer_addr().unwrap()));
+    assert_eq!(
+        (found.is_listening(), found.transport()),
+        (false, Transport::Tcp)
+    );
+    assert_ne!(found.as_raw_fd(), stream.as_raw_fd());
+    assert_eq!(TcpInfo::of(&found).unwrap().state, 1);
+    assert!(!found.corked().unwrap());
+    found.set_nodelay(true).unwrap();
+    assert!(found.nodelay().unwrap() && stream.nodelay().unwrap());
+    found.set_nodelay(false).unwrap();
+    assert!(!stream.nodelay().unwrap());
+
+    let waiting = process.socket(listener.as_raw_fd()).unwrap().unwrap();
+    assert!(waiting.is_listening());
+    assert_eq!(waiting.remote(), None);
+    // Another duplicate is the same socket; another socket never has its cookie.
+    let again = process.socket(stream.as_raw_fd()).unwrap().unwrap();
+    assert_eq!(again.cookie(), found.cookie());
+    assert_ne!(waiting.cookie(), found.cookie());
+    // The duplicate outlives what it was made of.
+    drop(stream);
+    TcpInfo::of(&OwnedFd::from(found)).unwrap();
+}
+
+#[test]
+fn of_another_process() {
+    let program = "
+import os, socket
+a = socket.create_server(('127.0.0.1', 0))
+b = socket.create_server(('::1', 0), family=socket.AF_INET6)
+c = socket.create_connection(a.getsockname()[:2])
+d = socket.create_connection(b.getsockname()[:2])
+both = socket.create_server(('::', 0), family=socket.AF_INET6, dualstack_ipv6=True)
+mapped = socket.create_connection(('127.0.0.1', both.getsockname()[1]))
+inner, _ = both.accept()
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+unix = socket.socketpair()
+raw = os.pipe()
+fresh = socket.socket()
+print(*[one.fileno() for one in (a, b, c, d, both, mapped, inner, fresh)], flush=True)
+input()
+c.close(); d.close()
+print('closed', flush=True)
+input()
+";
+    let Some(mut python) = Python::start(program) else {
+        return;
+    };
+    let mut expected: Vec<i32> = python
+        .line()
+        .split(' ')
+        .map(|fd| fd.parse().unwrap())
+        .collect();
+    let (c, inner) = (expected[2], expected[6]);
+    expected.sort_unstable();
+    let process = Process::open(python.child.id()).unwrap();
+    process.check_permission().unwrap();
+    let found = sockets(&process);
+    let numbers: Vec<i32> = found.iter().map(Socket::number).collect();
+    assert_eq!(numbers, expected);
+    let listening = found.iter().filter(|socket| socket.is_listening()).count();
+    let connected = found
+        .iter()
+        .filter(|socket| socket.remote().is_some())
+        .count();
+    assert_eq!((listening, connected), (3, 4));
+    let inner = found
+        .iter()
+        .find(|socket| socket.number() == inner)
+        .unwrap();
+    assert_eq!(
+        inner.local().ip().to_string(),
+        "127.0.0.1",
+        "IPv4 in an IPv6 socket"
+    );
+
+    let before = process.descriptors().unwrap();
+    python.go_on();
+    assert_eq!(python.line(), "closed");
+    // A number that was read before the descriptor was closed.
+    assert!(before.iter().any(|descriptor| descriptor.number == c));
+    assert!(process.socket(c).unwrap().is_none());
+    assert_eq!(process.descriptors().unwrap().len(), before.len() - 2);
+
+    python.go_on();
+    // Ended, and not waited for yet: that is gone, too.
+    while process.is_running() {
+        std::thread::yield_now();
+    }
+    assert!(
+        process
+            .descriptors()
+            .map_or_else(|error| error.is_gone(), |all| all.is_empty())
+    );
+    python.child.wait().unwrap();
+    assert!(process.descriptors().unwrap_err().is_gone());
+    assert!(process.socket(c).unwrap_err().is_gone());
+    assert!(process.check_permission().unwrap_err().is_gone());
+}
+
+#[test]
+fn multipath() {
+    let program = "
+import socket
+try:
+    one = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+    one.bind(('127.0.0.1', 0)); one.listen()
+    print(one.fileno(), flush=True)
+except OSError as error:
+    print(error, flush=True)
+input()
+";
+    let Some(mut python) = Python::start(program) else {
+        return;
+    };
+    let line = python.line();
+    let Ok(number) = line.parse() else {
+        return requirement::skip(&format!("no Multipath TCP here: {line}"));
+    };
+    let process = Process::open(python.child.id()).unwrap();
+    let socket = process.socket(number).unwrap().unwrap();
+    assert_eq!(socket.transport(), Transport::Multipath);
+    socket.set_nodelay(true).unwrap();
+    assert!(socket.nodelay().unwrap() && socket.is_listening());
+}
+
+#[test]
+fn a_tree_and_hostile_names() {
+    let program = "
+import os, sys, threading, time
+def fork():
+    if os.fork() == 0:
+        if os.fork() == 0:
+            with open('/proc/self/comm', 'wb') as comm:
+                comm.write(b'a) R 1\\x1b[2J\\n')
+            print(os.getpid(), flush=True)
+        time.sleep(600)
+# By a thread, whose children are in a list of their own.
+thread = threading.Thread(target=fork)
+thread.start()
+input()
+os.execv(sys.executable, ['\\x1b]0;owned\\x07', '-c', 'print(0, flush=True); input()', 'x' * 5000])
+";
+    let Some(mut python) = Python::start(program) else {
+        return;
+    };
+    let grandchild: u32 = python.line().parse().unwrap();
+    let family = children(python.child.id());
+    assert_eq!(family.len(), 2, "{family:?}");
+    assert_eq!(family.last(), Some(&grandchild));
+    assert_eq!(command(grandchild).unwrap(), "a) R 1\u{fffd}[2J");
+    python.go_on();
+    assert_eq!(python.line(), "0");
+    let line = command_line(python.child.id()).unwrap();
+    assert!(
+        line.starts_with("\u{fffd}]0;owned\u{fffd} -c print(0"),
+        "{line}"
+    );
+    assert!(
+        line.ends_with("xxx…") && line.chars().count() == 81,
+        "{line}"
+    );
+    let processes: Vec<Process> = family
+        .iter()
+        .map(|pid| Process::open(*pid).unwrap())
+        .collect();
+    for process in &processes {
+        assert!(process.is_running());
+        let pid = i32::try_from(process.pid()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+}

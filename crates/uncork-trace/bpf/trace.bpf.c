@@ -1,0 +1,479 @@
+// What `uncork trace` sees of the kernel's TCP: each call that sends or receives, each segment that
+// comes in, and the end of each socket, with the facts of the connection at that moment.
+//
+// Nothing is decided here but what is worth passing on. A socket that is busy loses no time, and
+// seeing it must not cost it any: of each 100 ms the first WINDOW_EVENTS events of a socket are passed
+// on, of the others their number. Events that begin or may end a hold are always passed on.
+//
+// Built by `cargo xtask bpf`; the object is committed, so that nobody needs clang to build uncork.
+// SPDX-License-Identifier: MIT OR Apache-2.0 OR GPL-2.0
+
+#include "kernel.h"
+
+enum {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_SK_STORAGE = 24,
+	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_F_NO_PREALLOC = 1,
+	BPF_ANY = 0,
+	BPF_SK_STORAGE_GET_F_CREATE = 1,
+	BPF_RB_NO_WAKEUP = 1,
+	BPF_F_USER_STACK = 256,
+};
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+// Length of a window in nanoseconds, and how many events of a socket are passed on in each.
+#define WINDOW_NS 100000000ULL
+#define WINDOW_EVENTS 64
+// Frames of a stack, and how many stacks of one socket are taken.
+#define STACK_FRAMES 24
+#define STACKS 16
+
+enum {
+	AF_INET = 2,
+	AF_INET6 = 10,
+	TCP_SYN_SENT = 2,
+	TCP_FIN_WAIT1 = 4,
+	TCP_CLOSE = 7,
+	TCP_LAST_ACK = 9,
+	TCP_NAGLE_OFF = 1,
+	TCP_NAGLE_CORK = 2,
+	SOCK_NOSPACE = 2,
+	TSQ_THROTTLED = 0,
+};
+
+enum kind {
+	KIND_OPEN = 1,
+	KIND_WRITE = 2,
+	KIND_READ = 3,
+	KIND_SEGMENT = 4,
+	KIND_SHUT = 5,
+	KIND_CLOSE = 6,
+};
+
+enum facts_flags {
+	FACT_NODELAY = 1,
+	FACT_CORKED = 2,
+	FACT_DEVICE_LIMITED = 4,
+	FACT_NO_SPACE = 8,
+};
+
+// The layout is read by src/ebpf/record.rs.
+struct event {
+	__u64 at_ns;
+	__u64 socket;
+	__u32 kind;
+	__u32 skipped;
+	__s32 result;
+	__u32 thread;
+	__u32 flags;
+	__u32 write_seq;
+	__u32 snd_nxt;
+	__u32 snd_una;
+	__u32 snd_sml;
+	__u32 pushed_seq;
+	__u32 rcv_nxt;
+	__u32 copied_seq;
+	__u32 rcv_wup;
+	__u32 mss;
+	__u32 cwnd;
+	__u32 in_flight;
+	__u32 snd_wnd;
+	__u32 data_segs_out;
+	__u32 segs_out;
+	__u32 total_retrans;
+	__u32 srtt_us;
+	__u32 min_rtt_us;
+	__u32 writes;
+	__u32 reads;
+	__u64 departed_ns;
+	__u64 handled_us;
+};
+
+struct open_event {
+	struct event event;
+	__u64 cgroup;
+	__u32 pid;
+	__u32 namespace;
+	__u16 family;
+	__u16 local_port;
+	__be16 remote_port;
+	__u16 connects;
+	__u32 local[4];
+	__u32 remote[4];
+	char command[16];
+};
+
+struct stack_event {
+	struct event event;
+	__s64 bytes;
+	__u64 frames[STACK_FRAMES];
+};
+
+// What is kept of each socket that is watched, with the socket itself. The id is 0 until it is
+// introduced, which waits for its first use: while it connects it has no port yet.
+struct watched {
+	__u64 id;
+	__u64 window_ns;
+	__u32 passed;
+	__u32 skipped;
+	__u32 writes;
+	__u32 reads;
+	__u32 stacks;
+	__u32 held;
+	__u32 connects;
+	__u32 unused;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct watched);
+} sockets SEC(".maps");
+
+// Processes to watch. WATCH_CHILDREN alone: the process itself is left out (it is uncork).
+enum {
+	WATCH_ITSELF = 1,
+	WATCH_CHILDREN = 2,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, __u32);
+} targets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 * 1024 * 1024);
+} events SEC(".maps");
+
+// What was left out: counters that user space reads.
+struct counters {
+	__u64 lost;
+	__u64 skipped;
+	__u64 next_id;
+	__u64 untracked;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counters);
+} counters SEC(".maps");
+
+// Set before the programs are loaded.
+const volatile __u32 watch_all = 0;
+const volatile __u32 own_pid = 0;
+
+static __always_inline struct counters *the_counters(void)
+{
+	__u32 zero = 0;
+	return bpf_map_lookup_elem(&counters, &zero);
+}
+
+static __always_inline void count_lost(struct watched *w)
+{
+	struct counters *c = the_counters();
+	if (c)
+		__sync_fetch_and_add(&c->lost, 1);
+	w->skipped++;
+}
+
+// Whether the connection holds less than a segment though both windows have room: Nagle, a cork or
+// the device.
+static __always_inline bool is_holding(struct tcp_sock *tp)
+{
+	__u32 unsent = tp->write_seq - tp->snd_nxt;
+	return unsent && unsent < tp->mss_cache && tp->packets_out < tp->snd_cwnd;
+}
+
+// Whether an event is passed on; counts those that are not.
+static __always_inline bool is_passed(struct watched *w, __u64 now, bool matters)
+{
+	if (now - w->window_ns > WINDOW_NS) {
+		w->window_ns = now;
+		w->passed = 0;
+	}
+	if (w->passed < WINDOW_EVENTS || matters) {
+		w->passed++;
+		return 1;
+	}
+	w->skipped++;
+	return 0;
+}
+
+static __always_inline void fill(struct event *e, struct tcp_sock *tp, struct watched *w, __u64 now,
+				 __u32 kind)
+{
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	struct socket *socket = sk->sk_socket;
+	__u32 nonagle = BPF_CORE_READ_BITFIELD(tp, nonagle);
+	__u32 flags = 0;
+
+	if (nonagle & TCP_NAGLE_OFF)
+		flags |= FACT_NODELAY;
+	if (nonagle & TCP_NAGLE_CORK)
+		flags |= FACT_CORKED;
+	if (sk->sk_tsq_flags & (1UL << TSQ_THROTTLED))
+		flags |= FACT_DEVICE_LIMITED;
+	if (socket && (socket->flags & (1UL << SOCK_NOSPACE)))
+		flags |= FACT_NO_SPACE;
+	e->at_ns = now;
+	e->socket = w->id;
+	e->kind = kind;
+	e->skipped = w->skipped;
+	e->flags = flags;
+	e->write_seq = tp->write_seq;
+	e->snd_nxt = tp->snd_nxt;
+	e->snd_una = tp->snd_una;
+	e->snd_sml = tp->snd_sml;
+	e->pushed_seq = tp->pushed_seq;
+	e->rcv_nxt = tp->rcv_nxt;
+	e->copied_seq = tp->copied_seq;
+	e->rcv_wup = tp->rcv_wup;
+	e->mss = tp->mss_cache;
+	e->cwnd = tp->snd_cwnd;
+	e->in_flight = tp->packets_out - tp->sacked_out - tp->lost_out + tp->retrans_out;
+	e->snd_wnd = tp->snd_wnd;
+	e->data_segs_out = tp->data_segs_out;
+	e->segs_out = tp->segs_out;
+	e->total_retrans = tp->total_retrans;
+	e->srtt_us = tp->srtt_us >> 3;
+	e->min_rtt_us = tp->rtt_min.s[0].v;
+	e->writes = w->writes;
+	e->reads = w->reads;
+	e->departed_ns = tp->tcp_wstamp_ns;
+	e->handled_us = tp->tcp_mstamp;
+	w->skipped = 0;
+}
+
+static __always_inline void pass_on(struct tcp_sock *tp, struct watched *w, __u64 now, __u32 kind,
+				    __s32 result, __u32 thread)
+{
+	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		count_lost(w);
+		return;
+	}
+	fill(e, tp, w, now, kind);
+	e->result = result;
+	e->thread = thread;
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+}
+
+// The write that begins a hold, with the stack of who made it.
+static __always_inline void pass_on_with_stack(void *ctx, struct tcp_sock *tp, struct watched *w,
+					       __u64 now, __s32 result, __u32 thread)
+{
+	struct stack_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		count_lost(w);
+		return;
+	}
+	fill(&e->event, tp, w, now, KIND_WRITE);
+	e->event.result = result;
+	e->event.thread = thread;
+	e->bytes = bpf_get_stack(ctx, e->frames, sizeof(e->frames), BPF_F_USER_STACK);
+	w->stacks++;
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline void introduce(struct tcp_sock *tp, struct watched *w, __u64 now, __u32 pid,
+				      __u32 thread)
+{
+	struct sock_common *common = &tp->inet_conn.icsk_inet.sk.__sk_common;
+	struct open_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		count_lost(w);
+		return;
+	}
+	fill(&e->event, tp, w, now, KIND_OPEN);
+	e->event.result = 0;
+	e->event.thread = thread;
+	e->cgroup = bpf_get_current_cgroup_id();
+	e->pid = pid;
+	e->namespace = common->skc_net.net->ns.inum;
+	e->family = common->skc_family;
+	e->local_port = common->skc_num;
+	e->remote_port = common->skc_dport;
+	e->connects = w->connects;
+	if (e->family == AF_INET6) {
+		for (int i = 0; i < 4; i++) {
+			e->local[i] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[i];
+			e->remote[i] = common->skc_v6_daddr.in6_u.u6_addr32[i];
+		}
+	} else {
+		e->local[0] = common->skc_rcv_saddr;
+		e->remote[0] = common->skc_daddr;
+		for (int i = 1; i < 4; i++) {
+			e->local[i] = 0;
+			e->remote[i] = 0;
+		}
+	}
+	bpf_get_current_comm(e->command, sizeof(e->command));
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline bool is_target(__u32 pid)
+{
+	if (watch_all)
+		return pid != own_pid;
+	__u32 *how = bpf_map_lookup_elem(&targets, &pid);
+	return how && (*how & WATCH_ITSELF);
+}
+
+// The state of a socket that the present process uses; made where the process is a target.
+static __always_inline struct watched *watched_by_current(struct sock *sk, struct tcp_sock *tp,
+							  __u64 now, __u64 pid_tgid)
+{
+	__u32 pid = pid_tgid >> 32;
+	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (!w) {
+		if (!is_target(pid))
+			return 0;
+		w = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	}
+	struct counters *c = the_counters();
+	if (!c)
+		return 0;
+	if (!w) {
+		__sync_fetch_and_add(&c->untracked, 1);
+		return 0;
+	}
+	if (!w->id) {
+		w->id = __sync_fetch_and_add(&c->next_id, 1) + 1;
+		w->window_ns = now;
+		introduce(tp, w, now, pid, (__u32)pid_tgid);
+	}
+	return w;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	__u64 now = bpf_ktime_get_ns();
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct watched *w = watched_by_current(sk, tp, now, pid_tgid);
+	if (!w)
+		return 0;
+	w->writes++;
+	bool holding = is_holding(tp);
+	bool begins = holding && !w->held;
+	w->held = holding;
+	if (begins && w->stacks < STACKS)
+		pass_on_with_stack(ctx, tp, w, now, ret, (__u32)pid_tgid);
+	else if (is_passed(w, now, holding))
+		pass_on(tp, w, now, KIND_WRITE, ret, (__u32)pid_tgid);
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	__u64 now = bpf_ktime_get_ns();
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct watched *w = watched_by_current(sk, tp, now, pid_tgid);
+	if (!w)
+		return 0;
+	w->reads++;
+	if (is_passed(w, now, 0))
+		pass_on(tp, w, now, KIND_READ, ret, (__u32)pid_tgid);
+	return 0;
+}
+
+SEC("tp_btf/tcp_probe")
+int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
+{
+	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (!w || !w->id)
+		return 0;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	__u64 now = bpf_ktime_get_ns();
+	bool held = w->held;
+	w->held = is_holding(tp);
+	if (!is_passed(w, now, held || w->held))
+		return 0;
+	struct tcp_skb_cb *cb = (struct tcp_skb_cb *)skb->cb;
+	// The skb begins with the TCP header here; its fourth word begins with the header's length.
+	__u8 offset = 0;
+	bpf_probe_read_kernel(&offset, sizeof(offset), skb->data + 12);
+	__u32 bytes = skb->len - (offset >> 4) * 4;
+	pass_on(tp, w, now, KIND_SEGMENT, bytes, BPF_CORE_READ(cb, ack_seq));
+	return 0;
+}
+
+// The process that connects is noted, as its socket may be used by segments before it is by calls.
+static __always_inline void note_connect(struct sock *sk)
+{
+	if (!is_target(bpf_get_current_pid_tgid() >> 32))
+		return;
+	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (w)
+		w->connects = 1;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	if (newstate == TCP_SYN_SENT) {
+		note_connect(sk);
+		return 0;
+	}
+	__u32 kind;
+	if (newstate == TCP_CLOSE)
+		kind = KIND_CLOSE;
+	else if (newstate == TCP_FIN_WAIT1 || newstate == TCP_LAST_ACK)
+		kind = KIND_SHUT;
+	else
+		return 0;
+	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (w && w->id)
+		pass_on(tp, w, bpf_ktime_get_ns(), kind, 0, 0);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(sched_process_fork, struct task_struct *parent, struct task_struct *child)
+{
+	__u32 parent_pid = parent->tgid;
+	__u32 child_pid = child->tgid;
+	if (parent_pid == child_pid)
+		return 0;
+	__u32 *how = bpf_map_lookup_elem(&targets, &parent_pid);
+	if (how && (*how & WATCH_CHILDREN)) {
+		__u32 both = WATCH_ITSELF | WATCH_CHILDREN;
+		bpf_map_update_elem(&targets, &child_pid, &both, BPF_ANY);
+	}
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(sched_process_exit, struct task_struct *task)
+{
+	if (task->signal->live.counter == 0) {
+		__u32 pid = task->tgid;
+		bpf_map_delete_elem(&targets, &pid);
+	}
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

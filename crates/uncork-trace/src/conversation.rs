@@ -1,0 +1,500 @@
+//! One socket while it is watched: events in, stalls out. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::event::{Event, Facts, Identity, Kind};
+use crate::hold::{DELAYED_ACK_NS, Ended, HeldBy, Hold, Loss, held_by};
+use crate::message::{Message, first_transmissions};
+use crate::report::{Cause, EndedBy, Limit, Mark, MarkKind, SocketReport, Stall};
+use crate::shares::{Interval, Ledger};
+use crate::tally::{PATTERN_WRITES, PatternKey, Tally, millis};
+
+/// Patterns of one socket that are told apart; others go to one of them.
+const PATTERNS: usize = 32;
+
+/// Marks of a timeline.
+const MARKS: usize = 500;
+
+/// Holds whose lengths are kept for the live view and the histogram.
+const HOLDS: usize = 256;
+
+/// Threads that are named.
+const THREADS: usize = 4;
+
+/// Data that comes later than a round trip and this after our delayed ACK wasn't held by it.
+const AFTER_ACK_NS: u64 = 1_000_000;
+
+/// From how many round trips on one message each is a pattern.
+const CYCLES: u64 = 20;
+
+/// From how many messages on segments beyond the least are a pattern, and how many of all segments they
+/// must be (one of so many): large files take a few more than the least, too.
+const WASTED: u64 = 10;
+const WASTED_ONE_OF: u64 = 5;
+
+/// One socket.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    pub(crate) identity: Identity,
+    /// What the counters were when it was first seen.
+    first: Facts,
+    first_ns: u64,
+    last: Facts,
+    last_ns: u64,
+    pub(crate) is_closed: bool,
+    threads: Vec<u32>,
+    hold: Option<Hold>,
+    message: Option<Message>,
+    /// First transmissions when nothing was left to send; `None` after a gap.
+    settled: Option<u32>,
+    data: Option<Data>,
+    ledger: Ledger,
+    tallies: BTreeMap<PatternKey, Tally>,
+    /// The stall that the next call tells more of.
+    latest: Option<PatternKey>,
+    marks: Vec<Mark>,
+    holds_ms: Vec<f64>,
+    segments_least: u64,
+    /// Time of the cycles in [`Cause::StopAndWait`], the program's own left out.
+    waited_ns: u64,
+    skipped: u64,
+}
+
+/// The last data that came in.
+#[derive(Debug, Clone, Copy)]
+struct Data {
+    at_ns: u64,
+    /// Segments that we had sent before, and those with data among them.
+    segs_out: u32,
+    data_segs_out: u32,
+}
+
+impl Conversation {
+    pub(crate) fn begin(at_ns: u64, identity: Identity, facts: &Facts) -> Self {
+        Self {
+            identity,
+            first: *facts,
+            first_ns: at_ns,
+            last: *facts,
+            last_ns: at_ns,
+            is_closed: false,
+            threads: Vec::new(),
+            hold: None,
+            message: None,
+            settled: None,
+            data: None,
+            ledger: Ledger::new(facts),
+            tallies: BTreeMap::new(),
+            latest: None,
+            marks: Vec::new(),
+            holds_ms: Vec::new(),
+            segments_least: 0,
+            waited_ns: 0,
+            skipped: 0,
+        }
+    }
+
+    /// Something has happened. `started_ns` is when the trace began, for the timeline.
+    pub(crate) fn take(&mut self, event: &Event, started_ns: u64) {
+        if event.skipped > 0 {
+            self.forget_the_message(event.skipped);
+        }
+        let was_held = self.hold.is_some();
+        let free_ns = self.follow_hold(event, started_ns);
+        let since_ns = self.begin_hold(event, free_ns);
+        // What lies between the end of one hold and the beginning of another.
+        let until_ns = since_ns.unwrap_or(event.at_ns);
+        self.ledger.pass(Interval {
+            ns: free_ns.map_or(0, |free_ns| until_ns.saturating_sub(free_ns)),
+            is_free: since_ns.is_some(),
+            before: &self.last,
+            event,
+        });
+        match &event.kind {
+            Kind::Write { result, thread, .. } => self.write(event, *result, *thread, was_held),
+            Kind::Read { result, .. } => self.read(*result),
+            Kind::Segment { bytes, .. } => self.segment(event, *bytes),
+            Kind::Close => self.is_closed = true,
+            Kind::Open(_) | Kind::Sample { .. } | Kind::Shut => {}
+        }
+        self.mark(event, started_ns);
+        if event.facts.unsent_bytes() == 0 {
+            self.settled = Some(first_transmissions(&event.facts));
+        }
+        self.last = event.facts;
+        self.last_ns = event.at_ns.max(self.last_ns);
+    }
+
+    /// Events are missing: nothing that spans the gap is known.
+    fn forget_the_message(&mut self, skipped: u32) {
+        self.skipped += u64::from(skipped);
+        self.message = None;
+        self.data = None;
+        self.settled = None;
+        self.latest = None;
+    }
+
+    /// Goes on with a hold, or ends it. Tells since when nothing is held, in the interval that this
+    /// event ends; `None` where the hold goes on.
+    fn follow_hold(&mut self, event: &Event, started_ns: u64) -> Option<u64> {
+        let Some(hold) = &mut self.hold else {
+            return Some(self.last_ns);
+        };
+        if hold.goes_on(&event.facts) {
+            hold.see(event.at_ns, &event.kind, &event.facts);
+            return None;
+        }
+        let ended = hold.end(event.at_ns, self.last_ns, &event.kind, &event.facts);
+        if let Some(hold) = self.hold.take() {
+            self.count_hold(&hold, ended, started_ns);
+        }
+        Some(ended.at_ns)
+    }
+
+    fn count_hold(&mut self, hold: &Hold, ended: Ended, started_ns: u64) {
+        let lasted_ns = ended.at_ns.saturating_sub(hold.since_ns);
+        let lost_ns = ended.loss.map_or(0, |loss| loss.ns.min(lasted_ns));
+        let limit = match hold.by {
+            HeldBy::Nagle => Limit::Nagle,
+            HeldBy::Cork => Limit::Cork,
+            HeldBy::Device => Limit::Device,
+        };
+        if hold.by == HeldBy::Device {
+            self.ledger.add(limit, lasted_ns);
+        } else {
+            // What was held while the program went on writing was gathered, not lost.
+            self.ledger.add(limit, lost_ns);
+            self.ledger.add(Limit::Program, lasted_ns - lost_ns);
+        }
+        if let Some(message) = &mut self.message {
+            message.was_held = true;
+            message.done_ns = message.done_ns.max(ended.at_ns);
+        }
+        if let Some(loss) = ended.loss {
+            self.count_loss(hold, loss, ended, started_ns);
+        }
+    }
+
+    fn count_loss(&mut self, hold: &Hold, loss: Loss, ended: Ended, started_ns: u64) {
+        let (writes, sizes) = match &self.message {
+            Some(message) => (message.writes as usize, message.sizes.clone()),
+            None => (0, Vec::new()),
+        };
+        let writes = writes.min(PATTERN_WRITES + 1);
+        let key = PatternKey {
+            cause: loss.cause,
+            writes,
+            held: writes,
+        };
+        let tally = tally_of(&mut self.tallies, key.clone());
+        tally.add(loss.ns, ended.error_ns, Some(loss.ended_by));
+        tally.add_held(hold.bytes);
+        if sizes.is_empty() {
+            tally.hold_behind(hold.bytes, hold.bytes_before);
+        } else {
+            tally.add_sizes(&sizes);
+        }
+        if tally.stack.is_empty() {
+            tally.stack.clone_from(&hold.stack);
+        }
+        self.latest = Some(key);
+        let held_ms = millis(loss.ns);
+        if self.holds_ms.len() == HOLDS {
+            self.holds_ms.remove(0);
+        }
+        self.holds_ms.push(held_ms);
+        let kind = MarkKind::Hold {
+            cause: loss.cause,
+            held_ms,
+            bytes: hold.bytes,
+        };
+        self.push_mark(hold.since_ns, started_ns, kind);
+    }
+
+    /// Begins a hold where this event sees one and none goes on, and tells since when it is.
+    fn begin_hold(&mut self, event: &Event, free_ns: Option<u64>) -> Option<u64> {
+        let free_ns = free_ns?;
+        let by = held_by(&event.facts)?;
+        let (since_ns, error_ns, stack) = match &event.kind {
+            Kind::Write { stack, .. } => (event.at_ns, 0, stack.as_slice()),
+            Kind::Sample { previous_ns } if *previous_ns > 0 => {
+                let half_ns = event.at_ns.saturating_sub(*previous_ns) / 2;
+                (event.at_ns - half_ns, half_ns, [].as_slice())
+            }
+            Kind::Open(_) | Kind::Sample { .. } => (event.at_ns, 0, [].as_slice()),
+            Kind::Shut | Kind::Close => return None,
+            // It began with what the kernel handled last; this event may free it already.
+            Kind::Read { .. } | Kind::Segment { .. } => {
+                let handled_ns = event.facts.handled_ns.unwrap_or(0).min(event.at_ns);
+                (handled_ns, 0, [].as_slice())
+            }
+        };
+        let since_ns = since_ns.max(free_ns);
+        let mut hold = Hold::begin(by, since_ns, error_ns, &event.facts);
+        hold.stack = stack.to_vec();
+        if let Kind::Segment { .. } = event.kind {
+            hold.see(event.at_ns, &event.kind, &event.facts);
+        }
+        self.hold = Some(hold);
+        Some(since_ns)
+    }
+
+    fn write(&mut self, event: &Event, result: i32, thread: u32, was_held: bool) {
+        if self.threads.len() < THREADS && !self.threads.contains(&thread) {
+            self.threads.push(thread);
+        }
+        let Some(bytes) = u32::try_from(result).ok().filter(|bytes| *bytes > 0) else {
+            return;
+        };
+        // What the peer did until now says whose turn it was.
+        self.latest = None;
+        self.data = None;
+        if let Some(message) = &mut self.message {
+            // What waits for an ACK belongs to what that ACK is for, however long ago it was written.
+            let is_held = was_held || self.hold.is_some();
+            if message.takes(event.at_ns, is_held) {
+                message.write(event.at_ns, bytes);
+                return;
+            }
+        }
+        if let Some(message) = self.message.take() {
+            self.finish(&message, event);
+        }
+        self.message = self
+            .settled
+            .map(|settled| Message::begin(event.at_ns, bytes, settled));
+    }
+
+    /// A message has ended, as another begins.
+    fn finish(&mut self, message: &Message, event: &Event) {
+        self.count_waste(message);
+        let Some(cycle) = message.cycle(event.at_ns, event.facts.min_rtt_us) else {
+            return;
+        };
+        if !self.is_client() {
+            return;
+        }
+        self.waited_ns += cycle.waited_ns;
+        let key = PatternKey {
+            cause: Cause::StopAndWait,
+            writes: 1,
+            held: 0,
+        };
+        let tally = tally_of(&mut self.tallies, key);
+        tally.add(cycle.round_trip_ns, 0, None);
+        tally.add_sizes(&message.sizes);
+    }
+
+    fn count_waste(&mut self, message: &Message) {
+        let Some(settled) = self.settled else {
+            return;
+        };
+        let Some(segments) = message.segments(settled, self.last.mss) else {
+            return;
+        };
+        self.segments_least += u64::from(segments.least);
+        if message.was_held || message.writes < 2 || segments.sent <= segments.least {
+            return;
+        }
+        let key = PatternKey {
+            cause: Cause::PacketWaste,
+            writes: (message.writes as usize).min(PATTERN_WRITES + 1),
+            held: 0,
+        };
+        let tally = tally_of(&mut self.tallies, key);
+        tally.add(0, 0, None);
+        tally.add_sizes(&message.sizes);
+        tally.segments_wasted += u64::from(segments.sent - segments.least);
+    }
+
+    /// Only who asks can ask for more at once. Where the connect wasn't seen, the port tells: clients
+    /// have one that the kernel gave them.
+    fn is_client(&self) -> bool {
+        let by_port = self.identity.local.port() > self.identity.remote.port();
+        self.identity.connects.unwrap_or(by_port)
+    }
+
+    fn read(&mut self, result: i32) {
+        if result < 0 {
+            return;
+        }
+        if let Some(key) = self.latest.take()
+            && let Some(tally) = self.tallies.get_mut(&key)
+        {
+            tally.then_reads += 1;
+        }
+    }
+
+    fn segment(&mut self, event: &Event, bytes: u32) {
+        if let Some(message) = &mut self.message {
+            message.answer(event.at_ns, &event.kind);
+        }
+        if bytes == 0 {
+            return;
+        }
+        if let Some(held_ns) = self.data.and_then(|data| held_by_our_ack(data, event)) {
+            let key = PatternKey {
+                cause: Cause::LocalDelayedAck,
+                writes: 0,
+                held: 0,
+            };
+            tally_of(&mut self.tallies, key).add(held_ns, 0, Some(EndedBy::DelayedAck));
+        }
+        self.data = Some(Data {
+            at_ns: event.at_ns,
+            segs_out: event.facts.segs_out,
+            data_segs_out: event.facts.data_segs_out,
+        });
+    }
+
+    fn mark(&mut self, event: &Event, started_ns: u64) {
+        let kind = match event.kind {
+            Kind::Write { result, .. } if result > 0 => MarkKind::Write(result.cast_unsigned()),
+            Kind::Read { result, .. } if result > 0 => MarkKind::Read(result.cast_unsigned()),
+            Kind::Segment { bytes: 0, .. } => MarkKind::Ack,
+            Kind::Segment { bytes, .. } => MarkKind::Data(bytes),
+            _ => return,
+        };
+        self.push_mark(event.at_ns, started_ns, kind);
+    }
+
+    fn push_mark(&mut self, at_ns: u64, started_ns: u64, kind: MarkKind) {
+        if self.marks.len() < MARKS {
+            let at_ms = millis(at_ns.saturating_sub(started_ns));
+            self.marks.push(Mark { at_ms, kind });
+        }
+    }
+
+    /// Whether anything was found that a report would tell.
+    pub(crate) fn has_stalls(&self) -> bool {
+        self.hold.is_some() || self.tallies.iter().any(|(key, tally)| self.is_worth(key, tally))
+    }
+
+    /// Time lost so far, to decide what is kept.
+    pub(crate) fn lost_ns(&self) -> u64 {
+        let lost = self.tallies.iter().filter(|(key, _)| key.cause.is_time());
+        lost.map(|(_, tally)| tally.total_ns).sum()
+    }
+
+    fn is_worth(&self, key: &PatternKey, tally: &Tally) -> bool {
+        match key.cause {
+            Cause::Nagle | Cause::Cork | Cause::LocalDelayedAck => true,
+            Cause::PacketWaste => {
+                tally.count >= WASTED
+                    && tally.segments_wasted * WASTED_ONE_OF >= self.segments_least
+            }
+            Cause::StopAndWait => {
+                let seen_ns = self.last_ns.saturating_sub(self.first_ns);
+                tally.count >= CYCLES && self.waited_ns * 2 > seen_ns
+            }
+        }
+    }
+
+    /// What there is to say of the socket at a moment. The process's part is filled in by the caller,
+    /// `frames` gives the words of a stack.
+    pub(crate) fn report(&self, at_ns: u64, frames: &dyn Fn(u32, &[u64]) -> Vec<String>) -> SocketReport {
+        let end_ns = if self.is_closed { self.last_ns } else { at_ns.max(self.last_ns) };
+        let mut ledger = self.ledger.clone();
+        let mut tallies = self.tallies.clone();
+        let mut rest_ns = end_ns - self.last_ns;
+        if let Some(hold) = &self.hold {
+            cut_hold(hold, end_ns, &mut ledger, &mut tallies);
+            rest_ns = 0;
+        }
+        let shares = ledger.shares(rest_ns, &self.last);
+        let mut stalls: Vec<Stall> = tallies
+            .iter()
+            .filter(|(key, tally)| self.is_worth(key, tally))
+            .map(|(key, tally)| tally.stall(key, frames(self.identity.pid, &tally.stack)))
+            .collect();
+        stalls.sort_by(|a, b| {
+            let time = b.cause.is_time().cmp(&a.cause.is_time());
+            time.then(b.held_ms_total.total_cmp(&a.held_ms_total))
+        });
+        let sent = first_transmissions(&self.last).wrapping_sub(first_transmissions(&self.first));
+        let counted = |now: u32, then: u32| u64::from(now.wrapping_sub(then));
+        SocketReport {
+            pid: self.identity.pid,
+            command: self.identity.command.clone(),
+            command_line: String::new(),
+            language: None,
+            threads: self.threads.clone(),
+            container: None,
+            local: self.identity.local,
+            remote: self.identity.remote,
+            nodelay: self.last.nodelay,
+            seconds: millis(end_ns.saturating_sub(self.first_ns)) / 1000.0,
+            writes: counted(self.last.writes, self.first.writes),
+            reads: counted(self.last.reads, self.first.reads),
+            bytes_sent: counted(self.last.snd_nxt, self.first.snd_nxt),
+            segments_sent: u64::from(sent),
+            segments_resent: counted(self.last.total_retrans, self.first.total_retrans),
+            round_trip_ms: f64::from(self.last.srtt_us) / 1000.0,
+            stalls,
+            limit: shares.limit(),
+            shares,
+            timeline: self.marks.clone(),
+            holds_ms: self.holds_ms.clone(),
+        }
+    }
+
+    /// Events of this socket that were left out.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.skipped
+    }
+}
+
+/// A hold that goes on at the end of the trace.
+fn cut_hold(
+    hold: &Hold,
+    end_ns: u64,
+    ledger: &mut Ledger,
+    tallies: &mut BTreeMap<PatternKey, Tally>,
+) {
+    let ended = hold.cut(end_ns);
+    let lasted_ns = end_ns.saturating_sub(hold.since_ns);
+    let limit = match hold.by {
+        HeldBy::Nagle => Limit::Nagle,
+        HeldBy::Cork => Limit::Cork,
+        HeldBy::Device => Limit::Device,
+    };
+    ledger.add(limit, lasted_ns);
+    let Some(loss) = ended.loss else {
+        return;
+    };
+    let key = PatternKey {
+        cause: loss.cause,
+        writes: 0,
+        held: 0,
+    };
+    let tally = tally_of(tallies, key);
+    tally.add(loss.ns, ended.error_ns, Some(loss.ended_by));
+    tally.add_held(hold.bytes);
+    tally.hold_behind(hold.bytes, hold.bytes_before);
+}
+
+/// The tally of a pattern. Where there are too many patterns, that of one with the same cause.
+fn tally_of(tallies: &mut BTreeMap<PatternKey, Tally>, key: PatternKey) -> &mut Tally {
+    let other = (tallies.len() >= PATTERNS && !tallies.contains_key(&key))
+        .then(|| tallies.keys().find(|other| other.cause == key.cause))
+        .flatten();
+    let key = other.cloned().unwrap_or(key);
+    tallies.entry(key).or_insert_with(Tally::new)
+}
+
+/// How long the peer waited for our delayed ACK, where this data came right after it: one bare ACK
+/// has left since the data before, late, and nothing else.
+fn held_by_our_ack(data: Data, event: &Event) -> Option<u64> {
+    let facts = &event.facts;
+    let acked_ns = facts.handled_ns?;
+    let is_acked = facts.rcv_wup == Some(facts.rcv_nxt);
+    let sent_one = facts.segs_out.wrapping_sub(data.segs_out) == 1;
+    let sent_data = facts.data_segs_out != data.data_segs_out;
+    if !is_acked || !sent_one || sent_data {
+        return None;
+    }
+    let held_ns = acked_ns.checked_sub(data.at_ns)?;
+    let after_ns = event.at_ns.checked_sub(acked_ns)?;
+    let round_trip_ns = u64::from(facts.min_rtt_us) * 1000;
+    (held_ns >= DELAYED_ACK_NS && after_ns <= round_trip_ns * 3 / 2 + AFTER_ACK_NS).then_some(held_ns)
+}

@@ -1,0 +1,161 @@
+//! The exact engine: BPF programs at the kernel's tracepoints pass on what happens to each socket.
+
+mod record;
+
+use std::io;
+
+use aya::maps::{Array, HashMap, MapData, RingBuf};
+use aya::programs::BtfTracePoint;
+use aya::{Btf, Ebpf, EbpfLoader};
+
+use crate::engine::{Losses, Target};
+use crate::event::Event;
+
+/// Built by `cargo xtask bpf` of `bpf/trace.bpf.c`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../bpf/trace.bpf.o");
+
+/// Tracepoints, each with a program of its name.
+const TRACEPOINTS: [&str; 6] = [
+    "sock_send_length",
+    "sock_recv_length",
+    "tcp_probe",
+    "inet_sock_set_state",
+    "sched_process_fork",
+    "sched_process_exit",
+];
+
+/// What a target is watched for (`WATCH_ITSELF`, `WATCH_CHILDREN` of the programs).
+const WATCH_CHILDREN: u32 = 2;
+const WATCH_BOTH: u32 = 3;
+
+/// Records read at one turn, so that a torrent of them can't keep the caller from its other work.
+const RECORDS_A_TURN: usize = 65_536;
+
+/// Why the programs can't run here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EbpfError {
+    /// The kernel doesn't describe its types: no CONFIG_DEBUG_INFO_BTF, or /sys isn't mounted.
+    #[error("the kernel's type information (/sys/kernel/btf/vmlinux) can't be read: {0}")]
+    Btf(#[source] aya::BtfError),
+    /// The programs or their maps can't be loaded.
+    #[error("bpf(BPF_PROG_LOAD): {0}")]
+    Load(String),
+    /// This kernel has no such tracepoint.
+    #[error("this kernel has no tracepoint {0}")]
+    Tracepoint(&'static str),
+    /// CAP_BPF and CAP_PERFMON are missing.
+    #[error("not permitted: root, or CAP_BPF and CAP_PERFMON, is needed")]
+    NotPermitted,
+}
+
+/// The programs while they run; they end with it.
+pub struct EbpfEngine {
+    /// Holds the programs and their links.
+    _programs: Ebpf,
+    ring: RingBuf<MapData>,
+    counters: Array<MapData, [u64; 4]>,
+}
+
+impl std::fmt::Debug for EbpfEngine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("EbpfEngine").finish_non_exhaustive()
+    }
+}
+
+impl EbpfEngine {
+    /// Loads the programs, and watches from now on.
+    ///
+    /// # Errors
+    /// What this kernel has not, or this user may not.
+    ///
+    /// # Minimum kernel version
+    /// 6.3, for `sock_send_length`.
+    pub fn start(target: &Target) -> Result<Self, EbpfError> {
+        let btf = Btf::from_sys_fs().map_err(EbpfError::Btf)?;
+        let watch_all = u32::from(matches!(target, Target::All));
+        let own_pid = std::process::id();
+        let mut programs = EbpfLoader::new()
+            .btf(Some(&btf))
+            .override_global("watch_all", &watch_all, true)
+            .override_global("own_pid", &own_pid, true)
+            .load(OBJECT)
+            .map_err(|error| refused(&error))?;
+        let mut targets: HashMap<MapData, u32, u32> = map(&mut programs, "targets")?;
+        let watched: Vec<(u32, u32)> = match target {
+            Target::All => Vec::new(),
+            Target::Children => vec![(own_pid, WATCH_CHILDREN)],
+            Target::Pids(pids) => pids.iter().map(|pid| (*pid, WATCH_BOTH)).collect(),
+        };
+        for (pid, how) in watched {
+            let inserted = targets.insert(pid, how, 0);
+            inserted.map_err(|error| refused(&error))?;
+        }
+        let ring = map(&mut programs, "events")?;
+        let counters = map(&mut programs, "counters")?;
+        for name in TRACEPOINTS {
+            attach(&mut programs, name, &btf)?;
+        }
+        Ok(Self {
+            _programs: programs,
+            ring,
+            counters,
+        })
+    }
+
+    /// Hands out what has happened since the last call. Doesn't wait.
+    pub fn drain(&mut self, take: &mut dyn FnMut(Event)) {
+        for _ in 0..RECORDS_A_TURN {
+            let Some(bytes) = self.ring.next() else {
+                break;
+            };
+            if let Some(event) = record::parse(&bytes) {
+                take(event);
+            }
+        }
+    }
+
+    /// What was left out so far.
+    #[must_use]
+    pub fn losses(&self) -> Losses {
+        let [events, _, _, sockets] = self.counters.get(&0, 0).unwrap_or_default();
+        Losses { events, sockets }
+    }
+}
+
+fn map<T>(programs: &mut Ebpf, name: &str) -> Result<T, EbpfError>
+where
+    T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
+{
+    let map = programs.take_map(name);
+    let map = map.ok_or_else(|| EbpfError::Load(format!("the object has no map {name}")))?;
+    T::try_from(map).map_err(|error| refused(&error))
+}
+
+fn attach(programs: &mut Ebpf, name: &'static str, btf: &Btf) -> Result<(), EbpfError> {
+    let program = programs.program_mut(name);
+    let program = program.ok_or_else(|| EbpfError::Load(format!("the object has no {name}")))?;
+    let program: &mut BtfTracePoint = program.try_into().map_err(|error| refused(&error))?;
+    program.load(name, btf).map_err(|error| match error {
+        aya::programs::ProgramError::Btf(_) => EbpfError::Tracepoint(name),
+        other => refused(&other),
+    })?;
+    program.attach().map_err(|error| refused(&error))?;
+    Ok(())
+}
+
+/// Tells a missing permission from other failures, which may be deep in the chain of causes.
+fn refused(error: &(dyn std::error::Error + 'static)) -> EbpfError {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && error.kind() == io::ErrorKind::PermissionDenied
+        {
+            return EbpfError::NotPermitted;
+        }
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    EbpfError::Load(text)
+}

@@ -1,0 +1,324 @@
+//! A hold: bytes that the program has written, that fit into the windows, and that stay.
+//!
+//! The kernel's own decision (`tcp_nagle_check` in `net/ipv4/tcp_output.c`) is inlined and can't be
+//! watched; [`held_by`] makes it again of the facts. What ended a hold is told by when the bytes
+//! departed: right after an ACK, by a changed option, at the close, at the cork's ceiling.
+
+use crate::event::{Facts, Kind, is_after};
+use crate::report::{Cause, EndedBy};
+
+/// An ACK that took this much longer than the least round trip was delayed by the peer: 40 ms on
+/// Linux, 25 ms to 200 ms elsewhere.
+pub(crate) const DELAYED_ACK_NS: u64 = 20_000_000;
+
+/// From when on a cork is taken to be forgotten. A program that corks a header and sends a file needs
+/// some microseconds between its last write and the uncork.
+const CORK_STALL_NS: u64 = 1_000_000;
+
+/// What departs within this time of an ACK was freed by it.
+const FREED_BY_ACK_NS: u64 = 1_000_000;
+
+/// How long the kernel keeps a cork at most, and how much later its timer may run: 200 ms and a few
+/// ticks (`tcp_probe0_base`).
+const CEILING_NS: std::ops::Range<u64> = 180_000_000..300_000_000;
+
+/// Why bytes stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeldBy {
+    /// Nagle's rule: a small segment is in flight.
+    Nagle,
+    /// TCP_CORK or MSG_MORE.
+    Cork,
+    /// Neither: autocorking, pacing, a full device.
+    Device,
+}
+
+/// Why less than a segment stays though both windows have room; `None` where it doesn't.
+pub(crate) fn held_by(facts: &Facts) -> Option<HeldBy> {
+    let unsent_bytes = facts.unsent_bytes();
+    if unsent_bytes == 0 || unsent_bytes >= facts.mss {
+        return None;
+    }
+    if has_full_congestion_window(facts) || has_full_receive_window(facts) {
+        return None;
+    }
+    if facts.corked {
+        return Some(HeldBy::Cork);
+    }
+    // MSG_MORE is an option of one call only; it shows by what has not been pushed.
+    if facts.pushed_seq.is_some_and(|pushed_seq| is_after(facts.write_seq, pushed_seq)) {
+        return Some(HeldBy::Cork);
+    }
+    if facts.nodelay {
+        let may_be_more = facts.pushed_seq.is_none() && facts.unacked_bytes() == 0;
+        return Some(if may_be_more { HeldBy::Cork } else { HeldBy::Device });
+    }
+    let has_small_segment_in_flight = match facts.snd_sml {
+        Some(snd_sml) => is_after(snd_sml, facts.snd_una) && !is_after(snd_sml, facts.snd_nxt),
+        None => facts.unacked_bytes() > 0,
+    };
+    Some(if has_small_segment_in_flight { HeldBy::Nagle } else { HeldBy::Device })
+}
+
+/// Whether no segment more may be in flight.
+pub(crate) fn has_full_congestion_window(facts: &Facts) -> bool {
+    facts.in_flight_segments >= facts.cwnd
+}
+
+/// Whether the peer's window has no room for what waits next: a segment, or all of it.
+pub(crate) fn has_full_receive_window(facts: &Facts) -> bool {
+    let next_bytes = facts.unsent_bytes().min(facts.mss);
+    facts.unacked_bytes().saturating_add(next_bytes) > facts.snd_wnd
+}
+
+/// A hold that goes on.
+#[derive(Debug, Clone)]
+pub(crate) struct Hold {
+    pub(crate) by: HeldBy,
+    /// Since when.
+    pub(crate) since_ns: u64,
+    /// When the program last wrote to the socket.
+    last_write_ns: u64,
+    /// The first byte that is held.
+    first_seq: u32,
+    /// How many bytes were held at the beginning, and were in flight before them.
+    pub(crate) bytes: u32,
+    pub(crate) bytes_before: u32,
+    /// When what is in flight departed.
+    before_departed_ns: u64,
+    /// The last ACK for something of what is in flight.
+    last_ack_ns: Option<u64>,
+    /// The options at the beginning.
+    nodelay: bool,
+    corked: bool,
+    /// How far off the beginning may be: a sample's.
+    pub(crate) error_ns: u64,
+    /// How many samples have seen it, where it was sampled.
+    samples: u32,
+    /// Where it was written.
+    pub(crate) stack: Vec<u64>,
+}
+
+/// How a hold ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// When the bytes departed.
+    pub(crate) at_ns: u64,
+    /// Why it cost time; `None` where it cost none.
+    pub(crate) loss: Option<Loss>,
+    /// How far off the whole may be.
+    pub(crate) error_ns: u64,
+}
+
+/// Time that a hold has cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Loss {
+    pub(crate) cause: Cause,
+    pub(crate) ns: u64,
+    pub(crate) ended_by: EndedBy,
+}
+
+impl Hold {
+    /// A hold that begins now, or somewhere before where it was sampled.
+    pub(crate) fn begin(by: HeldBy, since_ns: u64, error_ns: u64, facts: &Facts) -> Self {
+        Self {
+            by,
+            since_ns,
+            last_write_ns: since_ns,
+            first_seq: facts.snd_nxt,
+            bytes: facts.unsent_bytes(),
+            bytes_before: facts.unacked_bytes(),
+            before_departed_ns: facts.departed_ns.unwrap_or(since_ns).min(since_ns),
+            last_ack_ns: None,
+            nodelay: facts.nodelay,
+            corked: facts.corked,
+            error_ns,
+            samples: 0,
+            stack: Vec::new(),
+        }
+    }
+
+    /// Whether the first held byte is still here.
+    pub(crate) fn goes_on(&self, facts: &Facts) -> bool {
+        !is_after(facts.snd_nxt, self.first_seq) && facts.unsent_bytes() > 0
+    }
+
+    /// Something has happened while the hold goes on.
+    pub(crate) fn see(&mut self, at_ns: u64, kind: &Kind, facts: &Facts) {
+        match kind {
+            Kind::Write { result, .. } if *result > 0 => self.last_write_ns = at_ns,
+            // It is processed after this event, and may free what is held.
+            Kind::Segment { ack_seq, .. } if is_after(*ack_seq, facts.snd_una) => {
+                self.last_ack_ns = Some(at_ns);
+            }
+            Kind::Sample { .. } => self.samples += 1,
+            _ => {}
+        }
+        // A cork may come to what Nagle's rule holds; who frees it decides.
+        if self.by == HeldBy::Device
+            && let Some(by) = held_by(facts)
+        {
+            self.by = by;
+        }
+    }
+
+    /// The hold has ended before or with this event; `previous_ns` is when the one before it was.
+    pub(crate) fn end(&self, at_ns: u64, previous_ns: u64, kind: &Kind, facts: &Facts) -> Ended {
+        if let Kind::Sample { .. } = kind {
+            return self.end_by_sample(at_ns, previous_ns, facts);
+        }
+        let departed_ns = facts.departed_ns.filter(|ns| (self.since_ns..=at_ns).contains(ns));
+        let ended_ns = match (kind, departed_ns, self.last_ack_ns) {
+            (Kind::Shut | Kind::Close, None, None) => at_ns,
+            (_, Some(departed_ns), _) => departed_ns,
+            (_, None, Some(ack_ns)) => ack_ns,
+            (_, None, None) => at_ns,
+        };
+        let by_ack = self
+            .last_ack_ns
+            .filter(|ack_ns| ended_ns.saturating_sub(*ack_ns) < FREED_BY_ACK_NS);
+        let ended_by = match (by_ack, kind) {
+            (Some(ack_ns), _) => self.ended_by_ack(ack_ns, facts),
+            // It departed together with what was written next: the program had more to say.
+            (None, Kind::Write { .. }) if ended_ns > previous_ns => {
+                return Ended {
+                    at_ns: ended_ns,
+                    loss: None,
+                    error_ns: 0,
+                };
+            }
+            _ => self.ended_otherwise(ended_ns, kind, facts),
+        };
+        Ended {
+            at_ns: ended_ns,
+            loss: self.loss(ended_ns, ended_by),
+            error_ns: 0,
+        }
+    }
+
+    /// The trace ends while the hold goes on.
+    pub(crate) fn cut(&self, at_ns: u64) -> Ended {
+        Ended {
+            at_ns,
+            loss: self.loss(at_ns, EndedBy::Unknown),
+            error_ns: self.error_ns,
+        }
+    }
+
+    fn end_by_sample(&self, at_ns: u64, previous_ns: u64, facts: &Facts) -> Ended {
+        let half_ns = at_ns.saturating_sub(previous_ns) / 2;
+        let ended_ns = at_ns - half_ns;
+        let option = facts.nodelay != self.nodelay || facts.corked != self.corked;
+        let ended_by = if option {
+            EndedBy::Option
+        } else if self.by == HeldBy::Nagle {
+            self.ended_by_ack(ended_ns, facts)
+        } else {
+            self.ended_otherwise(ended_ns, &Kind::Close, facts)
+        };
+        // Seen by one sample only it may have been a write on its way through the kernel.
+        let loss = self.loss(ended_ns, ended_by).filter(|_| self.samples > 0);
+        Ended {
+            at_ns: ended_ns,
+            loss,
+            error_ns: self.error_ns + half_ns,
+        }
+    }
+
+    fn ended_by_ack(&self, ack_ns: u64, facts: &Facts) -> EndedBy {
+        let took_ns = ack_ns.saturating_sub(self.before_departed_ns);
+        let least_ns = u64::from(facts.min_rtt_us) * 1000;
+        let is_delayed = took_ns >= least_ns + DELAYED_ACK_NS && took_ns > least_ns + least_ns / 2;
+        if is_delayed { EndedBy::DelayedAck } else { EndedBy::RoundTrip }
+    }
+
+    fn ended_otherwise(&self, ended_ns: u64, kind: &Kind, facts: &Facts) -> EndedBy {
+        let lasted_ns = ended_ns.saturating_sub(self.last_write_ns);
+        if (facts.nodelay && !self.nodelay) || (self.corked && !facts.corked) {
+            EndedBy::Option
+        } else if matches!(kind, Kind::Shut) {
+            EndedBy::Close
+        } else if self.by == HeldBy::Cork && CEILING_NS.contains(&lasted_ns) {
+            EndedBy::Ceiling
+        } else if matches!(kind, Kind::Close) {
+            EndedBy::Close
+        } else {
+            EndedBy::Unknown
+        }
+    }
+
+    fn loss(&self, ended_ns: u64, ended_by: EndedBy) -> Option<Loss> {
+        let (cause, ns) = match self.by {
+            HeldBy::Nagle => (Cause::Nagle, ended_ns.saturating_sub(self.since_ns)),
+            // A corked message is complete with its last write; before that nothing is lost.
+            HeldBy::Cork => {
+                let ns = ended_ns.saturating_sub(self.last_write_ns);
+                (Cause::Cork, Some(ns).filter(|ns| *ns >= CORK_STALL_NS)?)
+            }
+            HeldBy::Device => return None,
+        };
+        Some(Loss {
+            cause,
+            ns,
+            ended_by,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 314 bytes in flight, 2 bytes held.
+    fn facts() -> Facts {
+        Facts {
+            write_seq: 1316,
+            snd_nxt: 1314,
+            snd_una: 1000,
+            snd_sml: Some(1314),
+            pushed_seq: Some(1316),
+            mss: 1448,
+            cwnd: 10,
+            in_flight_segments: 1,
+            snd_wnd: 65_536,
+            min_rtt_us: 30,
+            ..Facts::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(change: impl Fn(&mut Facts), expected: Option<HeldBy>) {
+        let mut facts = facts();
+        change(&mut facts);
+        assert_eq!(held_by(&facts), expected, "{facts:?}");
+    }
+
+    #[test]
+    fn why_bytes_stay() {
+        check(|_| {}, Some(HeldBy::Nagle));
+        check(|f| f.write_seq = 1314, None);
+        // What fills a segment isn't held by a rule of this side.
+        check(|f| f.write_seq = 1314 + 1448, None);
+        check(|f| f.in_flight_segments = 10, None);
+        check(|f| f.snd_wnd = 315, None);
+        check(|f| f.snd_wnd = 316, Some(HeldBy::Nagle));
+        check(|f| f.corked = true, Some(HeldBy::Cork));
+        check(|f| f.pushed_seq = Some(1314), Some(HeldBy::Cork));
+        check(|f| f.nodelay = true, Some(HeldBy::Device));
+        // A full segment in flight doesn't hold a small one back.
+        check(|f| f.snd_sml = Some(900), Some(HeldBy::Device));
+        // Samples don't know what is small, or pushed.
+        check(|f| (f.snd_sml, f.pushed_seq) = (None, None), Some(HeldBy::Nagle));
+        let sampled_nodelay = |f: &mut Facts| {
+            (f.nodelay, f.pushed_seq) = (true, None);
+        };
+        check(sampled_nodelay, Some(HeldBy::Device));
+        check(
+            |f| {
+                sampled_nodelay(f);
+                f.snd_una = f.snd_nxt;
+            },
+            Some(HeldBy::Cork),
+        );
+    }
+}

@@ -1,0 +1,196 @@
+//! Events in a file, and reports from them again: one JSON document a line, the first of which says
+//! what it is.
+
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Losses;
+use crate::event::Event;
+use crate::machine::Machine;
+use crate::process::{Process, Processes, Stack};
+use crate::report::{Engine, Report};
+
+/// What the first line says; a later format has a higher number.
+const VERSION: u32 = 1;
+
+/// No line that is written is longer.
+const LINE_BYTES: u64 = 64 * 1024;
+
+/// Why a recording can't be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordingError {
+    /// The file can't be read.
+    #[error("read: {0}")]
+    Read(#[source] io::Error),
+    /// A line isn't what a recording has there.
+    #[error("line {line} is none of a recording: {reason}")]
+    Line {
+        /// Which line, from 1 on.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It was made by a later uncork.
+    #[error("the recording has version {0}; this uncork knows version {VERSION}")]
+    Version(u32),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    /// The first line.
+    UncorkTrace {
+        version: u32,
+        engine: Engine,
+        started_ns: u64,
+    },
+    Process(Process),
+    Stack(Stack),
+    Event(Event),
+    /// The last line; missing where the trace was killed.
+    End {
+        at_ns: u64,
+        lost_events: u64,
+        lost_sockets: u64,
+    },
+}
+
+/// Writes a recording.
+#[derive(Debug)]
+pub struct Recorder<W: Write> {
+    file: BufWriter<W>,
+}
+
+impl<W: Write> Recorder<W> {
+    /// Begins a recording.
+    ///
+    /// # Errors
+    /// What writing says.
+    pub fn begin(file: W, engine: Engine, started_ns: u64) -> io::Result<Self> {
+        let mut recorder = Self {
+            file: BufWriter::new(file),
+        };
+        recorder.write(&Line::UncorkTrace {
+            version: VERSION,
+            engine,
+            started_ns,
+        })?;
+        Ok(recorder)
+    }
+
+    /// An event.
+    ///
+    /// # Errors
+    /// What writing says.
+    pub fn event(&mut self, event: Event) -> io::Result<()> {
+        self.write(&Line::Event(event))
+    }
+
+    pub(crate) fn process(&mut self, process: &Process) -> io::Result<()> {
+        self.write(&Line::Process(process.clone()))
+    }
+
+    pub(crate) fn stack(&mut self, stack: Stack) -> io::Result<()> {
+        self.write(&Line::Stack(stack))
+    }
+
+    /// Ends the recording.
+    ///
+    /// # Errors
+    /// What writing says.
+    pub fn end(mut self, at_ns: u64, losses: Losses) -> io::Result<()> {
+        self.write(&Line::End {
+            at_ns,
+            lost_events: losses.events,
+            lost_sockets: losses.sockets,
+        })?;
+        self.file.flush()
+    }
+
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        serde_json::to_writer(&mut self.file, line)?;
+        self.file.write_all(b"\n")
+    }
+}
+
+/// Makes the report of a recording. Needs no privileges, and asks nothing of this machine.
+///
+/// # Errors
+/// Where the file can't be read, or is no recording.
+pub fn replay(file: impl Read) -> Result<Report, RecordingError> {
+    let mut lines = Lines {
+        file: BufReader::new(file),
+        number: 0,
+    };
+    let first = lines.next()?;
+    let Some(Line::UncorkTrace {
+        version,
+        engine,
+        started_ns,
+    }) = first
+    else {
+        return Err(lines.wrong("it doesn't begin as one"));
+    };
+    if version != VERSION {
+        return Err(RecordingError::Version(version));
+    }
+    let mut machine = Machine::new(engine, started_ns);
+    let mut processes = Processes::default();
+    let mut ended_ns = started_ns;
+    let mut losses = Losses::default();
+    while let Some(line) = lines.next()? {
+        match line {
+            Line::UncorkTrace { .. } => return Err(lines.wrong("it begins again")),
+            Line::Process(process) => processes.remember(process),
+            Line::Stack(stack) => processes.remember_stack(stack),
+            Line::Event(event) => {
+                ended_ns = ended_ns.max(event.at_ns);
+                machine.take(&event);
+            }
+            Line::End {
+                at_ns,
+                lost_events,
+                lost_sockets,
+            } => {
+                ended_ns = ended_ns.max(at_ns);
+                losses = Losses {
+                    events: lost_events,
+                    sockets: lost_sockets,
+                };
+            }
+        }
+    }
+    Ok(machine.report(ended_ns, &processes, losses))
+}
+
+struct Lines<R: Read> {
+    file: BufReader<R>,
+    number: u64,
+}
+
+impl<R: Read> Lines<R> {
+    fn next(&mut self) -> Result<Option<Line>, RecordingError> {
+        let mut text = Vec::new();
+        self.number += 1;
+        let mut line = (&mut self.file).take(LINE_BYTES);
+        line.read_until(b'\n', &mut text).map_err(RecordingError::Read)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        match serde_json::from_slice(&text) {
+            Ok(line) => Ok(Some(line)),
+            // A trace that was killed ends within a line.
+            Err(_) if !text.ends_with(b"\n") && self.number > 1 && text.len() < 64 * 1024 => Ok(None),
+            Err(error) => Err(self.wrong(&error.to_string())),
+        }
+    }
+
+    fn wrong(&self, reason: &str) -> RecordingError {
+        RecordingError::Line {
+            line: self.number,
+            reason: reason.to_owned(),
+        }
+    }
+}

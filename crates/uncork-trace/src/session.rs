@@ -1,0 +1,212 @@
+//! A trace while it runs: an engine, the state machine, and the file for the events.
+
+use std::fs::File;
+use std::io;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::ebpf::{EbpfEngine, EbpfError};
+use crate::engine::{Losses, Target};
+use crate::event::{Event, Kind};
+use crate::machine::Machine;
+use crate::process::Processes;
+use crate::recording::Recorder;
+use crate::report::{Engine, Report};
+use crate::sample::{SampleEngine, SampleError};
+
+/// Which engine is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// The exact one where it is possible, else samples.
+    Auto,
+    /// BPF programs.
+    Ebpf,
+    /// TCP_INFO.
+    Sample,
+}
+
+/// Why a trace can't begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The exact engine was asked for.
+    #[error("the ebpf engine can't run here: {0}")]
+    Ebpf(#[source] EbpfError),
+    /// No engine can run, or the sampling one was asked for.
+    #[error("{0}")]
+    Sample(#[source] SampleError),
+}
+
+/// A trace that runs.
+#[derive(Debug)]
+pub struct Session {
+    source: Source,
+    machine: Machine,
+    processes: Processes,
+    recorder: Option<Recorder<File>>,
+    /// Why it isn't the exact engine.
+    note: Option<String>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Ebpf(Box<EbpfEngine>),
+    Sample(SampleEngine),
+}
+
+/// Nanoseconds of `CLOCK_MONOTONIC`, which is also the clock of the kernel's events.
+#[must_use]
+pub fn now_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+impl Session {
+    /// Begins to watch. `rate_hz` is how often samples are taken, where they are.
+    ///
+    /// # Errors
+    /// Where the engine that was asked for can't run here, or none can.
+    pub fn start(target: &Target, choice: Choice, rate_hz: u32) -> Result<Self, StartError> {
+        let mut note = None;
+        let exact = match choice {
+            Choice::Sample => None,
+            Choice::Ebpf => Some(EbpfEngine::start(target).map_err(StartError::Ebpf)?),
+            Choice::Auto => EbpfEngine::start(target)
+                .inspect_err(|error| note = Some(format!("sampled, as the ebpf engine can't run here: {error}")))
+                .ok(),
+        };
+        let source = match exact {
+            Some(engine) => Source::Ebpf(Box::new(engine)),
+            None => {
+                let engine = SampleEngine::start(target, rate_hz);
+                Source::Sample(engine.map_err(StartError::Sample)?)
+            }
+        };
+        let engine = match source {
+            Source::Ebpf(_) => Engine::Ebpf,
+            Source::Sample(_) => Engine::Sample,
+        };
+        Ok(Self {
+            source,
+            machine: Machine::new(engine, now_ns()),
+            processes: Processes::default(),
+            recorder: None,
+            note,
+        })
+    }
+
+    /// Keeps the events in a file, too.
+    ///
+    /// # Errors
+    /// What writing says.
+    pub fn record(&mut self, file: File) -> io::Result<()> {
+        let engine = self.machine.engine();
+        self.recorder = Some(Recorder::begin(file, engine, self.machine.started_ns())?);
+        Ok(())
+    }
+
+    /// Which engine it is.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.machine.engine()
+    }
+
+    /// Takes in what has happened since the last call; doesn't wait. To be called every
+    /// [few milliseconds](Session::TURN), so that no event is lost.
+    ///
+    /// # Errors
+    /// What writing the events into their file says.
+    pub fn turn(&mut self) -> io::Result<()> {
+        let Self {
+            source,
+            machine,
+            processes,
+            recorder,
+            ..
+        } = self;
+        let mut written = Ok(());
+        let mut take = |event: Event| {
+            let learn = || -> io::Result<()> {
+                learn(&event, machine, processes, recorder.as_mut())?;
+                machine.take(&event);
+                match recorder {
+                    Some(recorder) => recorder.event(event),
+                    None => Ok(()),
+                }
+            };
+            if let Err(error) = learn() {
+                written = Err(error);
+            }
+        };
+        match source {
+            Source::Ebpf(engine) => engine.drain(&mut take),
+            Source::Sample(engine) => engine.drain(&mut take),
+        }
+        written
+    }
+
+    /// How long to wait between two turns.
+    pub const TURN: std::time::Duration = std::time::Duration::from_millis(10);
+
+    /// What was found until now.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let mut report = self.machine.report(now_ns(), &self.processes, self.losses());
+        report.notes.splice(0..0, self.note.clone());
+        if let Source::Sample(engine) = &self.source {
+            report.notes.extend(engine.notes());
+        }
+        report
+    }
+
+    /// Ends the trace.
+    ///
+    /// # Errors
+    /// What writing the events into their file says.
+    pub fn finish(mut self) -> io::Result<Report> {
+        self.turn()?;
+        let report = self.report();
+        let losses = self.losses();
+        if let Some(recorder) = self.recorder.take() {
+            recorder.end(now_ns(), losses)?;
+        }
+        Ok(report)
+    }
+
+    fn losses(&self) -> Losses {
+        match &self.source {
+            Source::Ebpf(engine) => engine.losses(),
+            Source::Sample(engine) => engine.losses(),
+        }
+    }
+}
+
+/// Looks up what will be gone when the report is made: the process of a new socket, the functions of
+/// a stack.
+fn learn(
+    event: &Event,
+    machine: &Machine,
+    processes: &mut Processes,
+    recorder: Option<&mut Recorder<File>>,
+) -> io::Result<()> {
+    match &event.kind {
+        Kind::Open(identity) => {
+            let process = processes.meet(identity.pid);
+            match (process, recorder) {
+                (Some(process), Some(recorder)) => recorder.process(process),
+                _ => Ok(()),
+            }
+        }
+        Kind::Write { stack, .. } if !stack.is_empty() => {
+            let Some(pid) = machine.pid_of(event.socket) else {
+                return Ok(());
+            };
+            match (processes.read_stack(pid, stack), recorder) {
+                (Some(stack), Some(recorder)) => recorder.stack(stack),
+                _ => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
+}
