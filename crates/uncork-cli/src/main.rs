@@ -8,6 +8,8 @@ mod exit;
 mod import;
 mod output;
 mod serve;
+#[expect(dead_code, reason = "the loop that feeds it comes with the engines")]
+mod trace;
 mod words;
 
 /// See, fix and avoid the time that TCP senders lose.

@@ -3,7 +3,8 @@
 //! Advice is for programs, not for connections: one for each process and cause. The pattern of the
 //! writes comes first, because NODELAY alone turns held messages into many small packets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 
 use crate::report::{Advice, Cause, Language, Limit, SocketReport, Stall};
 use figures::{counted, time};
@@ -43,7 +44,8 @@ pub fn advise(sockets: &[SocketReport]) -> Vec<Advice> {
         }
     }
     let mut cases: Vec<_> = cases.into_iter().collect();
-    cases.retain(|((_, cause), case)| case.is_worthwhile(*cause, sockets));
+    let holders = holders(sockets);
+    cases.retain(|((_, cause), case)| case.is_worthwhile(*cause, &holders));
     cases.sort_by(|(_, a), (_, b)| {
         let by_time = b.held_ms.total_cmp(&a.held_ms);
         by_time.then(b.segments_wasted.cmp(&a.segments_wasted))
@@ -53,6 +55,21 @@ pub fn advise(sockets: &[SocketReport]) -> Vec<Advice> {
         .into_iter()
         .map(|((pid, cause), case)| case.advice(pid, cause))
         .collect()
+}
+
+/// Our address and the peer's.
+type Ends = (SocketAddr, SocketAddr);
+
+/// Sockets whose small writes were held. Where the peer of one is watched too, what the peer says of
+/// its own delayed ACKs is the same time, seen from the other end.
+#[must_use]
+pub fn holders(sockets: &[SocketReport]) -> HashSet<(SocketAddr, SocketAddr)> {
+    let is_holder = |one: &&SocketReport| {
+        let mut stalls = one.stalls.iter();
+        stalls.any(|stall| stall.cause == Cause::Nagle)
+    };
+    let holders = sockets.iter().filter(is_holder);
+    holders.map(|one| (one.local, one.remote)).collect()
 }
 
 /// All that one process lost by one cause.
@@ -88,11 +105,11 @@ impl<'a> Case<'a> {
         self.segments_wasted = self.segments_wasted.saturating_add(stall.segments_wasted);
     }
 
-    fn is_worthwhile(&self, cause: Cause, all: &[SocketReport]) -> bool {
+    fn is_worthwhile(&self, cause: Cause, holders: &HashSet<Ends>) -> bool {
         match cause {
             Cause::Nagle => self.is_lost() && !self.has_another_limit(),
             Cause::Cork => self.is_lost(),
-            Cause::LocalDelayedAck => self.is_lost() && !self.is_told_at_the_peer(all),
+            Cause::LocalDelayedAck => self.is_lost() && !self.is_told_at_the_peer(holders),
             Cause::StopAndWait => {
                 let part = self.held_ms / 1000.0 / self.seconds();
                 self.held_ms >= SAVED_MS_MIN && part >= SAVED_SHARE_MIN
@@ -124,13 +141,9 @@ impl<'a> Case<'a> {
     }
 
     /// Whether the other end is watched too, and is the one that holds: the change belongs there.
-    fn is_told_at_the_peer(&self, all: &[SocketReport]) -> bool {
-        self.sockets.iter().all(|own| {
-            all.iter().any(|peer| {
-                (peer.local, peer.remote) == (own.remote, own.local)
-                    && peer.stalls.iter().any(|stall| stall.cause == Cause::Nagle)
-            })
-        })
+    fn is_told_at_the_peer(&self, holders: &HashSet<Ends>) -> bool {
+        let mut sockets = self.sockets.iter();
+        sockets.all(|one| holders.contains(&(one.remote, one.local)))
     }
 
     /// For how long the sockets were watched, all together.
@@ -246,7 +259,7 @@ impl<'a> Case<'a> {
              flushed once a message, writev, or a cork that comes off at its end): {} left in {} \
              more than their bytes need.{nodelay}",
             counted(self.count, "message"),
-            counted(self.segments_wasted, "segment"),
+            counted(self.segments_wasted, "packet"),
         )
     }
 

@@ -228,6 +228,15 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// Whoever may make control groups names them.
+        #[test]
+        fn any_text(text in "(.*:.*:/)?(.|kubepods|pod|/|docker|libpod-|[0-9a-f]{32}|\\.scope|é)*") {
+            let found = parse(&text).unwrap_or_default();
+            proptest::prop_assert!(found.chars().count() <= NAME_LETTERS_MAX + "lxc ".len());
+        }
+    }
+
     #[test]
     fn this_process() {
         // Where the tests run decides what it is; that it can be asked is what counts.

@@ -19,9 +19,13 @@ pub(super) fn counted(number: u64, one: &str) -> String {
     format!("{} {one}{plural}", count(number))
 }
 
+/// Longest time that is written: a century. What is longer was computed from what can't be.
+const MS_MAX: f64 = 100.0 * 365.0 * 86_400_000.0;
+
 /// A time: `0.4 ms`, `43 ms`, `4.31 s`.
 pub(super) fn time(ms: f64) -> String {
     match ms {
+        ms if !(0.0..=MS_MAX).contains(&ms) => "–".to_owned(),
         ms if ms >= 999.5 => format!("{:.2} s", ms / 1000.0),
         ms if ms >= 9.95 => format!("{ms:.0} ms"),
         ms => format!("{ms:.1} ms"),

@@ -79,9 +79,9 @@ impl Sections {
             })
         };
         let has_rust = holds(".comment", "rustc version", COMMENT_BYTES_MAX)
-            // Distributions take `.comment` away. What stays is the path of the standard library, as
-            // it was built by the Rust project, in the texts of its panics.
-            || holds(".rodata", "/rustc/", RODATA_BYTES_MAX);
+            // Distributions take `.comment` away. What stays are paths of the standard library's files,
+            // in the texts of its panics; what stands before them differs from builder to builder.
+            || holds(".rodata", "library/std/src/", RODATA_BYTES_MAX);
         Some(Self { has_rust, ..known })
     }
 

@@ -259,3 +259,25 @@ fn compile(command: &mut Command) -> bool {
     }
     is_compiled
 }
+
+proptest::proptest! {
+    /// Names and maps are given by whoever runs a program.
+    #[test]
+    fn any_name_and_any_maps(name in ".*", maps in ".*", sections in ".*") {
+        let sections = Sections { names: vec![sections], has_rust: false };
+        let _ = tell(&name, &maps, &sections);
+    }
+
+    /// The header of an executable, broken in any way.
+    #[test]
+    fn any_header(at in 0..64_usize, byte: u8, length in 0..8192_usize) {
+        let mut bytes = std::fs::read("/bin/true").unwrap_or_default();
+        bytes.truncate(length.max(64));
+        if let Some(place) = bytes.get_mut(at) {
+            *place = byte;
+        }
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        let _ = Sections::read(&file);
+    }
+}
