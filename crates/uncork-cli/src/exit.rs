@@ -54,6 +54,14 @@ impl Failure {
         Self { advice, ..self }
     }
 
+    /// The same, with what was being done.
+    pub(crate) fn context(self, doing: &'static str) -> Self {
+        Self {
+            error: self.error.context(doing),
+            ..self
+        }
+    }
+
     /// An I/O failure: a refused permission has a code of its own.
     pub(crate) fn io(
         otherwise: Exit,

@@ -8,7 +8,6 @@ mod exit;
 mod import;
 mod output;
 mod serve;
-#[expect(dead_code, reason = "the loop that feeds it comes with the engines")]
 mod trace;
 mod words;
 
@@ -25,6 +24,7 @@ enum Verb {
     Demo(demo::DemoArgs),
     Import(Box<import::ImportArgs>),
     Serve(serve::ServeArgs),
+    Trace(Box<trace::TraceArgs>),
 }
 
 fn main() -> std::process::ExitCode {
@@ -32,6 +32,7 @@ fn main() -> std::process::ExitCode {
         Verb::Demo(arguments) => demo::run(&arguments),
         Verb::Import(arguments) => import::run(&arguments),
         Verb::Serve(arguments) => serve::run(&arguments),
+        Verb::Trace(arguments) => trace::run(&arguments),
     };
     exit::code(done)
 }

@@ -17,13 +17,32 @@ mod progress;
 mod samples;
 mod summary;
 mod terminal;
+mod watch;
 mod words;
 
+use arguments::Target;
 pub(crate) use arguments::TraceArgs;
+
+pub(crate) fn run(arguments: &TraceArgs) -> Result<Exit, Failure> {
+    let page = arguments.page()?;
+    if let Target::Replay(path) = arguments.target() {
+        return present(&watch::replay(path)?, arguments, page);
+    }
+    let watch = watch::watch(arguments)?;
+    let exit = present(&watch.report, arguments, page)?;
+    match watch.command.and_then(watch::failed) {
+        // Whoever runs tests under uncork has to hear of it.
+        Some(failure) => {
+            output::note(&failure);
+            Ok(Exit::Losses)
+        }
+        None => Ok(exit),
+    }
+}
 
 /// Writes the page, prints the report in the way that was asked for, and says whether so much was lost
 /// that it counts as a loss. The page is opened before the trace, by [`TraceArgs::page`].
-pub(crate) fn present(
+fn present(
     report: &Report,
     arguments: &TraceArgs,
     page: Option<Page>,

@@ -21,6 +21,7 @@ pub mod report;
 mod sample;
 mod session;
 mod shares;
+mod stacks;
 mod tally;
 
 pub use event::{Event, Facts, Identity, Kind, SocketId};

@@ -115,7 +115,7 @@ impl Machine {
     /// What was found until now.
     #[must_use]
     pub fn report(&self, at_ns: u64, processes: &Processes, losses: Losses) -> Report {
-        let frames = |pid: u32, stack: &[u64]| processes.frames(pid, stack);
+        let frames = |pid: u32, stack: &[u64]| processes.stacks.frames(pid, stack);
         let mut sockets: Vec<SocketReport> = self
             .conversations
             .values()

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::engine::Losses;
 use crate::event::Event;
 use crate::machine::Machine;
-use crate::process::{Process, Processes, Stack};
+use crate::process::{Process, Processes};
 use crate::report::{Engine, Report};
+use crate::stacks::Stack;
 
 /// What the first line says; a later format has a higher number.
 const VERSION: u32 = 1;
@@ -144,7 +145,7 @@ pub fn replay(file: impl Read) -> Result<Report, RecordingError> {
         match line {
             Line::UncorkTrace { .. } => return Err(lines.wrong("it begins again")),
             Line::Process(process) => processes.remember(process),
-            Line::Stack(stack) => processes.remember_stack(stack),
+            Line::Stack(stack) => processes.stacks.remember(stack),
             Line::Event(event) => {
                 ended_ns = ended_ns.max(event.at_ns);
                 machine.take(&event);

@@ -167,15 +167,19 @@ impl Session {
         report
     }
 
-    /// Ends the trace.
+    /// Ends the trace: the file of the events is complete, and more events are not taken into it.
     ///
     /// # Errors
     /// What writing the events into their file says.
-    pub fn finish(mut self) -> io::Result<Report> {
+    pub fn finish(&mut self) -> io::Result<Report> {
         self.turn()?;
+        let stacks = self.processes.stacks.all();
         let report = self.report();
         let losses = self.losses();
-        if let Some(recorder) = self.recorder.take() {
+        if let Some(mut recorder) = self.recorder.take() {
+            for stack in stacks {
+                recorder.stack(stack)?;
+            }
             recorder.end(now_ns(), losses)?;
         }
         Ok(report)
@@ -218,10 +222,8 @@ fn learn(
             let Some(pid) = machine.pid_of(event.socket) else {
                 return Ok(());
             };
-            match (processes.read_stack(pid, stack), recorder) {
-                (Some(stack), Some(recorder)) => recorder.stack(stack),
-                _ => Ok(()),
-            }
+            processes.stacks.ask(pid, stack);
+            Ok(())
         }
         _ => Ok(()),
     }
