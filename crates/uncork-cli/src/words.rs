@@ -48,14 +48,9 @@ pub(crate) fn rounded(rate: f64) -> u64 {
 }
 
 /// A text of a file's name, of a process or of the server, without what a terminal would obey, and
-/// without what makes text run the other way (Unicode's bidirectional controls), so that nothing can
-/// look like something else.
+/// without what makes text look like something else.
 pub(crate) fn printable(text: &str) -> String {
-    let is_obeyed = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.replace(is_obeyed, "\u{fffd}")
+    uncork_sockets::harmless(text.as_bytes())
 }
 
 #[cfg(test)]

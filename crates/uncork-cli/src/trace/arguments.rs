@@ -27,7 +27,7 @@ const PIDS_MAX: usize = 1024;
     group = ArgGroup::new("what").required(true)
 )]
 pub(crate) struct TraceArgs {
-    /// Watch these processes; also `-p 1,2`
+    /// Watch these processes, and those that they start; also `-p 1,2`
     #[arg(short, long = "pid", value_name = "PID", group = "what", num_args = 1..,
           value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=PID_MAX))]
     pids: Vec<u32>,

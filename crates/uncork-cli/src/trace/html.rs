@@ -9,8 +9,8 @@ use uncork_trace::Report;
 use uncork_trace::report::{Advice, Cause, SocketReport, Stall};
 
 use super::summary::{
-    all_stalls, connection, excerpt, headline, is_lost, notes, origin, process, shown, traffic,
-    true_limit,
+    Ends, all_stalls, connection, excerpt, headline, is_lost, notes, origin, process, shown,
+    traffic, true_limit,
 };
 use super::words;
 use crate::words::{count, printable};
@@ -144,8 +144,9 @@ fn sockets(report: &Report, top: usize) -> String {
     };
     let mut text = format!("<h2>{title}</h2>\n");
     text.push_str(&meanings(&shown.sockets));
+    let ends = Ends::of(report);
     for (number, socket) in shown.sockets.iter().enumerate() {
-        text.push_str(&section(number, socket));
+        text.push_str(&section(number, socket, &ends));
     }
     if let Some(rest) = shown.rest {
         text.push_str(&format!(
@@ -166,7 +167,7 @@ fn meanings(sockets: &[&SocketReport]) -> String {
         .collect()
 }
 
-fn section(number: usize, socket: &SocketReport) -> String {
+fn section(number: usize, socket: &SocketReport, ends: &Ends) -> String {
     let mut text = format!(
         "<section>\n<h3>{} <small>{}</small></h3>\n",
         escape(&process(socket)),
@@ -185,7 +186,7 @@ fn section(number: usize, socket: &SocketReport) -> String {
         let limit = capitalised(&true_limit(socket));
         text.push_str(&format!("<p>{}.</p>\n", escape(&limit)));
     } else {
-        text.push_str(&stalls_table(socket));
+        text.push_str(&stalls_table(socket, ends));
     }
     text.push_str(&shares::figure(number, socket));
     text.push_str(&timeline::figure(number, &socket.timeline));
@@ -194,13 +195,13 @@ fn section(number: usize, socket: &SocketReport) -> String {
     text
 }
 
-fn stalls_table(socket: &SocketReport) -> String {
+fn stalls_table(socket: &SocketReport, ends: &Ends) -> String {
     let mut text = String::from(
         "<table>\n<thead><tr><th scope=\"col\">what happened</th><th scope=\"col\">lost</th></tr>\
          </thead>\n<tbody>\n",
     );
     for stall in socket.stalls.iter().take(STALLS_MAX) {
-        text.push_str(&stall_row(stall));
+        text.push_str(&stall_row(stall, ends.is_of_peer(socket, stall)));
     }
     text.push_str("</tbody>\n</table>\n");
     let rest = socket.stalls.len().saturating_sub(STALLS_MAX);
@@ -212,7 +213,7 @@ fn stalls_table(socket: &SocketReport) -> String {
     text
 }
 
-fn stall_row(stall: &Stall) -> String {
+fn stall_row(stall: &Stall, is_of_peer: bool) -> String {
     let mut what = escape(&capitalised(&words::stall(stall)));
     if !stall.pattern.is_empty() {
         let pattern = escape(&excerpt(&stall.pattern, TEXT_LETTERS));
@@ -227,9 +228,12 @@ fn stall_row(stall: &Stall) -> String {
         let frames: Vec<String> = frames.collect();
         what.push_str(&format!("<small>called by {}</small>", frames.join(" ← ")));
     }
-    let lost = match stall.cause.is_time() {
-        true => with_error(stall.held_ms_total, stall.held_ms_error),
-        false => "–".to_owned(),
+    let lost = if is_of_peer {
+        "<small>counted at the other end</small>".to_owned()
+    } else if stall.cause.is_time() {
+        with_error(stall.held_ms_total, stall.held_ms_error)
+    } else {
+        "–".to_owned()
     };
     format!("<tr><th scope=\"row\">{what}</th><td class=\"lost\">{lost}</td></tr>\n")
 }

@@ -252,7 +252,7 @@ pub(super) fn corked() -> Report {
     let mut report = report(10.0, vec![socket]);
     report.engine = Engine::Sample;
     report.held_ms_error = 52.0;
-    report.notes = vec!["not seen by this engine: stacks, wasted packets".to_owned()];
+    report.notes = vec!["each socket was sampled every 2.0 ms".to_owned()];
     report
 }
 
@@ -293,6 +293,7 @@ pub(super) fn many() -> Report {
     report.events = 1_234_567;
     report.events_skipped = 200_000;
     report.events_lost = 12;
+    report.notes = vec!["12 events were lost: there may be more stalls than are told".to_owned()];
     report
 }
 

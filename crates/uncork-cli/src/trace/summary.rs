@@ -1,10 +1,11 @@
 //! The report in words: what terminal, page and live view all say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 
 use uncork_trace::Report;
 use uncork_trace::advice::holders;
-use uncork_trace::report::{Cause, Engine, Limit, SocketReport, Stall};
+use uncork_trace::report::{Cause, Limit, SocketReport, Stall};
 
 use super::words::{engine, limit, limit_sentence, share, time};
 use crate::words::{count, counted, printable, size};
@@ -25,6 +26,12 @@ pub(super) fn headline(report: &Report) -> String {
         return format!("no TCP connection of what was watched did anything in {watched}");
     }
     let losers = losers(report);
+    if is_lost(report) && losers.is_empty() {
+        return format!(
+            "{} lost, on connections that were too many to be told",
+            lost(report)
+        );
+    }
     let Some(most) = losers.first().filter(|_| is_lost(report)) else {
         let writes = report.sockets.iter().map(|socket| socket.writes);
         let writes = writes.fold(0, u64::saturating_add);
@@ -84,14 +91,11 @@ struct Loser {
 
 /// Processes that lost time, those that lost the most first.
 fn losers(report: &Report) -> Vec<Loser> {
-    let holders = holders(&report.sockets);
+    let ends = Ends::of(report);
     let mut losers: BTreeMap<u32, Loser> = BTreeMap::new();
     for socket in &report.sockets {
         // What both ends saw is the loss of the end that held.
-        let is_twice = holders.contains(&(socket.remote, socket.local));
-        let counts = |stall: &&Stall| {
-            stall.cause.is_time() && !(is_twice && stall.cause == Cause::LocalDelayedAck)
-        };
+        let counts = |stall: &&Stall| stall.cause.is_time() && !ends.is_of_peer(socket, stall);
         let counted = || socket.stalls.iter().filter(counts);
         let held_ms = counted().map(|stall| stall.held_ms_total).sum::<f64>();
         if held_ms < LOST_MS_MIN {
@@ -163,14 +167,16 @@ pub(super) fn excerpt(text: &str, letters: usize) -> String {
     }
 }
 
-/// What it sent in how many calls and packets.
+/// What it sent in how many calls and packets. Samples don't see calls.
 pub(super) fn traffic(socket: &SocketReport) -> String {
     let mut text = format!(
-        "{}, {} in {}",
-        counted(socket.writes, "write"),
+        "{} in {}",
         size(socket.bytes_sent),
         counted(socket.segments_sent, "packet"),
     );
+    if socket.writes > 0 {
+        text = format!("{}, {text}", counted(socket.writes, "write"));
+    }
     if socket.segments_resent > 0 {
         text.push_str(&format!(
             ", {} of them sent again",
@@ -273,20 +279,6 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
         ));
     }
     let mut notes = vec![seen];
-    if report.events_lost > 0 {
-        notes.push(format!(
-            "{} lost, because they came faster than they could be taken: what happened around them \
-             is not counted",
-            counted(report.events_lost, "event")
-        ));
-    }
-    if report.engine == Engine::Sample {
-        notes.push(
-            "sampling sees what lasts: holds that are shorter than the time between two looks are \
-             missed, and lengths are known only roughly"
-                .to_owned(),
-        );
-    }
     if has_both_ends(report) {
         notes.push(
             "both ends of a connection were watched: what one held and the other caused by its \
@@ -300,12 +292,29 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
 
 /// Whether there is time that two sockets tell of.
 fn has_both_ends(report: &Report) -> bool {
-    let holders = holders(&report.sockets);
-    report.sockets.iter().any(|socket| {
-        let mut stalls = socket.stalls.iter();
-        holders.contains(&(socket.remote, socket.local))
-            && stalls.any(|stall| stall.cause == Cause::LocalDelayedAck)
+    let ends = Ends::of(report);
+    let mut sockets = report.sockets.iter();
+    sockets.any(|socket| {
+        socket
+            .stalls
+            .iter()
+            .any(|stall| ends.is_of_peer(socket, stall))
     })
+}
+
+/// Sockets whose peers are watched, too, and are those who hold.
+#[derive(Debug)]
+pub(super) struct Ends(HashSet<(SocketAddr, SocketAddr)>);
+
+impl Ends {
+    pub(super) fn of(report: &Report) -> Self {
+        Self(holders(&report.sockets))
+    }
+
+    /// Whether a stall is told, and counted, at the other end of the connection.
+    pub(super) fn is_of_peer(&self, socket: &SocketReport, stall: &Stall) -> bool {
+        stall.cause == Cause::LocalDelayedAck && self.0.contains(&(socket.remote, socket.local))
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use uncork_trace::Report;
 use uncork_trace::report::{Advice, Cause, SocketReport, Stall};
 
 use super::summary::{
-    connection, excerpt, headline, is_lost, notes, origin, process, shown, times, traffic,
+    Ends, connection, excerpt, headline, is_lost, notes, origin, process, shown, times, traffic,
     true_limit,
 };
 use super::words;
@@ -34,7 +34,7 @@ const ADVICE_MAX: usize = 10;
 /// Prints the report, with the first `top` sockets.
 pub(super) fn print(out: &mut impl Write, report: &Report, top: usize) -> io::Result<()> {
     let out = &mut Lines::new(out, WIDTH, Copies::Whole);
-    let shown = shown(report, top);
+    let (shown, ends) = (shown(report, top), Ends::of(report));
     out.wrapped(0, &format!("uncork lost-time report: {}", headline(report)))?;
     if !is_lost(report) && !shown.sockets.is_empty() {
         out.line("what the limit is instead:")?;
@@ -43,7 +43,7 @@ pub(super) fn print(out: &mut impl Write, report: &Report, top: usize) -> io::Re
         out.line("")?;
         let (process, connection) = (process(socket), connection(socket));
         out.line(&format!("{number}. {process}  {connection}"))?;
-        print_socket(out, socket)?;
+        print_socket(out, &ends, socket)?;
     }
     if let Some(rest) = shown.rest {
         out.line(&format!("\n{rest}"))?;
@@ -61,8 +61,9 @@ pub(super) fn print(out: &mut impl Write, report: &Report, top: usize) -> io::Re
 pub(super) fn details(report: &Report, socket: &SocketReport, width: usize) -> String {
     let mut text = Vec::new();
     let out = &mut Lines::new(&mut text, width, Copies::Wrapped);
+    let ends = Ends::of(report);
     let mut print = || {
-        print_socket(out, socket)?;
+        print_socket(out, &ends, socket)?;
         print_meanings(out, &[socket])?;
         let advice = report.advice.iter().filter(|one| one.pid == socket.pid);
         let advice: Vec<Advice> = advice.cloned().collect();
@@ -73,13 +74,18 @@ pub(super) fn details(report: &Report, socket: &SocketReport, width: usize) -> S
     String::from_utf8_lossy(&text).into_owned()
 }
 
-fn print_socket(out: &mut Lines<'_, impl Write>, socket: &SocketReport) -> io::Result<()> {
+fn print_socket(
+    out: &mut Lines<'_, impl Write>,
+    ends: &Ends,
+    socket: &SocketReport,
+) -> io::Result<()> {
     let origin = origin(socket);
     if !origin.is_empty() {
         out.named("is", &origin)?;
     }
     for stall in socket.stalls.iter().take(STALLS_MAX) {
-        print_stall(out, socket, stall)?;
+        let is_of_peer = ends.is_of_peer(socket, stall);
+        print_stall(out, socket, stall, is_of_peer)?;
     }
     let rest = socket.stalls.len().saturating_sub(STALLS_MAX);
     if rest > 0 {
@@ -102,8 +108,12 @@ fn print_stall(
     out: &mut Lines<'_, impl Write>,
     socket: &SocketReport,
     stall: &Stall,
+    is_of_peer: bool,
 ) -> io::Result<()> {
-    if stall.cause.is_time() {
+    if is_of_peer {
+        let text = format!("{} (counted at the other end)", words::stall(stall));
+        out.named("also", &text)?;
+    } else if stall.cause.is_time() {
         let of = words::time(socket.seconds * 1000.0);
         let mut lost = format!("{} of {of}", words::time(stall.held_ms_total));
         if stall.held_ms_error > 0.0 {
@@ -204,6 +214,11 @@ mod tests {
     #[test]
     fn many_sockets() {
         insta::assert_snapshot!(printed(&samples::many(), 3));
+    }
+
+    #[test]
+    fn both_ends_were_watched() {
+        insta::assert_snapshot!(printed(&samples::both_ends(), 10));
     }
 
     #[test]

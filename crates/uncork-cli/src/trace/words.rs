@@ -15,7 +15,8 @@ pub(super) fn time(ms: f64) -> String {
         ms if ms >= 600_000.0 => format!("{:.1} min", ms / 60_000.0),
         ms if ms >= 999.5 => format!("{:.2} s", ms / 1000.0),
         ms if ms >= 9.95 => format!("{ms:.0} ms"),
-        ms if ms > 0.0 => format!("{ms:.1} ms"),
+        ms if ms >= 0.05 => format!("{ms:.1} ms"),
+        ms if ms > 0.0 => "<0.1 ms".to_owned(),
         _ => "0 ms".to_owned(),
     }
 }
@@ -226,6 +227,7 @@ mod tests {
     #[test]
     fn times_and_shares() {
         assert_eq!(time(0.0), "0 ms");
+        assert_eq!(time(0.01), "<0.1 ms");
         assert_eq!(time(0.44), "0.4 ms");
         assert_eq!(time(43.2), "43 ms");
         assert_eq!(time(4310.0), "4.31 s");

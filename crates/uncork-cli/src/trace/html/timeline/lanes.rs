@@ -40,11 +40,18 @@ const LANES: [(&str, &str); 4] = [
 /// The lanes over a stretch of time.
 pub(super) fn svg(number: usize, marks: &[Mark], stretch: &Stretch) -> String {
     let shown: Vec<&Mark> = marks.iter().filter(|mark| stretch.holds(mark)).collect();
-    #[expect(clippy::cast_precision_loss, reason = "four")]
-    let height = LANES.len() as f64 * LANE_PX;
+    // Samples see no calls: a lane without anything in it would say that there were none.
+    let is_used = |index: usize| shown.iter().any(|mark| lane(mark.kind) == index);
+    let lanes = LANES
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| is_used(*index));
+    let lanes: Vec<_> = lanes.collect();
+    #[expect(clippy::cast_precision_loss, reason = "four at most")]
+    let height = lanes.len() as f64 * LANE_PX;
     let mut svg = axis(stretch, height);
     let mut top = 0.0;
-    for (index, (name, class)) in LANES.iter().enumerate() {
+    for (index, (name, class)) in lanes {
         let baseline = top + LANE_PX - 4.0;
         svg.push_str(&format!(
             "<text class=\"lane\" x=\"-10\" y=\"{:.1}\">{name}</text>\
