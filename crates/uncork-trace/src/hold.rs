@@ -82,12 +82,12 @@ fn acknowledges_small_segment(ack_seq: u32, facts: &Facts) -> bool {
 }
 
 /// Whether no segment more may be in flight.
-pub(crate) fn has_full_congestion_window(facts: &Facts) -> bool {
+fn has_full_congestion_window(facts: &Facts) -> bool {
     facts.in_flight_segments >= facts.cwnd
 }
 
 /// Whether the peer's window has no room for what waits next: a segment, or all of it.
-pub(crate) fn has_full_receive_window(facts: &Facts) -> bool {
+fn has_full_receive_window(facts: &Facts) -> bool {
     let next_bytes = facts.unsent_bytes().min(facts.mss);
     facts.unacked_bytes().saturating_add(next_bytes) > facts.snd_wnd
 }

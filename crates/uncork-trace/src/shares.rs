@@ -1,7 +1,6 @@
 //! Where a socket's time goes: each interval between two events is somebody's.
 
 use crate::event::{Event, Facts, Kind};
-use crate::hold::{has_full_congestion_window, has_full_receive_window};
 use crate::report::{Limit, Shares};
 use crate::tally::millis;
 
@@ -189,6 +188,8 @@ fn limit_of(before: &Facts, event: &Event) -> Option<Limit> {
             let waited_bytes = facts.unsent_bytes().checked_sub(written_bytes)?;
             (waited_bytes > 0 && before.unsent_bytes() > 0).then(|| limit_of_unsent(facts))
         }
+        // A socket that this side has shut tells nothing more until it is gone.
+        Kind::Close if before.unsent_bytes() > 0 => Some(limit_of_unsent(before)),
         // Those of all others are from before: they held for the interval.
         _ if facts.unsent_bytes() > 0 => Some(limit_of_unsent(facts)),
         _ if facts.no_space == Some(true) && facts.unacked_bytes() > 0 => Some(Limit::SendBuffer),
@@ -196,12 +197,42 @@ fn limit_of(before: &Facts, event: &Event) -> Option<Limit> {
     }
 }
 
+/// The window that is short of room for what waits. A kernel that could send a little waits until it can
+/// send a lot (`tcp_tso_should_defer`: up to a third of the window), so that a window is a limit before
+/// it is quite full.
 fn limit_of_unsent(facts: &Facts) -> Limit {
-    if has_full_receive_window(facts) {
-        Limit::ReceiveWindow
-    } else if has_full_congestion_window(facts) {
-        Limit::CongestionWindow
+    let segments_free = facts.cwnd.saturating_sub(facts.in_flight_segments);
+    let unsent_bytes = u64::from(facts.unsent_bytes());
+    let congestion = Room {
+        free_bytes: u64::from(segments_free) * u64::from(facts.mss),
+        window_bytes: u64::from(facts.cwnd) * u64::from(facts.mss),
+    };
+    let receive = Room {
+        free_bytes: u64::from(facts.snd_wnd.saturating_sub(facts.unacked_bytes())),
+        window_bytes: u64::from(facts.snd_wnd),
+    };
+    let (smaller, limit) = if receive.free_bytes < congestion.free_bytes {
+        (receive, Limit::ReceiveWindow)
+    } else {
+        (congestion, Limit::CongestionWindow)
+    };
+    let next_bytes = unsent_bytes.min(u64::from(facts.mss));
+    if smaller.free_bytes < next_bytes || (smaller.is_low() && smaller.free_bytes < unsent_bytes) {
+        limit
     } else {
         Limit::Device
+    }
+}
+
+/// What a window has left.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    free_bytes: u64,
+    window_bytes: u64,
+}
+
+impl Room {
+    fn is_low(self) -> bool {
+        self.free_bytes * 3 <= self.window_bytes
     }
 }
