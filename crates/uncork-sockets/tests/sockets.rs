@@ -237,7 +237,7 @@ os.execv(sys.executable, ['\\x1b]0;owned\\x07', '-c', 'print(0, flush=True); inp
     let family = children(python.child.id());
     assert_eq!(family.len(), 2, "{family:?}");
     assert_eq!(family.last(), Some(&grandchild));
-    assert_eq!(command(grandchild).unwrap(), "a) R 1\u{fffd}[2J");
+    assert_eq!(command(grandchild).unwrap(), "a) R 1\u{fffd}[2J\u{fffd}");
     python.go_on();
     assert_eq!(python.line(), "0");
     let line = command_line(python.child.id()).unwrap();
