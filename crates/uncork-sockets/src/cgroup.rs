@@ -16,14 +16,14 @@ const CGROUP1_MAGIC: u64 = 0x0027_e0eb;
 #[non_exhaustive]
 pub enum CgroupError {
     /// Nothing there, or nothing that may be read.
-    #[error("{} can't be read ({call}: {source})", path.display())]
+    #[error("{} can't be read ({call}: {reason})", path.display())]
     Read {
         /// What was asked for, or a group beneath it.
         path: PathBuf,
         /// Which system call failed.
         call: &'static str,
         /// What the kernel said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// Another file system, or a file in the right one.
     #[error("{} is no cgroup", .0.display())]
@@ -95,9 +95,9 @@ fn beneath(group: &Path) -> Vec<PathBuf> {
     folders.map(|folder| folder.path()).collect()
 }
 
-fn failed(path: &Path, call: &'static str, source: io::Error) -> CgroupError {
+fn failed(path: &Path, call: &'static str, reason: io::Error) -> CgroupError {
     let path = path.to_owned();
-    CgroupError::Read { path, call, source }
+    CgroupError::Read { path, call, reason }
 }
 
 #[cfg(test)]

@@ -37,14 +37,14 @@ pub enum AttachError {
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
     /// The kernel does not let this process.
-    #[error("no socket program for {}: not permitted ({call}: {source})", path.display())]
+    #[error("no socket program for {}: not permitted ({call}: {error})", path.display())]
     NotPermitted {
         /// Of the cgroup.
         path: PathBuf,
         /// Which command of bpf(2), or which system call, was refused.
         call: &'static str,
         /// What the kernel said.
-        source: io::Error,
+        error: io::Error,
     },
     /// This kernel can't do it.
     #[error("no socket program for {}: {reason}", path.display())]
@@ -55,14 +55,14 @@ pub enum AttachError {
         reason: String,
     },
     /// Anything else.
-    #[error("no socket program for {} ({call}: {source})", path.display())]
+    #[error("no socket program for {} ({call}: {error})", path.display())]
     System {
         /// Of the cgroup.
         path: PathBuf,
         /// Which command of bpf(2), or which system call, failed.
         call: &'static str,
         /// What the kernel said.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -104,8 +104,8 @@ impl AttachError {
     pub fn is_not_permitted(&self) -> bool {
         match self {
             Self::NotPermitted { .. } | Self::Unsupported { .. } => true,
-            Self::Cgroup(CgroupError::Read { source, .. }) => {
-                source.kind() == io::ErrorKind::PermissionDenied
+            Self::Cgroup(CgroupError::Read { reason, .. }) => {
+                reason.kind() == io::ErrorKind::PermissionDenied
             }
             _ => false,
         }
@@ -141,10 +141,10 @@ impl Cgroup {
     pub fn open(path: &Path) -> Result<Self, AttachError> {
         // Says in words why it is none.
         cgroup_pids(path, false)?;
-        let folder = File::open(path).map_err(|source| CgroupError::Read {
+        let folder = File::open(path).map_err(|reason| CgroupError::Read {
             path: path.to_owned(),
             call: "open",
-            source,
+            reason,
         })?;
         let path = path.to_owned();
         Ok(Self { path, folder })
@@ -225,20 +225,20 @@ impl Cgroup {
 
     fn check<T>(&self, call: &'static str, result: io::Result<T>) -> Result<T, AttachError> {
         let path = self.path.clone();
-        result.map_err(|source| match Errno::from_io_error(&source) {
-            Some(Errno::PERM | Errno::ACCESS) => AttachError::NotPermitted { path, call, source },
+        result.map_err(|error| match Errno::from_io_error(&error) {
+            Some(Errno::PERM | Errno::ACCESS) => AttachError::NotPermitted { path, call, error },
             Some(Errno::NOSYS) => AttachError::Unsupported {
                 path,
-                reason: format!("this kernel has no bpf(2), or hides it ({call}: {source})"),
+                reason: format!("this kernel has no bpf(2), or hides it ({call}: {error})"),
             },
             // A kernel without CONFIG_CGROUP_BPF knows neither the program's kind nor the query.
             Some(Errno::INVAL) => AttachError::Unsupported {
                 path,
                 reason: format!(
-                    "this kernel has no programs for sockets of cgroups ({call}: {source})"
+                    "this kernel has no programs for sockets of cgroups ({call}: {error})"
                 ),
             },
-            _ => AttachError::System { path, call, source },
+            _ => AttachError::System { path, call, error },
         })
     }
 }

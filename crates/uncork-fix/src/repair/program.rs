@@ -88,7 +88,7 @@ fn instruction(code: u8, to: u8, from: u8, offset: i16, immediate: i32) -> u64 {
 mod tests {
     use super::*;
 
-    /// What clang 14 makes of the C above, but for the order of independent instructions.
+    /// As llvm-objdump(1) shows those that clang makes of the C above, two jumps instead of its mask.
     #[cfg(target_endian = "little")]
     #[test]
     fn the_instructions_in_hexadecimal() {

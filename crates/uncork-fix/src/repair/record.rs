@@ -33,14 +33,14 @@ pub enum RecordError {
     #[error("no folder for the record of changes: {0}")]
     Place(String),
     /// It is there, and can't be used.
-    #[error("the record of changes in {} can't be used ({call}: {source})", path.display())]
+    #[error("the record of changes in {} can't be used ({call}: {reason})", path.display())]
     File {
         /// Where it is.
         path: PathBuf,
         /// Which system call failed.
         call: &'static str,
         /// What the kernel said.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -75,10 +75,10 @@ impl Record {
     fn within(place: Place) -> Result<Self, RecordError> {
         let path = place.file();
         let file = place.open();
-        let file = file.map_err(|(call, source)| RecordError::File {
+        let file = file.map_err(|(call, reason)| RecordError::File {
             path: path.clone(),
             call,
-            source,
+            reason,
         })?;
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
         let boot = boot.map_or_else(|_| String::new(), |boot| boot.trim().to_owned());
@@ -172,10 +172,10 @@ impl Record {
 
     fn failed<T>(&self, call: &'static str, result: io::Result<T>) -> Result<T, RecordError> {
         let path = &self.path;
-        result.map_err(|source| RecordError::File {
+        result.map_err(|reason| RecordError::File {
             path: path.clone(),
             call,
-            source,
+            reason,
         })
     }
 }

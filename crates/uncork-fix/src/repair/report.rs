@@ -222,14 +222,15 @@ impl fmt::Display for Change {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is said of a process names it.
+        let Some(fd) = self.fd else {
+            return formatter.write_str(&self.reason);
+        };
         write!(formatter, "pid {}", self.pid)?;
         if let Some(command) = &self.command {
             write!(formatter, " {command}")?;
         }
-        if let Some(fd) = self.fd {
-            write!(formatter, " fd {fd}")?;
-        }
-        write!(formatter, ": {}", self.reason)
+        write!(formatter, " fd {fd}: {}", self.reason)
     }
 }
 
