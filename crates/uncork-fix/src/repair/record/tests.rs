@@ -21,7 +21,7 @@ fn append(record: &mut Record, text: &str) {
 fn entries_come_back_and_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let mut record = Record::open_in(&folder.path().join("uncork")).unwrap();
-    assert_eq!(cookies(&mut record), []);
+    assert!(cookies(&mut record).is_empty());
     let boot = record.boot.clone();
     for cookie in 1..=4 {
         let line = entry(cookie, &boot).line();
