@@ -228,9 +228,9 @@ fn somebody_elses_process() {
 /// cat(1) is one that everybody may start.
 const BECOMES: &str = "
 import os, socket, sys
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
 a = socket.create_server(('127.0.0.1', 0))
 c = socket.create_connection(a.getsockname())
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
 print('ready', flush=True)
 if len(sys.argv) > 1:
     a.set_inheritable(True); c.set_inheritable(True)
