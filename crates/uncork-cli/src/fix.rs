@@ -192,7 +192,7 @@ fn exit(report: &Report) -> Exit {
         report if report.refused_count == 0 => Exit::Done,
         report if report.processes > 0 => Exit::Losses,
         _ if has(RefusalKind::NotPermitted) => Exit::NotPermitted,
-        _ if has(RefusalKind::Gone) => Exit::Usage,
+        _ if has(RefusalKind::NoProcess) => Exit::Usage,
         _ => Exit::Losses,
     }
 }

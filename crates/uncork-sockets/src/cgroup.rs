@@ -50,11 +50,10 @@ pub fn cgroup_pids(path: &Path, recursive: bool) -> Result<Vec<u32>, CgroupError
         match fs::read_to_string(group.join("cgroup.procs")) {
             Ok(list) => pids.extend(parse(&list)),
             Err(error) => match Errno::from_io_error(&error) {
-                // The processes of a threaded group are listed by the one that it belongs to.
-                Some(Errno::OPNOTSUPP) if group != path => {}
+                // Beneath: the processes of a threaded group are listed by the one that it belongs to;
+                // and a group may have been removed meanwhile.
+                Some(Errno::OPNOTSUPP | Errno::NODEV | Errno::NOENT) if group != path => {}
                 Some(Errno::OPNOTSUPP) => return Err(CgroupError::Threaded(group)),
-                // Removed meanwhile.
-                Some(Errno::NODEV | Errno::NOENT) if group != path => {}
                 _ => return Err(failed(&group, "read", error)),
             },
         }
@@ -70,11 +69,7 @@ pub fn cgroup_pids(path: &Path, recursive: bool) -> Result<Vec<u32>, CgroupError
 fn check(path: &Path) -> Result<(), CgroupError> {
     let facts = statfs(path).map_err(|errno| failed(path, "statfs", errno.into()))?;
     // The field is signed, and of another width, on some machines; the magic is 32 bits on all.
-    #[expect(
-        clippy::cast_sign_loss,
-        clippy::allow_attributes,
-        reason = "a bit pattern"
-    )]
+    #[expect(clippy::cast_sign_loss, reason = "a bit pattern")]
     let magic = facts.f_type as u64 & 0xffff_ffff;
     match magic {
         CGROUP2_MAGIC if path.is_dir() => Ok(()),

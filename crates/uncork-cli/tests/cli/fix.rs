@@ -102,7 +102,7 @@ fn the_document() {
     assert!(changed[0]["remote"].is_null());
     assert_eq!(document["not_tcp_count"], 1);
     assert_eq!(document["refused"][0]["pid"], i32::MAX);
-    assert_eq!(document["refused"][0]["kind"], "gone");
+    assert_eq!(document["refused"][0]["kind"], "no_process");
     // The changes are said beside it, too.
     ended.says(&["NODELAY off → on", "there is no process", "1 refused"]);
     let undone = run(&mut fix(&["--json", "--quiet", "--undo", "-p", &pid])).with(0);

@@ -60,7 +60,7 @@ impl Record {
     /// # Errors
     /// Where none of them is to be had, or belongs to somebody else.
     pub fn open() -> Result<Self, RecordError> {
-        Self::within(Place::of_user()?)
+        Self::within(&Place::of_user()?)
     }
 
     /// Opens a record in a folder that belongs to the user and that nobody else may enter; the folder
@@ -69,10 +69,10 @@ impl Record {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_in(folder: &Path) -> Result<Self, RecordError> {
-        Self::within(Place::at(folder).map_err(RecordError::Place)?)
+        Self::within(&Place::at(folder).map_err(RecordError::Place)?)
     }
 
-    fn within(place: Place) -> Result<Self, RecordError> {
+    fn within(place: &Place) -> Result<Self, RecordError> {
         let path = place.file();
         let file = place.open();
         let file = file.map_err(|(call, reason)| RecordError::File {

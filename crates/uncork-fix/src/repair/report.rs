@@ -139,8 +139,8 @@ pub struct Refusal {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RefusalKind {
-    /// There is no such process.
-    Gone,
+    /// There is no such process, or it is a thread.
+    NoProcess,
     /// It may not be looked into, or this kernel does not offer it.
     NotPermitted,
     /// Anything else.
@@ -156,7 +156,7 @@ impl Refusal {
             reason: error.to_string(),
             advice: error.advice(),
             kind: match error {
-                Error::Gone { .. } | Error::Thread { .. } => RefusalKind::Gone,
+                Error::Gone { .. } | Error::Thread { .. } => RefusalKind::NoProcess,
                 Error::NotPermitted { .. } | Error::Unsupported { .. } => RefusalKind::NotPermitted,
                 _ => RefusalKind::Failed,
             },

@@ -24,10 +24,10 @@ const BPF_F_ALLOW_MULTI: u32 = 1 << 1;
 pub(crate) const NAME_BYTES: usize = 16;
 
 /// Programs of one kind that a cgroup can have: BPF_CGROUP_MAX_PROGS.
-const PROGRAMS_MAX: usize = 64;
+const PROGRAMS_MAX: u32 = 64;
 
 /// `struct bpf_prog_info` up to and with the name, and where that begins.
-const INFO_BYTES: usize = 80;
+const INFO_BYTES: u32 = 80;
 const INFO_NAME_AT: usize = 64;
 
 #[repr(C)]
@@ -131,14 +131,14 @@ pub(crate) fn detach(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Res
 
 /// Ids of the socket programs that are attached to this very cgroup.
 pub(crate) fn attached(cgroup: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
-    let mut ids = vec![0_u32; PROGRAMS_MAX];
+    let mut ids = vec![0_u32; PROGRAMS_MAX as usize];
     let mut attr = Query {
         cgroup: cgroup.as_raw_fd(),
         attach_type: BPF_CGROUP_SOCK_OPS,
         query_flags: 0,
         attach_flags: 0,
         ids: ids.as_mut_ptr() as u64,
-        count: PROGRAMS_MAX as u32,
+        count: PROGRAMS_MAX,
         padding: 0,
     };
     // SAFETY: BPF_PROG_QUERY writes at most `count` ids to where `ids` points, which has room for as
@@ -163,10 +163,10 @@ pub(crate) fn by_id(id: u32) -> io::Result<OwnedFd> {
 
 /// What a program is called, without the NULs.
 pub(crate) fn name(program: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
-    let mut info = [0_u64; INFO_BYTES / 8];
+    let mut info = [0_u64; INFO_BYTES as usize / 8];
     let mut attr = Info {
         program: program.as_raw_fd(),
-        bytes: INFO_BYTES as u32,
+        bytes: INFO_BYTES,
         info: info.as_mut_ptr() as u64,
     };
     // SAFETY: BPF_OBJ_GET_INFO_BY_FD writes at most `bytes` bytes to where `info` points, which has
@@ -210,6 +210,6 @@ mod tests {
         assert_eq!(offset_of!(Query, ids), 16);
         assert_eq!(offset_of!(Query, count), 24);
         assert_eq!(offset_of!(Info, info), 8);
-        assert_eq!(INFO_NAME_AT + NAME_BYTES, INFO_BYTES);
+        assert_eq!(INFO_NAME_AT + NAME_BYTES, INFO_BYTES as usize);
     }
 }

@@ -148,7 +148,7 @@ fn a_process_that_is_gone() {
     python.wait().unwrap();
     for report in [notebook.fix(&target), notebook.undo(&target)] {
         assert_eq!((counts(&report), report.processes), ((0, 0, 1), 0));
-        assert_eq!(report.refused[0].kind, RefusalKind::Gone);
+        assert_eq!(report.refused[0].kind, RefusalKind::NoProcess);
     }
     assert_eq!(notebook.text(), "", "its sockets are gone with it");
     // One that was found, not named, is no loss.
