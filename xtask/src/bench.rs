@@ -5,6 +5,7 @@
 
 mod cores;
 mod crash;
+mod fix;
 mod import;
 mod race;
 mod result;
@@ -25,6 +26,8 @@ use crate::command::{cargo, step};
 pub(crate) enum Bench {
     /// Kill and cut off imports, resume them, and count what is lost or there twice.
     Crash(crash::Arguments),
+    /// Repair an importer that stalls while it runs, and unrepair it: time a message, holds.
+    Fix(fix::Arguments),
     /// Import a Maildir into a real Dovecot: uncork and other importers.
     Import(import::Arguments),
     /// Answer web requests without a look at them, on plain epoll and on tokio: CPU, system calls.
@@ -48,6 +51,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     }
     match bench {
         Bench::Crash(arguments) => crash::run(arguments),
+        Bench::Fix(arguments) => fix::run(arguments),
         Bench::Import(arguments) => import::run(arguments),
         Bench::Runtime(arguments) => runtime::run(arguments),
         Bench::Scale(arguments) => scale::run(arguments),

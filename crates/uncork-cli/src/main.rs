@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 
 mod demo;
 mod exit;
+mod fix;
 mod import;
 mod output;
 mod serve;
@@ -22,6 +23,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Demo(demo::DemoArgs),
+    Fix(fix::FixArgs),
     Import(Box<import::ImportArgs>),
     Serve(serve::ServeArgs),
     Trace(Box<trace::TraceArgs>),
@@ -30,6 +32,7 @@ enum Verb {
 fn main() -> std::process::ExitCode {
     let done = match Cli::parse().verb {
         Verb::Demo(arguments) => demo::run(&arguments),
+        Verb::Fix(arguments) => fix::run(&arguments),
         Verb::Import(arguments) => import::run(&arguments),
         Verb::Serve(arguments) => serve::run(&arguments),
         Verb::Trace(arguments) => trace::run(&arguments),

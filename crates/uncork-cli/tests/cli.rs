@@ -11,6 +11,8 @@ mod clients;
 mod demo;
 #[path = "cli/far_side.rs"]
 mod far_side;
+#[path = "cli/fix.rs"]
+mod fix;
 #[path = "cli/help.rs"]
 mod help;
 #[path = "cli/import.rs"]

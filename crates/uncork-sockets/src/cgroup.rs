@@ -16,14 +16,14 @@ const CGROUP1_MAGIC: u64 = 0x0027_e0eb;
 #[non_exhaustive]
 pub enum CgroupError {
     /// Nothing there, or nothing that may be read.
-    #[error("{} can't be read ({call}: {source})", path.display())]
+    #[error("{} can't be read ({call}: {reason})", path.display())]
     Read {
         /// What was asked for, or a group beneath it.
         path: PathBuf,
         /// Which system call failed.
         call: &'static str,
         /// What the kernel said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// Another file system, or a file in the right one.
     #[error("{} is no cgroup", .0.display())]
@@ -50,11 +50,10 @@ pub fn cgroup_pids(path: &Path, recursive: bool) -> Result<Vec<u32>, CgroupError
         match fs::read_to_string(group.join("cgroup.procs")) {
             Ok(list) => pids.extend(parse(&list)),
             Err(error) => match Errno::from_io_error(&error) {
-                // The processes of a threaded group are listed by the one that it belongs to.
-                Some(Errno::OPNOTSUPP) if group != path => {}
+                // Beneath: the processes of a threaded group are listed by the one that it belongs to;
+                // and a group may have been removed meanwhile.
+                Some(Errno::OPNOTSUPP | Errno::NODEV | Errno::NOENT) if group != path => {}
                 Some(Errno::OPNOTSUPP) => return Err(CgroupError::Threaded(group)),
-                // Removed meanwhile.
-                Some(Errno::NODEV | Errno::NOENT) if group != path => {}
                 _ => return Err(failed(&group, "read", error)),
             },
         }
@@ -70,11 +69,7 @@ pub fn cgroup_pids(path: &Path, recursive: bool) -> Result<Vec<u32>, CgroupError
 fn check(path: &Path) -> Result<(), CgroupError> {
     let facts = statfs(path).map_err(|errno| failed(path, "statfs", errno.into()))?;
     // The field is signed, and of another width, on some machines; the magic is 32 bits on all.
-    #[expect(
-        clippy::cast_sign_loss,
-        clippy::allow_attributes,
-        reason = "a bit pattern"
-    )]
+    #[expect(clippy::cast_sign_loss, reason = "a bit pattern")]
     let magic = facts.f_type as u64 & 0xffff_ffff;
     match magic {
         CGROUP2_MAGIC if path.is_dir() => Ok(()),
@@ -95,9 +90,9 @@ fn beneath(group: &Path) -> Vec<PathBuf> {
     folders.map(|folder| folder.path()).collect()
 }
 
-fn failed(path: &Path, call: &'static str, source: io::Error) -> CgroupError {
+fn failed(path: &Path, call: &'static str, reason: io::Error) -> CgroupError {
     let path = path.to_owned();
-    CgroupError::Read { path, call, source }
+    CgroupError::Read { path, call, reason }
 }
 
 #[cfg(test)]

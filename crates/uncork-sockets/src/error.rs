@@ -11,64 +11,64 @@ use crate::advice::Facts;
 #[non_exhaustive]
 pub enum Error {
     /// There is no such process, or not any more.
-    #[error("there is no process {pid} ({call}: {source})")]
+    #[error("there is no process {pid} ({call}: {reason})")]
     Gone {
         /// Of the process.
         pid: u32,
         /// Which system call said so.
         call: &'static str,
         /// What the kernel said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The id is that of one thread of a process.
-    #[error("{pid} is a thread of process {process} (pidfd_open: {source})")]
+    #[error("{pid} is a thread of process {process} (pidfd_open: {reason})")]
     Thread {
         /// What was asked for.
         pid: u32,
         /// Of the process that it belongs to.
         process: u32,
         /// What the kernel said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The kernel does not let this process at the other; [`advice`](Error::advice) says why.
-    #[error("not permitted for process {pid} ({call}: {source})")]
+    #[error("not permitted for process {pid} ({call}: {reason})")]
     NotPermitted {
         /// Of the process.
         pid: u32,
         /// Which system call was refused.
         call: &'static str,
         /// What the kernel said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// This kernel has no such system call, or a filter says that it has not.
-    #[error("no {call} here ({source})")]
+    #[error("no {call} here ({reason})")]
     Unsupported {
         /// Which system call.
         call: &'static str,
         /// What the kernel said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// Anything else: no descriptors left, for one.
-    #[error("process {pid} can't be looked at ({call}: {source})")]
+    #[error("process {pid} can't be looked at ({call}: {reason})")]
     System {
         /// Of the process.
         pid: u32,
         /// Which system call failed.
         call: &'static str,
         /// What the kernel said.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
 impl Error {
     /// Sorts what a system call said about a process.
     pub(crate) fn of(pid: u32, call: &'static str, errno: Errno) -> Self {
-        let source = io::Error::from(errno);
+        let reason = io::Error::from(errno);
         match errno {
-            Errno::SRCH | Errno::NOENT => Self::Gone { pid, call, source },
-            Errno::PERM | Errno::ACCESS => Self::NotPermitted { pid, call, source },
-            Errno::NOSYS => Self::Unsupported { call, source },
-            _ => Self::System { pid, call, source },
+            Errno::SRCH | Errno::NOENT => Self::Gone { pid, call, reason },
+            Errno::PERM | Errno::ACCESS => Self::NotPermitted { pid, call, reason },
+            Errno::NOSYS => Self::Unsupported { call, reason },
+            _ => Self::System { pid, call, reason },
         }
     }
 

@@ -175,7 +175,7 @@ fn not_opened(pid: u32, errno: Errno) -> Error {
             Some(process) => Error::Thread {
                 pid,
                 process,
-                source: errno.into(),
+                reason: errno.into(),
             },
             None => Error::of(pid, "pidfd_open", Errno::SRCH),
         },

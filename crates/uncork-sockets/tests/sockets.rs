@@ -4,53 +4,14 @@
     reason = "helpers of tests: a panic is how they fail"
 )]
 
-use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
 
 use uncork::TcpInfo;
+use uncork_lab::python::Python;
 use uncork_lab::requirement;
 use uncork_sockets::{Process, Socket, Transport, children, command, command_line};
-
-/// A Python program that says `ready` with its facts on a line, and goes on when it reads one.
-struct Python {
-    child: Child,
-    stdout: BufReader<std::process::ChildStdout>,
-}
-
-impl Python {
-    fn start(program: &str) -> Option<Self> {
-        let python = requirement::program("python3")?;
-        let child = Command::new(python)
-            .args(["-c", program])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn();
-        let mut child = child.unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        Some(Self { child, stdout })
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    fn go_on(&mut self) {
-        let stdin = self.child.stdin.as_mut().unwrap();
-        stdin.write_all(b"\n").unwrap();
-    }
-}
-
-impl Drop for Python {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
 
 fn sockets(process: &Process) -> Vec<Socket> {
     let descriptors = process.descriptors().unwrap();
@@ -132,17 +93,18 @@ c.close(); d.close()
 print('closed', flush=True)
 input()
 ";
-    let Some(mut python) = Python::start(program) else {
+    let Some(mut python) = Python::start(program, &[]) else {
         return;
     };
     let mut expected: Vec<i32> = python
         .line()
+        .unwrap()
         .split(' ')
         .map(|fd| fd.parse().unwrap())
         .collect();
     let (c, inner) = (expected[2], expected[6]);
     expected.sort_unstable();
-    let process = Process::open(python.child.id()).unwrap();
+    let process = Process::open(python.pid()).unwrap();
     process.check_permission().unwrap();
     let found = sockets(&process);
     let numbers: Vec<i32> = found.iter().map(Socket::number).collect();
@@ -164,14 +126,14 @@ input()
     );
 
     let before = process.descriptors().unwrap();
-    python.go_on();
-    assert_eq!(python.line(), "closed");
+    python.say("").unwrap();
+    assert_eq!(python.line().unwrap(), "closed");
     // A number that was read before the descriptor was closed.
     assert!(before.iter().any(|descriptor| descriptor.number == c));
     assert!(process.socket(c).unwrap().is_none());
     assert_eq!(process.descriptors().unwrap().len(), before.len() - 2);
 
-    python.go_on();
+    python.say("").unwrap();
     // Ended, and not waited for yet: that is gone, too.
     while process.is_running() {
         std::thread::yield_now();
@@ -181,7 +143,7 @@ input()
             .descriptors()
             .map_or_else(|error| error.is_gone(), |all| all.is_empty())
     );
-    python.child.wait().unwrap();
+    python.wait().unwrap();
     assert!(process.descriptors().unwrap_err().is_gone());
     assert!(process.socket(c).unwrap_err().is_gone());
     assert!(process.check_permission().unwrap_err().is_gone());
@@ -199,14 +161,14 @@ except OSError as error:
     print(error, flush=True)
 input()
 ";
-    let Some(mut python) = Python::start(program) else {
+    let Some(mut python) = Python::start(program, &[]) else {
         return;
     };
-    let line = python.line();
+    let line = python.line().unwrap();
     let Ok(number) = line.parse() else {
         return requirement::skip(&format!("no Multipath TCP here: {line}"));
     };
-    let process = Process::open(python.child.id()).unwrap();
+    let process = Process::open(python.pid()).unwrap();
     let socket = process.socket(number).unwrap().unwrap();
     assert_eq!(socket.transport(), Transport::Multipath);
     socket.set_nodelay(true).unwrap();
@@ -230,17 +192,17 @@ thread.start()
 input()
 os.execv(sys.executable, ['\\x1b]0;owned\\x07', '-c', 'print(0, flush=True); input()', 'x' * 5000])
 ";
-    let Some(mut python) = Python::start(program) else {
+    let Some(mut python) = Python::start(program, &[]) else {
         return;
     };
-    let grandchild: u32 = python.line().parse().unwrap();
-    let family = children(python.child.id());
+    let grandchild: u32 = python.line().unwrap().parse().unwrap();
+    let family = children(python.pid());
     assert_eq!(family.len(), 2, "{family:?}");
     assert_eq!(family.last(), Some(&grandchild));
-    assert_eq!(command(grandchild).unwrap(), "a) R 1\u{fffd}[2J");
-    python.go_on();
-    assert_eq!(python.line(), "0");
-    let line = command_line(python.child.id()).unwrap();
+    assert_eq!(command(grandchild).unwrap(), "a) R 1\u{fffd}[2J\u{fffd}");
+    python.say("").unwrap();
+    assert_eq!(python.line().unwrap(), "0");
+    let line = command_line(python.pid()).unwrap();
     assert!(
         line.starts_with("\u{fffd}]0;owned\u{fffd} -c print(0"),
         "{line}"

@@ -5,7 +5,7 @@ use crate::support::{run, uncork};
 #[test]
 fn every_verb_has_examples() {
     let general = run(uncork().arg("--help")).with(0);
-    for verb in ["import", "demo"] {
+    for verb in ["import", "demo", "fix"] {
         assert!(general.stdout.contains(verb), "{}", general.stdout);
         for asked in [[verb, "--help"], ["help", verb]] {
             let help = run(uncork().args(asked)).with(0);

@@ -1,0 +1,103 @@
+//! Looking again and again, for sockets to come.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use uncork_sockets::{Error, Process, children};
+
+use super::repairer::Repairer;
+use super::report::Refusal;
+use super::target::Target;
+
+/// Between two looks at the descriptors. A connection that lives shorter may be missed; one that stalls
+/// lives longer.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Between two looks for new descendants: each reads a file for each thread of each process.
+const CHILDREN_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A process under watch.
+#[derive(Debug)]
+struct Member {
+    process: Process,
+    /// It was refused, which is said once; it is kept so that it isn't taken for a new one.
+    is_refused: bool,
+}
+
+impl Repairer<'_> {
+    /// Gives NODELAY to all TCP sockets that the processes have, and to those that they get, until
+    /// `stop` is set or the last of them has ended. Descendants stay under watch when their parents end.
+    ///
+    /// A socket is dealt with when it is seen first: a program that takes NODELAY away again later has
+    /// its way.
+    pub fn watch(&mut self, target: &Target, stop: &AtomicBool) {
+        let mut members = BTreeMap::new();
+        for pid in target.processes() {
+            self.join(&mut members, pid, target.names(pid));
+        }
+        self.report.processes += members.len() as u64;
+        let mut children_at = Instant::now();
+        while !stop.load(Ordering::Relaxed) {
+            if target.is_with_descendants() && Instant::now() >= children_at {
+                children_at = Instant::now() + CHILDREN_INTERVAL;
+                let known = members.len();
+                self.adopt(&mut members);
+                self.report.processes += (members.len() - known) as u64;
+            }
+            self.look_at_all(&mut members);
+            if members.values().all(|member| member.is_refused) {
+                break;
+            }
+            sleep(LOOK_INTERVAL);
+        }
+    }
+
+    fn join(&mut self, members: &mut BTreeMap<u32, Member>, pid: u32, is_named: bool) {
+        match Process::open(pid) {
+            Ok(process) => {
+                let member = Member {
+                    process,
+                    is_refused: false,
+                };
+                members.insert(pid, member);
+            }
+            Err(error) if error.is_gone() && !is_named => {}
+            Err(error) => self.refuse(Refusal::new(pid, None, &error)),
+        }
+    }
+
+    /// New descendants of those under watch.
+    fn adopt(&mut self, members: &mut BTreeMap<u32, Member>) {
+        let parents: Vec<u32> = members.keys().copied().collect();
+        for pid in parents.into_iter().flat_map(children) {
+            // An id whose process has ended may be of another one now; the next look finds out.
+            if !members.contains_key(&pid) {
+                self.join(members, pid, false);
+            }
+        }
+    }
+
+    fn look_at_all(&mut self, members: &mut BTreeMap<u32, Member>) {
+        let mut ended = Vec::new();
+        for (pid, member) in members.iter_mut() {
+            let looked = match member.is_refused {
+                false => self.look(&member.process),
+                true => Ok(()),
+            };
+            let is_gone = looked.as_ref().is_err_and(Error::is_gone);
+            if is_gone || !member.process.is_running() {
+                ended.push(*pid);
+            } else if let Err(error) = looked {
+                member.is_refused = true;
+                self.report.processes -= 1;
+                self.refuse(Refusal::new(*pid, None, &error));
+            }
+        }
+        for pid in ended {
+            members.remove(&pid);
+            self.forget(pid);
+        }
+    }
+}
