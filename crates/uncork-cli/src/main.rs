@@ -7,6 +7,7 @@ mod demo;
 mod exit;
 mod import;
 mod output;
+mod run;
 mod serve;
 
 /// See, fix and avoid the time that TCP senders lose.
@@ -21,6 +22,9 @@ struct Cli {
 enum Verb {
     Demo(demo::DemoArgs),
     Import(Box<import::ImportArgs>),
+    Run(run::RunArgs),
+    #[command(hide = true)]
+    RunKeeper(run::KeeperArgs),
     Serve(serve::ServeArgs),
 }
 
@@ -28,6 +32,8 @@ fn main() -> std::process::ExitCode {
     let done = match Cli::parse().verb {
         Verb::Demo(arguments) => demo::run(&arguments),
         Verb::Import(arguments) => import::run(&arguments),
+        Verb::Run(arguments) => run::run(&arguments),
+        Verb::RunKeeper(arguments) => run::keep(arguments),
         Verb::Serve(arguments) => serve::run(&arguments),
     };
     exit::code(done)

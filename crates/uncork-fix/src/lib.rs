@@ -1,1 +1,5 @@
+#![deny(unsafe_code)]
 //! NODELAY for programs that cannot be changed: from their start, or while they run.
+
+pub mod run;
+mod sys;

@@ -1,0 +1,10 @@
+//! Every raw system call of this crate that rustix has no safe function for.
+#![expect(
+    unsafe_code,
+    reason = "raw system calls; each block says what it relies on"
+)]
+
+pub(crate) mod descriptors;
+pub(crate) mod seccomp;
+pub(crate) mod signals;
+pub(crate) mod spawn;
