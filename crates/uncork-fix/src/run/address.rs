@@ -85,7 +85,7 @@ mod tests {
         check(&v4()[..8], Some("127.0.0.1:8080"));
         check(&v4()[..7], None);
         let family = u16::try_from(libc::AF_INET6).unwrap().to_ne_bytes();
-        let mut v6 = [&family[..], &[0, 25], &[0; 20], &[1], &[0; 4]].concat();
+        let mut v6 = [&family[..], &[0, 25], &[0; 19], &[1], &[0; 4]].concat();
         v6.truncate(LONGEST_BYTES);
         check(&v6, Some("[0:0:0:0:0:0:0:1]:25"));
         check(&v6[..23], None);
