@@ -1,6 +1,6 @@
 //! Starting the command with the filter on it, and getting the filter's listener back.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,7 +19,7 @@ use super::filter::Filter;
 use crate::sys::{seccomp, signals, spawn};
 
 /// Variables by which systemd addresses one process by its id: it is the command that is meant.
-const OWN_ID_VARIABLES: [&str; 3] = ["LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID"];
+const OWN_ID_VARIABLES: [&CStr; 3] = [c"LISTEN_PID", c"WATCHDOG_PID", c"SYSTEMD_EXEC_PID"];
 
 /// What the child says over the socket: that the listener comes with it.
 const LISTENER: u8 = 0;
@@ -42,7 +42,7 @@ pub(crate) fn start(
     let (near, far) = UnixStream::pair().map_err(RunError::system("socketpair"))?;
     let variables = own_id_variables();
     spawn::before_exec(&mut command, move || {
-        let own = OsString::from(std::process::id().to_string());
+        let own = CString::new(std::process::id().to_string())?;
         for name in &variables {
             spawn::set_variable(name, &own);
         }
@@ -149,8 +149,9 @@ fn receive(near: &UnixStream) -> io::Result<(u8, Option<OwnedFd>)> {
 }
 
 /// Those variables that name this process.
-fn own_id_variables() -> Vec<&'static str> {
+fn own_id_variables() -> Vec<&'static CStr> {
     let own = std::process::id().to_string();
-    let names_us = |name: &&str| std::env::var(name).is_ok_and(|value| value == own);
+    let value = |name: &CStr| std::env::var(name.to_str().ok()?).ok();
+    let names_us = |name: &&CStr| value(name).is_some_and(|value| value == own);
     OWN_ID_VARIABLES.into_iter().filter(names_us).collect()
 }

@@ -1,6 +1,6 @@
 //! Between fork and exec: what std's `Command` has no safe word for.
 
-use std::ffi::OsString;
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt;
@@ -18,10 +18,13 @@ pub(crate) fn before_exec(
     unsafe { command.pre_exec(prepare) };
 }
 
-/// Sets a variable of the calling process. For the child, where it runs in [`before_exec`].
-pub(crate) fn set_variable(name: &str, value: &OsString) {
-    // SAFETY: there is one thread; nothing reads the environment meanwhile.
-    unsafe { std::env::set_var(name, value) };
+/// Sets a variable of the calling process: in [`before_exec`], the command's. std's own function would
+/// wait for a lock that `spawn` holds across the fork.
+pub(crate) fn set_variable(name: &CStr, value: &CStr) {
+    const OVERWRITE: libc::c_int = 1;
+    // SAFETY: both are strings with an end, which setenv copies, and there is one thread: nothing reads
+    // the environment meanwhile.
+    let _ = unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), OVERWRITE) };
 }
 
 /// Hands a descriptor on to the program that this process is about to become.

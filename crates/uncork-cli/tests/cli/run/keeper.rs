@@ -111,13 +111,13 @@ import socket, sys, threading
 server = socket.socket()
 server.bind(('127.0.0.1', 0))
 server.listen(100)
-def connect():
+def connect(who):
     for n in range(300):
         with socket.create_connection(server.getsockname()):
             server.accept()[0].close()
-        if n == 20:
+        if (who, n) == (0, 20):
             print('ready', flush=True)
-threads = [threading.Thread(target=connect) for _ in range(4)]
+threads = [threading.Thread(target=connect, args=[who]) for who in range(4)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 print('done')
