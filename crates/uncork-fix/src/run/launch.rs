@@ -51,8 +51,7 @@ pub(crate) fn start(
             Err(error) => {
                 // The error that `spawn` returns doesn't say from which step it comes.
                 let number = error.raw_os_error().unwrap_or(libc::EIO);
-                let number = u8::try_from(number).unwrap_or(libc::EIO as u8);
-                let _ = rustix::io::write(&far, &[number]);
+                let _ = rustix::io::write(&far, &[u8::try_from(number).unwrap_or(u8::MAX)]);
                 Err(error)
             }
         }

@@ -168,7 +168,8 @@ impl Service {
     /// The socket that the call is about; `None` where there is none.
     fn duplicate(&mut self, notification: &Notification) -> Result<Option<OwnedFd>, Reason> {
         // A socket is a number of 32 bits, whatever else is in the register.
-        let number = (notification.arguments[0] & u64::from(u32::MAX)) as u32;
+        let number = notification.arguments[0] & u64::from(u32::MAX);
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
         let thread = i32::try_from(notification.thread)
             .ok()
             .and_then(Pid::from_raw);

@@ -179,8 +179,9 @@ fn origin(code: i32) -> Origin {
 fn end_of(status: WaitStatus) -> Option<End> {
     let code = status
         .exit_status()
-        .map(|code| End::Code((code & 0xFF) as u8));
-    code.or_else(|| status.terminating_signal().map(End::Signal))
+        .and_then(|code| u8::try_from(code).ok());
+    code.map(End::Code)
+        .or_else(|| status.terminating_signal().map(End::Signal))
 }
 
 fn id(process: Pid) -> u32 {
