@@ -154,7 +154,7 @@ mod tests {
             at => {
                 let (index, half) = ((at - 16) / 8, (at - 16) % 8);
                 assert!(half == 0, "the upper half of an argument");
-                (arguments[index as usize] & u64::from(u32::MAX)) as u32
+                u32::try_from(arguments[index as usize] & u64::from(u32::MAX)).unwrap()
             }
         };
         let (mut at, mut accumulator) = (0, 0);
