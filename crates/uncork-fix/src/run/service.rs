@@ -118,8 +118,10 @@ impl Service {
         let _ = seccomp::go_on(self.listener(), notification.id);
     }
 
-    /// Lets the call go on that somebody had in hand who was killed. Ids count upwards, and the one
-    /// that was written down may be the one before.
+    /// Lets the call go on that somebody had in hand who was killed: nobody gets to see it again, and
+    /// its thread would wait for ever. Ids count upwards, and the one that was written down may be the
+    /// one before. They begin anywhere, so that the very first call can't be found: whoever is killed in
+    /// the microseconds of that one takes its thread along.
     pub(crate) fn release_what_was_in_hand(&self) {
         let mut id = [0; 8];
         if self.in_hand.read_exact_at(&mut id, 0).is_err() {

@@ -1,13 +1,17 @@
 """Starts a command on a terminal as a shell does with its jobs, and plays the person before it.
 
+usage: shell.py FILE COMMAND...    (a COMMAND that does what job.py does)
+
 What the person sees goes to stdout, and what the shell learns of its job."""
 
 import os
 import pty
+import re
 import signal
 import sys
+import time
 
-command = sys.argv[1:]
+file, *command = sys.argv[1:]
 child, terminal = pty.fork()
 if child == 0:
     # The shell: the leader of the terminal's session.
@@ -48,7 +52,9 @@ def until(words):
             sys.exit("%r did not come after: %r" % (words, seen))
         seen += more
     before, _, seen = seen.partition(words.encode())
-    sys.stdout.write((before + words.encode()).decode())
+    text = (before + words.encode()).decode()
+    sys.stdout.write(text)
+    return text
 
 
 def say(text):
@@ -61,13 +67,17 @@ def job():
     return int(children[0])
 
 
-until("ready")
+helper = int(re.search(r"helper (\d+)", until("ready")).group(1))
 say("\x03")
 # Signals are passed on in order: once this one is there, nothing comes of the one before.
 os.kill(job(), signal.SIGUSR1)
 until("('SIGINT', 1)")
 say("\x1a")
 until("shell: stopped by SIGSTOP")
+# Who stops does not keep the others from connecting.
+os.kill(helper, signal.SIGUSR2)
+while not os.path.exists(file):
+    time.sleep(0.01)
 say("fg\n")
 say("still there\n")
 until("heard still there")
