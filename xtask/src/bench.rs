@@ -9,6 +9,7 @@ mod fix;
 mod import;
 mod race;
 mod result;
+mod run;
 mod runtime;
 mod scale;
 mod segments;
@@ -30,6 +31,8 @@ pub(crate) enum Bench {
     Fix(fix::Arguments),
     /// Import a Maildir into a real Dovecot: uncork and other importers.
     Import(import::Arguments),
+    /// Run programs by themselves and under `uncork run`: what it gains, and what it costs.
+    Run(run::Arguments),
     /// Answer web requests without a look at them, on plain epoll and on tokio: CPU, system calls.
     Runtime(runtime::Arguments),
     /// Import more and more mails, and over a link with delay: time and memory.
@@ -53,6 +56,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Crash(arguments) => crash::run(arguments),
         Bench::Fix(arguments) => fix::run(arguments),
         Bench::Import(arguments) => import::run(arguments),
+        Bench::Run(arguments) => run::run(arguments),
         Bench::Runtime(arguments) => runtime::run(arguments),
         Bench::Scale(arguments) => scale::run(arguments),
         Bench::Segments(arguments) => segments::run(arguments),

@@ -17,6 +17,10 @@ pub(crate) enum Exit {
     FarSide,
     /// Not permitted, or not possible, on this machine.
     NotPermitted,
+    /// `run` has found the command, and can't start it: as with env(1) and nohup(1).
+    NotExecutable,
+    /// `run` has not found the command.
+    NotFound,
 }
 
 impl Exit {
@@ -27,6 +31,8 @@ impl Exit {
             Exit::Usage => 2,
             Exit::FarSide => 3,
             Exit::NotPermitted => 4,
+            Exit::NotExecutable => 126,
+            Exit::NotFound => 127,
         }
     }
 }

@@ -8,6 +8,7 @@ mod exit;
 mod fix;
 mod import;
 mod output;
+mod run;
 mod serve;
 mod trace;
 mod words;
@@ -25,6 +26,9 @@ enum Verb {
     Demo(demo::DemoArgs),
     Fix(fix::FixArgs),
     Import(Box<import::ImportArgs>),
+    Run(run::RunArgs),
+    #[command(hide = true)]
+    RunKeeper(run::KeeperArgs),
     Serve(serve::ServeArgs),
     Trace(Box<trace::TraceArgs>),
 }
@@ -34,6 +38,8 @@ fn main() -> std::process::ExitCode {
         Verb::Demo(arguments) => demo::run(&arguments),
         Verb::Fix(arguments) => fix::run(&arguments),
         Verb::Import(arguments) => import::run(&arguments),
+        Verb::Run(arguments) => run::run(&arguments),
+        Verb::RunKeeper(arguments) => run::keep(arguments),
         Verb::Serve(arguments) => serve::run(&arguments),
         Verb::Trace(arguments) => trace::run(&arguments),
     };

@@ -86,14 +86,14 @@ impl Page {
 }
 
 /// Puts `bytes` in the place of what a file holds; a pipe or a device has nothing to empty.
-fn replace(file: &mut File, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn replace(file: &mut File, bytes: &[u8]) -> std::io::Result<()> {
     if file.metadata()?.is_file() {
         file.set_len(0)?;
     }
     file.write_all(bytes)
 }
 
-fn cannot_write(path: &Path, error: std::io::Error) -> Failure {
+pub(crate) fn cannot_write(path: &Path, error: std::io::Error) -> Failure {
     let kind = error.kind();
     let error = anyhow::Error::new(error).context(format!("{} can't be written", path.display()));
     Failure::io(Exit::Usage, kind, error)

@@ -19,6 +19,8 @@ mod help;
 mod import;
 #[path = "cli/password.rs"]
 mod password;
+#[path = "cli/run.rs"]
+mod run;
 #[path = "cli/running.rs"]
 mod running;
 #[path = "cli/serve.rs"]

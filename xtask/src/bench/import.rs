@@ -23,8 +23,8 @@ use uncork_lab::process::reaped_children_cpu_ns;
 use uncork_lab::requirement;
 
 use self::maildir::Maildir;
-pub(super) use self::peer::build_uncork;
 use self::peer::{Job, Peer};
+pub(super) use self::peer::{build_uncork, python};
 use self::stored::Difference;
 use super::result::{Measure, Report, Spread, Table};
 

@@ -239,7 +239,7 @@ fn perl_with_imapclient() -> Option<PathBuf> {
 }
 
 /// The interpreter itself: `python3` may be a shell script that takes its time to find it.
-fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     let python = program("python3")?;
     let itself = output(Command::new(&python).args(["-c", "import sys; print(sys.executable)"]));
     Some(itself.map_or(python, PathBuf::from))

@@ -1,0 +1,244 @@
+//! What passes through: exit codes, signals, input and output, and what a process inherits.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use super::{python, script, under};
+use crate::signals::kill;
+use crate::support::{run, uncork};
+use uncork_lab::requirement;
+
+#[test]
+fn exit_codes_and_deaths() {
+    for code in [0, 1, 4, 127, 255] {
+        run(&mut under(["sh", "-c", &format!("exit {code}")])).with(code);
+    }
+    for signal in [1, 2, 9, 13, 15, 34] {
+        let status = under(["sh", "-c", &format!("kill -{signal} $$")])
+            .status()
+            .unwrap();
+        assert_eq!(
+            (status.signal(), status.core_dumped()),
+            (Some(signal), false)
+        );
+    }
+}
+
+struct Job {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Job {
+    fn start(command: &mut Command) -> Self {
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { child, stdout }
+    }
+
+    #[track_caller]
+    fn hears(&mut self, expected: &str) {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        assert_eq!(line.trim_end(), expected);
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // Ended already, unless the test fails; the command ends with its input.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Signals are passed on in order: when one is there, all before it are.
+#[test]
+fn signals_that_processes_send() {
+    let Some(python) = python() else { return };
+    let (_place, script) = script(include_str!("job.py"));
+    let mut job = Job::start(&mut under([python.as_os_str(), script.as_os_str()]));
+    job.hears("ready");
+    for signal in ["-TERM", "-HUP", "-USR1"] {
+        kill(&job.child, signal);
+        if signal != "-USR1" {
+            // Not both at once: the lesser number would come first, and one is enough to see.
+            kill(&job.child, "-USR1");
+            let seen = match signal {
+                "-TERM" => "[('SIGTERM', 1), ('SIGUSR1', 1)]",
+                _ => "[('SIGHUP', 1), ('SIGTERM', 1), ('SIGUSR1', 2)]",
+            };
+            job.hears(seen);
+        }
+    }
+    job.hears("[('SIGHUP', 1), ('SIGTERM', 1), ('SIGUSR1', 3)]");
+    drop(job.child.stdin.take());
+    assert_eq!(job.child.wait().unwrap().code(), Some(3));
+}
+
+/// What the command sends to its whole group comes back to it only once; it ends the supervisor as
+/// little as it would end a shell that waits.
+#[test]
+fn signals_that_the_command_sends() {
+    let Some(python) = python() else { return };
+    let group = "
+import os, signal
+os.setpgid(0, 0)
+os.execv(os.sys.argv[1], os.sys.argv[1:])
+";
+    let send = "
+import os, signal, time
+count = 0
+def heard(*_):
+    global count
+    count += 1
+signal.signal(signal.SIGTERM, heard)
+os.killpg(0, signal.SIGTERM)
+# Who waits for a child of its own has had its signals.
+os.kill(os.getppid(), signal.SIGTERM)
+os.system('true')
+print(count)
+";
+    let inner = uncork();
+    let mut command = Command::new(&python);
+    command
+        .args(["-c", group])
+        .arg(inner.get_program())
+        .arg("run");
+    let ended = run(command.arg(&python).args(["-c", send])).with(0);
+    assert_eq!(ended.stdout, "1\n");
+}
+
+/// An alarm survives an exec, and is meant for the command.
+#[test]
+fn an_alarm_that_was_set_before() {
+    let Some(python) = python() else { return };
+    let set = "
+import os, signal, sys
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+os.execv(sys.argv[1], sys.argv[1:])
+";
+    let mut command = Command::new(python);
+    command.args(["-c", set]).arg(uncork().get_program());
+    let status = command.args(["run", "sleep", "60"]).status().unwrap();
+    assert_eq!(status.signal(), Some(14));
+}
+
+/// Masks, dispositions and closed descriptors, as a command finds them.
+#[test]
+fn what_a_process_inherits() {
+    let Some(python) = python() else { return };
+    let set = "
+import os, signal, sys
+which = sys.argv[1]
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+if which == 'odd':
+    for number in (signal.SIGPIPE, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2, signal.SIGCHLD])
+    os.close(0)
+    os.dup2(1, 77)
+os.execv(sys.argv[2], sys.argv[2:])
+";
+    let look = "
+import os
+status = open('/proc/self/status').read().splitlines()
+wanted = ('SigBlk', 'SigIgn', 'NoNewPrivs', 'Umask', 'Threads', 'NSsid')
+print([line for line in status if line.startswith(wanted)])
+print(sorted(name for name in os.listdir('/proc/self/fd') if os.path.exists('/proc/self/fd/' + name)))
+print(sorted(os.environ.items()))
+print(os.getcwd(), os.getpgrp(), os.nice(0))
+";
+    for which in ["usual", "odd"] {
+        let look = |wrapper: Option<&std::ffi::OsStr>| {
+            let mut command = Command::new(&python);
+            command.args(["-c", set, which]);
+            if let Some(wrapper) = wrapper {
+                command.arg(wrapper).arg("run");
+            }
+            // Python ignores SIGPIPE by itself.
+            let shell = "\"$@\"; grep SigIgn /proc/self/status";
+            command.args(["/bin/sh", "-c", shell, "sh"]);
+            run(command.arg(&python).args(["-S", "-c", look]))
+        };
+        let uncork = uncork();
+        let (plain, under) = (look(None), look(Some(uncork.get_program())));
+        assert_eq!(plain.stdout, under.stdout, "{which}");
+        assert_eq!(under.stderr, plain.stderr);
+        assert!(plain.stdout.contains("SigIgn"), "{plain:?}");
+    }
+}
+
+#[test]
+fn input_and_output() {
+    let bytes: Vec<u8> = (0..1_000_000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    let mut child = under(["cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let sent = bytes.clone();
+    let sender = std::thread::spawn(move || stdin.write_all(&sent).unwrap());
+    let mut came = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut came).unwrap();
+    sender.join().unwrap();
+    assert!(came == bytes && child.wait().unwrap().success());
+}
+
+/// The supervisor has nothing open that the command has closed: readers see the end.
+#[test]
+fn what_the_command_closes_is_closed() {
+    let script = "exec 3>&1; exec >&- 3>&-; read -r line; exit 5";
+    let mut child = under(["sh", "-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_end(&mut Vec::new())
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"on\n").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+}
+
+/// As the first process of a container it is everybody's heir, and does not die by signals.
+#[test]
+fn as_the_first_process() {
+    if !requirement::root() {
+        return;
+    }
+    let (Some(python), Some(unshare)) = (python(), requirement::program("unshare")) else {
+        return;
+    };
+    let orphan = "
+import os, sys, time
+readable, writable = os.pipe()
+if os.fork() == 0:
+    child = os.fork()
+    if child == 0:
+        time.sleep(0.05)
+        os._exit(0)
+    os.write(writable, str(child).encode())
+    os._exit(0)
+child = os.read(readable, 100).decode()
+os.wait()
+while os.path.exists('/proc/' + child):
+    time.sleep(0.01)
+print(os.getppid())
+os.kill(os.getpid(), 9)
+";
+    let mut command = Command::new(unshare);
+    command
+        .args(["--pid", "--fork", "--mount-proc"])
+        .arg(uncork().get_program());
+    let ended = run(command.arg("run").arg(python).args(["-c", orphan])).with(137);
+    assert_eq!(ended.stdout, "1\n");
+}

@@ -1,0 +1,99 @@
+//! Who started whom, by `/proc/PID/stat`: whether a signal comes from the command itself, and whether
+//! a shell watches over this process.
+
+use std::fs;
+
+use rustix::process::{getpgrp, getpid, getsid};
+
+/// How many ancestors are looked at: a chain that is longer is nobody's shell.
+const ANCESTORS_MAX: usize = 256;
+
+/// What `/proc/PID/stat` says of a process's place. See proc_pid_stat(5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    parent: u32,
+    group: u32,
+    session: u32,
+}
+
+impl Place {
+    fn of(process: u32) -> Option<Self> {
+        Self::parse(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+    }
+
+    fn parse(stat: &str) -> Option<Self> {
+        // The name may hold anything, `) 1 2` included, but its end is the last parenthesis.
+        let (_, behind_name) = stat.rsplit_once(')')?;
+        let mut fields = behind_name.split_ascii_whitespace().skip(1);
+        let mut number = || fields.next()?.parse().ok();
+        Some(Self {
+            parent: number()?,
+            group: number()?,
+            session: number()?,
+        })
+    }
+}
+
+/// Whether `process` is `ancestor`, or descends from it by parents that live.
+pub(crate) fn descends(process: u32, ancestor: u32) -> bool {
+    let mut process = process;
+    for _ in 0..ANCESTORS_MAX {
+        if process == ancestor {
+            return true;
+        }
+        match Place::of(process) {
+            Some(place) if place.parent != 0 => process = place.parent,
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// Whether somebody of this session started the group that this process is in, and so can make it go on
+/// when it has stopped: a shell with job control. POSIX calls a group without one orphaned.
+pub(crate) fn is_job() -> bool {
+    let id = |pid: rustix::process::Pid| pid.as_raw_nonzero().get().cast_unsigned();
+    let Ok(session) = getsid(None) else {
+        return false;
+    };
+    let (group, session) = (id(getpgrp()), id(session));
+    let mut place = Place::of(id(getpid()));
+    for _ in 0..ANCESTORS_MAX {
+        let Some(parent) = place.and_then(|place| Place::of(place.parent)) else {
+            return false;
+        };
+        if parent.session != session {
+            return false;
+        }
+        if parent.group != group {
+            return true;
+        }
+        place = Some(parent);
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_may_hold_anything() {
+        let check = |stat: &str, expected: Option<(u32, u32, u32)>| {
+            let place = Place::parse(stat).map(|place| (place.parent, place.group, place.session));
+            assert_eq!(place, expected, "{stat}");
+        };
+        check("7 (sh) S 1 7 5 34816 7 0", Some((1, 7, 5)));
+        check("7 (a) R 9) S 2 3 4 0", Some((2, 3, 4)));
+        check("7 (sh) S 1 7", None);
+        check("7", None);
+        check("", None);
+    }
+
+    #[test]
+    fn this_process_descends_from_its_parent() {
+        let (own, parent) = (std::process::id(), std::os::unix::process::parent_id());
+        assert!(descends(own, own) && descends(own, parent));
+        assert!(!descends(parent, own));
+    }
+}

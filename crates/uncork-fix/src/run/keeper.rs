@@ -1,0 +1,200 @@
+//! The keeper: the process that answers when the supervisor can't.
+//!
+//! Where a filter's listener is gone, the calls that it names fail with ENOSYS: a command whose
+//! supervisor was killed could never connect again. So a second process has the listener, too, and
+//! sleeps. It takes over while the supervisor is stopped, and for good once it has ended. It ends when
+//! the last process with the filter has ended.
+//!
+//! It is started as a program anew, in a session of its own, with nothing open but what it needs: no
+//! pipe, terminal or folder waits for it.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions};
+
+use super::service::{Listing, Selection, Service};
+use crate::sys::{descriptors, seccomp, signals, spawn};
+
+/// What the supervisor says before it stops.
+const STOPPING: u8 = b's';
+
+/// What it says when it goes on.
+const BACK: u8 = b'b';
+
+/// What the keeper answers when it leaves the listener to the supervisor again. Both at once would not
+/// do: one of them could wait for a call that the other has taken.
+const YOURS: u8 = b'y';
+
+/// The supervisor's word with its keeper.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    process: Pid,
+    control: UnixStream,
+}
+
+/// How the keeper is to be started: the arguments of this same program that lead to [`keep`].
+#[derive(Debug, Clone)]
+pub struct KeeperArguments {
+    /// What comes first: three numbers follow, and the ports of [`Settings`](super::Settings).
+    pub verb: &'static str,
+}
+
+impl Keeper {
+    pub(crate) fn start(
+        arguments: &KeeperArguments,
+        service: &Service,
+        selection: &Selection,
+    ) -> io::Result<Self> {
+        let (control, far_end) = UnixStream::pair()?;
+        let handed = [
+            service.listener().try_clone_to_owned()?,
+            OwnedFd::from(far_end),
+            service.in_hand().try_clone_to_owned()?,
+        ];
+        // The running program, even if its file has been replaced meanwhile.
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg0("uncork")
+            .arg(arguments.verb)
+            .args(handed.each_ref().map(|end| end.as_raw_fd().to_string()))
+            .args(selection.ports.iter().map(u16::to_string))
+            .current_dir("/")
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        spawn::before_exec(&mut command, move || {
+            rustix::process::setsid()?;
+            for end in &handed {
+                spawn::keep_across_exec(end.as_fd())?;
+            }
+            Ok(())
+        });
+        let child = command.spawn()?;
+        let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let process = process.ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self { process, control })
+    }
+
+    pub(crate) fn process(&self) -> Pid {
+        self.process
+    }
+
+    /// The supervisor is about to stop. No answer is waited for: whoever calls meanwhile, waits.
+    pub(crate) fn take_over(&mut self) -> io::Result<()> {
+        self.control.write_all(&[STOPPING])
+    }
+
+    /// The supervisor goes on, and has the listener for itself when this returns.
+    pub(crate) fn hand_back(&mut self) -> io::Result<()> {
+        self.control.write_all(&[BACK])?;
+        self.control.read_exact(&mut [0])
+    }
+
+    /// Nobody needs the keeper any more: it sees that itself, and is waited for, so that nothing of it
+    /// is left where nobody reaps.
+    pub(crate) fn dismiss(self) {
+        drop(self.control);
+        let waited = || rustix::process::waitpid(Some(self.process), WaitOptions::empty());
+        while matches!(waited(), Err(Errno::INTR)) {}
+    }
+}
+
+/// Is the keeper: `numbers` are the descriptors that [`Keeper::start`] has handed on.
+///
+/// For a process that has just begun. Returns when it is not needed any more.
+///
+/// # Errors
+/// Where the descriptors are not those of a keeper, because somebody else has called.
+#[doc(hidden)]
+pub fn keep(numbers: [RawFd; 3], ports: Vec<u16>) -> io::Result<()> {
+    let no_keeper = || io::Error::from(io::ErrorKind::InvalidInput);
+    let [listener, control, in_hand] = descriptors::adopt(numbers).ok_or_else(no_keeper)?;
+    // Those who stop services send SIGTERM to every process that they find. This one ends after those
+    // that need it, by itself.
+    signals::block()?;
+    descriptors::close_all_but(&numbers)?;
+    let _ = rustix::thread::set_name(c"uncork-keeper");
+    seccomp::probe()?;
+    let selection = Selection { ports };
+    let service = Service::new(listener, File::from(in_hand), selection, Listing::Count);
+    watch(service, UnixStream::from(control))
+}
+
+/// Sleeps until the supervisor stops or ends.
+fn watch(mut service: Service, mut control: UnixStream) -> io::Result<()> {
+    let mut is_serving = false;
+    loop {
+        let listener_events = if is_serving {
+            PollFlags::IN
+        } else {
+            // That nobody has the filter any more, poll tells unasked.
+            PollFlags::empty()
+        };
+        let (calls, words) = wait(&service, listener_events, &control)?;
+        if !words.is_empty() {
+            let mut word = [0];
+            match control.read(&mut word) {
+                Ok(1) if word == [STOPPING] => is_serving = true,
+                Ok(1) => {
+                    is_serving = false;
+                    let _ = control.write_all(&[YOURS]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                _ => break,
+            }
+        } else if calls.contains(PollFlags::IN) && is_serving {
+            service.serve();
+        } else if calls.contains(PollFlags::HUP) {
+            return Ok(());
+        }
+    }
+    drop(control);
+    service.release_what_was_in_hand();
+    loop {
+        let mut polled = [PollFd::from_borrowed_fd(service.listener(), PollFlags::IN)];
+        match poll(&mut polled, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let events = polled[0].revents();
+        if events.contains(PollFlags::IN) {
+            service.serve();
+        } else if !events.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// What has happened to the listener and to the supervisor's end.
+fn wait(
+    service: &Service,
+    listener_events: PollFlags,
+    control: &UnixStream,
+) -> io::Result<(PollFlags, PollFlags)> {
+    let mut polled = [
+        PollFd::from_borrowed_fd(service.listener(), listener_events),
+        PollFd::new(control, PollFlags::IN),
+    ];
+    match poll(&mut polled, None) {
+        Ok(_) | Err(Errno::INTR) => Ok((polled[0].revents(), polled[1].revents())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether no process has the filter any more.
+pub(crate) fn is_over(service: &Service) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(service.listener(), PollFlags::IN)];
+    let at_once = rustix::event::Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut polled, Some(&at_once)).is_ok() && polled[0].revents().contains(PollFlags::HUP)
+}
