@@ -48,7 +48,11 @@ pub(super) fn watch(arguments: &TraceArgs) -> Result<Watch, Failure> {
         let child = spawn(words, arguments.is_json())?;
         subject = Subject::Command(child);
     }
-    let is_due = || arguments.duration().is_some_and(|duration| begun.elapsed() >= duration);
+    let is_due = || {
+        arguments
+            .duration()
+            .is_some_and(|duration| begun.elapsed() >= duration)
+    };
     let subject = Mutex::new(subject);
     let is_over = || {
         let has_ended = lock(&subject).has_ended();
@@ -101,7 +105,9 @@ impl Subject {
         let Target::Pids(pids) = target else {
             return Ok(Self::All);
         };
-        let processes = pids.iter().map(|pid| Process::open(*pid).map_err(|error| refused(&error)));
+        let processes = pids
+            .iter()
+            .map(|pid| Process::open(*pid).map_err(|error| refused(&error)));
         processes.collect::<Result<_, _>>().map(Self::Pids)
     }
 
@@ -120,7 +126,10 @@ impl Subject {
         };
         let status = child.try_wait().ok().flatten();
         if status.is_none() && !is_quiet {
-            output::note(&format!("uncork: the command goes on, as process {}", child.id()));
+            output::note(&format!(
+                "uncork: the command goes on, as process {}",
+                child.id()
+            ));
         }
         status
     }
@@ -145,10 +154,16 @@ struct Runner {
 }
 
 impl Runner {
-    fn start(arguments: &TraceArgs, subject: &Subject, events: Option<File>) -> Result<Self, Failure> {
+    fn start(
+        arguments: &TraceArgs,
+        subject: &Subject,
+        events: Option<File>,
+    ) -> Result<Self, Failure> {
         let target = match (arguments.target(), subject) {
             (Target::Command(_), _) => Watched::Children,
-            (_, Subject::Pids(processes)) => Watched::Pids(processes.iter().map(Process::pid).collect()),
+            (_, Subject::Pids(processes)) => {
+                Watched::Pids(processes.iter().map(Process::pid).collect())
+            }
             _ => Watched::All,
         };
         let choice = match arguments.engine() {
@@ -207,16 +222,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn signals() -> io::Result<Arc<AtomicBool>> {
     let is_stopped = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&is_stopped))?;
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            INTERRUPTED,
+            Arc::clone(&is_stopped),
+        )?;
         signal_hook::flag::register(signal, Arc::clone(&is_stopped))?;
     }
     Ok(is_stopped)
 }
 
 fn spawn(words: &[std::ffi::OsString], is_json: bool) -> Result<Child, Failure> {
-    let (program, arguments) = words.split_first().ok_or_else(|| {
-        Failure::new(Exit::Usage, anyhow::anyhow!("there is no command"))
-    })?;
+    let (program, arguments) = words
+        .split_first()
+        .ok_or_else(|| Failure::new(Exit::Usage, anyhow::anyhow!("there is no command")))?;
     let mut command = Command::new(program);
     command.args(arguments);
     if is_json {
@@ -234,7 +253,8 @@ fn spawn(words: &[std::ffi::OsString], is_json: bool) -> Result<Child, Failure> 
 fn create(path: &std::path::Path) -> Result<File, Failure> {
     File::create(path).map_err(|error| {
         let kind = error.kind();
-        let error = anyhow::Error::new(error).context(format!("{} can't be written", path.display()));
+        let error =
+            anyhow::Error::new(error).context(format!("{} can't be written", path.display()));
         Failure::io(Exit::Usage, kind, error)
     })
 }
