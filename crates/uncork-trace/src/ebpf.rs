@@ -24,6 +24,9 @@ const TRACEPOINTS: [&str; 6] = [
     "sched_process_exit",
 ];
 
+/// Of a refusal that is as long as the kernel likes.
+const LINE_CHARS: usize = 200;
+
 /// What a target is watched for (`WATCH_ITSELF`, `WATCH_CHILDREN` of the programs).
 const WATCH_CHILDREN: u32 = 2;
 const WATCH_BOTH: u32 = 3;
@@ -161,5 +164,35 @@ fn refused(error: &(dyn std::error::Error + 'static)) -> EbpfError {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    EbpfError::Load(text)
+    EbpfError::Load(shortened(&text))
+}
+
+/// The kernel's verifier explains itself on a thousand lines, of which the last but a few says why.
+fn shortened(text: &str) -> String {
+    let is_told = |line: &&str| {
+        let statistics = ["verification time", "stack depth", "processed ", ":"];
+        !line.is_empty() && !statistics.iter().any(|start| line.starts_with(start))
+    };
+    let mut lines = text.lines().map(str::trim).filter(is_told);
+    let first: String = lines.next().unwrap_or_default().chars().take(LINE_CHARS).collect();
+    match lines.next_back() {
+        Some(last) => format!("{first} … {}", last.chars().take(LINE_CHARS).collect::<String>()),
+        None => first,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_verifier_says_is_shortened() {
+        assert_eq!(shortened("no such map"), "no such map");
+        let told = "Invalid argument. Verifier output: 0: R1=ctx()\n1: call helper#160\nprogram of this \
+                    type cannot use helper\nverification time 725 usec\nprocessed 166 insns\n: Invalid";
+        assert_eq!(
+            shortened(told),
+            "Invalid argument. Verifier output: 0: R1=ctx() … program of this type cannot use helper"
+        );
+    }
 }
