@@ -174,9 +174,17 @@ fn shortened(text: &str) -> String {
         !line.is_empty() && !statistics.iter().any(|start| line.starts_with(start))
     };
     let mut lines = text.lines().map(str::trim).filter(is_told);
-    let first: String = lines.next().unwrap_or_default().chars().take(LINE_CHARS).collect();
+    let first: String = lines
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(LINE_CHARS)
+        .collect();
     match lines.next_back() {
-        Some(last) => format!("{first} … {}", last.chars().take(LINE_CHARS).collect::<String>()),
+        Some(last) => format!(
+            "{first} … {}",
+            last.chars().take(LINE_CHARS).collect::<String>()
+        ),
         None => first,
     }
 }

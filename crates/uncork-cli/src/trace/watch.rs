@@ -1,5 +1,6 @@
 //! A trace from its start to its end: what is watched, for how long, and what is shown meanwhile.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use uncork_sockets::Process;
 use uncork_trace::engine::Target as Watched;
+use uncork_trace::report::Advice;
 use uncork_trace::{Choice, Report, SampleError, Session, StartError};
 
 use super::arguments::{EngineChoice, Target, TraceArgs};
@@ -19,6 +21,7 @@ use super::live;
 use super::progress::{Progress, Watching};
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::words::printable;
 
 /// Samples a second unless told otherwise.
 const RATE_HZ: u32 = 500;
@@ -74,8 +77,39 @@ pub(super) fn watch(arguments: &TraceArgs) -> Result<Watch, Failure> {
         progress.finish();
     }
     let command = lock(&subject).finish(arguments.is_quiet());
-    let report = runner.finish()?;
+    let mut report = runner.finish()?;
+    if let Target::Command(words) = arguments.target() {
+        name_the_command(&mut report.advice, words);
+    }
     Ok(Watch { report, command })
+}
+
+/// A command that was started here has ended, or will: it is repaired at its next start.
+fn name_the_command(advice: &mut [Advice], words: &[OsString]) {
+    let words: Vec<_> = words
+        .iter()
+        .map(|word| quoted(&word.to_string_lossy()))
+        .collect();
+    let command = words.join(" ");
+    for advice in advice {
+        advice.repair =
+            advice
+                .repair
+                .take()
+                .map(|repair| match repair.strip_prefix("uncork fix ") {
+                    Some(_) => format!("uncork run -- {command}"),
+                    None => repair.replace("COMMAND", &command),
+                });
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", printable(word).replace('\'', "'\\''"))
 }
 
 /// Makes the report of a recording.
@@ -232,7 +266,7 @@ fn signals() -> io::Result<Arc<AtomicBool>> {
     Ok(is_stopped)
 }
 
-fn spawn(words: &[std::ffi::OsString], is_json: bool) -> Result<Child, Failure> {
+fn spawn(words: &[OsString], is_json: bool) -> Result<Child, Failure> {
     let (program, arguments) = words
         .split_first()
         .ok_or_else(|| Failure::new(Exit::Usage, anyhow::anyhow!("there is no command")))?;
@@ -281,4 +315,29 @@ fn not_written(error: io::Error) -> Failure {
     let kind = error.kind();
     let error = anyhow::Error::new(error).context("the events can't be written");
     Failure::io(Exit::Losses, kind, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_repaired_at_its_next_start() {
+        #[track_caller]
+        fn check(repair: &str, words: &[&str], expected: &str) {
+            let mut advice = super::super::samples::imaplib().advice;
+            advice[0].repair = Some(repair.to_owned());
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            name_the_command(&mut advice, &words);
+            assert_eq!(advice[0].repair.as_deref(), Some(expected));
+        }
+        check(
+            "uncork fix -p 7",
+            &["python3", "a.py"],
+            "uncork run -- python3 a.py",
+        );
+        let words = ["sh", "-c", "it's; rm"];
+        let quoted = r"uncork run --quickack -- sh -c 'it'\''s; rm'";
+        check("uncork run --quickack -- COMMAND", &words, quoted);
+    }
 }
