@@ -47,6 +47,9 @@ pub enum EbpfError {
     /// This kernel has no such tracepoint.
     #[error("this kernel has no tracepoint {0}")]
     Tracepoint(&'static str),
+    /// The kernel's events have the host's process ids, which mean other processes in a container.
+    #[error("process ids are a container's own here: run it on the host, or with --pid=host")]
+    PidNamespace,
     /// CAP_BPF and CAP_PERFMON are missing.
     #[error("not permitted: root, or CAP_BPF and CAP_PERFMON, is needed")]
     NotPermitted,
@@ -75,6 +78,9 @@ impl EbpfEngine {
     /// # Minimum kernel version
     /// 6.3, for `sock_send_length`.
     pub fn start(target: &Target) -> Result<Self, EbpfError> {
+        if !is_initial_pid_namespace() {
+            return Err(EbpfError::PidNamespace);
+        }
         let btf = Btf::from_sys_fs().map_err(EbpfError::Btf)?;
         let watch_all = u32::from(matches!(target, Target::All));
         let own_pid = std::process::id();
@@ -128,6 +134,13 @@ impl EbpfEngine {
         let [events, _, _, sockets] = self.counters.get(&0, 0).unwrap_or_default();
         Losses { events, sockets }
     }
+}
+
+/// The first namespace has a fixed inode (PROC_PID_INIT_INO of `include/linux/proc_ns.h`).
+fn is_initial_pid_namespace() -> bool {
+    const PROC_PID_INIT_INO: u64 = 0xEFFF_FFFC;
+    // Where it can't be asked, there are no namespaces, or no /proc; the ids are as likely right.
+    rustix::fs::stat("/proc/self/ns/pid").map_or(true, |stat| stat.st_ino == PROC_PID_INIT_INO)
 }
 
 fn map<T>(programs: &mut Ebpf, name: &str) -> Result<T, EbpfError>

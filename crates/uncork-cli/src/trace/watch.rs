@@ -26,8 +26,11 @@ use crate::words::printable;
 /// Samples a second unless told otherwise.
 const RATE_HZ: u32 = 500;
 
-/// How often it is looked whether the trace is over, and what is shown is renewed.
+/// How often it is looked whether the trace is over.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// How often what is shown is renewed.
+const SHOW: Duration = Duration::from_millis(500);
 
 /// What a shell shows for a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
@@ -68,10 +71,12 @@ pub(super) fn watch(arguments: &TraceArgs) -> Result<Watch, Failure> {
         })?;
     } else {
         let mut progress = Progress::new(watching);
+        let mut shown = begun;
         while !is_over() {
             thread::sleep(LOOK);
-            if watching != Watching::Nothing {
+            if watching != Watching::Nothing && shown.elapsed() >= SHOW {
                 progress.show(&runner.report(), begun.elapsed());
+                shown = Instant::now();
             }
         }
         progress.finish();
