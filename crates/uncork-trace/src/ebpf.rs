@@ -153,15 +153,26 @@ where
 }
 
 fn attach(programs: &mut Ebpf, name: &'static str, btf: &Btf) -> Result<(), EbpfError> {
+    let program = load(programs, name, name, btf)?;
+    program.attach().map_err(|error| refused(&error))?;
+    Ok(())
+}
+
+/// Loads a program for a tracepoint, which this kernel may not have.
+fn load<'a>(
+    programs: &'a mut Ebpf,
+    name: &str,
+    tracepoint: &'static str,
+    btf: &Btf,
+) -> Result<&'a mut BtfTracePoint, EbpfError> {
     let program = programs.program_mut(name);
     let program = program.ok_or_else(|| EbpfError::Load(format!("the object has no {name}")))?;
     let program: &mut BtfTracePoint = program.try_into().map_err(|error| refused(&error))?;
-    program.load(name, btf).map_err(|error| match error {
-        aya::programs::ProgramError::Btf(_) => EbpfError::Tracepoint(name),
+    program.load(tracepoint, btf).map_err(|error| match error {
+        aya::programs::ProgramError::Btf(_) => EbpfError::Tracepoint(tracepoint),
         other => refused(&other),
     })?;
-    program.attach().map_err(|error| refused(&error))?;
-    Ok(())
+    Ok(program)
 }
 
 /// Tells a missing permission from other failures, which may be deep in the chain of causes.
@@ -205,6 +216,21 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kernel_without_a_tracepoint() {
+        if !uncork_lab::requirement::root() {
+            return;
+        }
+        let btf = Btf::from_sys_fs().unwrap();
+        let mut programs = Ebpf::load(OBJECT).unwrap();
+        let loaded = load(&mut programs, "tcp_probe", "uncork_has_no_such", &btf);
+        let error = loaded.map(drop).unwrap_err();
+        assert!(
+            matches!(error, EbpfError::Tracepoint("uncork_has_no_such")),
+            "{error}"
+        );
+    }
 
     #[test]
     fn what_the_verifier_says_is_shortened() {
