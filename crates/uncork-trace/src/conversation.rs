@@ -281,7 +281,7 @@ impl Conversation {
         let Some(bytes) = u32::try_from(result).ok().filter(|bytes| *bytes > 0) else {
             return;
         };
-        if event.facts.writes == 1 && event.at_ns == self.first_ns {
+        if event.facts.writes == 1 {
             self.count_from_before(&event.facts, bytes);
         }
         // What the peer did until now says whose turn it was.

@@ -402,4 +402,50 @@ mod tests {
             Some(HeldBy::Cork),
         );
     }
+
+    const WRITE: Kind = Kind::Write {
+        result: 1000,
+        thread: 1,
+        stack: Vec::new(),
+    };
+
+    #[test]
+    fn a_cork_holds_nothing_that_waits_for_a_window() {
+        let mut facts = Facts {
+            corked: true,
+            ..facts()
+        };
+        let hold = Hold::begin(HeldBy::Cork, 1_000, 0, &facts);
+        assert!(hold.goes_on(&facts));
+        facts.write_seq += 100_000;
+        assert!(!hold.goes_on(&facts));
+        let ended = hold.end(9_000_000, 1_000, &WRITE, &facts);
+        assert_eq!((ended.at_ns, ended.loss), (9_000_000, None));
+    }
+
+    /// nginx with tcp_nopush, without NODELAY: the cork comes off, and the end of the answer stays.
+    #[test]
+    fn what_a_cork_has_gathered_may_be_held_by_nagle() {
+        let mut facts = Facts {
+            corked: true,
+            ..facts()
+        };
+        let mut hold = Hold::begin(HeldBy::Cork, 1_000_000, 0, &facts);
+        facts.write_seq += 1000;
+        hold.see(2_000_000, &WRITE, &facts);
+        (facts.corked, facts.pushed_seq) = (false, Some(facts.write_seq));
+        let ack = Kind::Segment {
+            bytes: 0,
+            ack_seq: facts.snd_nxt,
+        };
+        hold.see(45_000_000, &ack, &facts);
+        (facts.snd_una, facts.snd_nxt) = (facts.snd_nxt, facts.write_seq);
+        facts.departed_ns = Some(45_000_100);
+        let loss = hold.end(46_000_000, 45_000_000, &ack, &facts).loss.unwrap();
+        assert_eq!(
+            (loss.cause, loss.ended_by),
+            (Cause::Nagle, EndedBy::DelayedAck)
+        );
+        assert_eq!((loss.ns, hold.bytes), (43_000_100, 1002));
+    }
 }
