@@ -31,5 +31,7 @@ mod signals;
 mod support;
 #[path = "cli/surroundings.rs"]
 mod surroundings;
+#[path = "cli/trace.rs"]
+mod trace;
 #[path = "cli/usage.rs"]
 mod usage;

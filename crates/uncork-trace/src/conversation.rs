@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Event, Facts, Identity, Kind};
+use crate::event::{Event, Facts, Identity, Kind, is_after};
 use crate::hold::{DELAYED_ACK_NS, Ended, HeldBy, Hold, Loss, held_by};
 use crate::message::{Message, first_transmissions};
 use crate::report::{Cause, EndedBy, Limit, Mark, MarkKind, SocketReport, Stall};
@@ -26,6 +26,10 @@ const AFTER_ACK_NS: u64 = 1_000_000;
 
 /// Less is no loss worth a word: a hold for the time of a loopback's ACK.
 const WORTH_NS: u128 = 1_000_000;
+
+/// A program that is taken off the processor between its last write and the uncork comes back some
+/// milliseconds late. One that takes its corks off late does so more often than in one of so many segments.
+const LATE_ONE_OF: u64 = 20;
 
 /// From how many round trips on one message each is a pattern.
 const CYCLES: u64 = 20;
@@ -277,6 +281,9 @@ impl Conversation {
         let Some(bytes) = u32::try_from(result).ok().filter(|bytes| *bytes > 0) else {
             return;
         };
+        if event.facts.writes == 1 {
+            self.count_from_before(&event.facts, bytes);
+        }
         // What the peer did until now says whose turn it was.
         self.latest = None;
         self.data = None;
@@ -292,6 +299,22 @@ impl Conversation {
             self.finish(&message, event);
         }
         self.message = Some(Message::begin(event.at_ns, bytes, self.settled));
+    }
+
+    /// A socket is first seen as a call returns. What that call has sent already counts as well.
+    fn count_from_before(&mut self, facts: &Facts, bytes: u32) {
+        let before_seq = facts.write_seq.wrapping_sub(bytes);
+        if !is_after(self.first.snd_nxt, before_seq) {
+            return;
+        }
+        let sent_bytes = self.first.snd_nxt.wrapping_sub(before_seq);
+        self.first.snd_nxt = before_seq;
+        let is_new = self.identity.connects.is_some();
+        let segments = match is_new {
+            true => self.first.data_segs_out,
+            false => sent_bytes.div_ceil(self.first.mss.max(1)),
+        };
+        self.first.data_segs_out = self.first.data_segs_out.saturating_sub(segments);
     }
 
     /// A message has ended, as another begins.
@@ -412,12 +435,17 @@ impl Conversation {
     fn is_worth(&self, key: &PatternKey, tally: &Tally) -> bool {
         match key.cause {
             Cause::Nagle | Cause::Cork | Cause::LocalDelayedAck => {
-                let same = self
-                    .tallies
-                    .iter()
-                    .filter(|(other, _)| other.cause == key.cause);
-                let total_ns: u128 = same.map(|(_, tally)| u128::from(tally.total_ns)).sum();
-                total_ns >= WORTH_NS
+                let same = || {
+                    let all = self.tallies.iter();
+                    let same = all.filter(|(other, _)| other.cause == key.cause);
+                    same.map(|(_, tally)| tally)
+                };
+                let total_ns: u128 = same().map(|tally| u128::from(tally.total_ns)).sum();
+                let count: u64 = same().map(|tally| tally.count).sum();
+                let is_late_seldom = key.cause == Cause::Cork
+                    && same().all(Tally::ended_by_option)
+                    && count * LATE_ONE_OF < self.segments_sent();
+                total_ns >= WORTH_NS && !is_late_seldom
             }
             Cause::PacketWaste => {
                 tally.count >= WASTED
@@ -428,6 +456,12 @@ impl Conversation {
                 tally.count >= CYCLES && self.waited_ns > seen_ns / 2
             }
         }
+    }
+
+    /// Segments with payload that have left for the first time.
+    fn segments_sent(&self) -> u64 {
+        let sent = first_transmissions(&self.last).wrapping_sub(first_transmissions(&self.first));
+        u64::from(sent)
     }
 
     /// What there is to say of the socket at a moment. The process's part is filled in by the caller,
@@ -459,7 +493,6 @@ impl Conversation {
             let time = b.cause.is_time().cmp(&a.cause.is_time());
             time.then(b.held_ms_total.total_cmp(&a.held_ms_total))
         });
-        let sent = first_transmissions(&self.last).wrapping_sub(first_transmissions(&self.first));
         let counted = |now: u32, then: u32| u64::from(now.wrapping_sub(then));
         SocketReport {
             pid: self.identity.pid,
@@ -475,7 +508,7 @@ impl Conversation {
             writes: counted(self.last.writes, self.first.writes),
             reads: counted(self.last.reads, self.first.reads),
             bytes_sent: counted(self.last.snd_nxt, self.first.snd_nxt),
-            segments_sent: u64::from(sent),
+            segments_sent: self.segments_sent(),
             segments_resent: counted(self.last.total_retrans, self.first.total_retrans),
             round_trip_ms: f64::from(self.last.min_rtt_us) / 1000.0,
             stalls,

@@ -35,8 +35,7 @@ pub(crate) enum HeldBy {
 
 /// Why less than a segment stays though both windows have room; `None` where it doesn't.
 pub(crate) fn held_by(facts: &Facts) -> Option<HeldBy> {
-    let unsent_bytes = facts.unsent_bytes();
-    if unsent_bytes == 0 || unsent_bytes >= facts.mss {
+    if facts.unsent_bytes() == 0 || fills_a_segment(facts) {
         return None;
     }
     if has_full_congestion_window(facts) || has_full_receive_window(facts) {
@@ -71,6 +70,11 @@ pub(crate) fn held_by(facts: &Facts) -> Option<HeldBy> {
     })
 }
 
+/// Whether what waits is enough for a segment of full length, which no rule of this side keeps back.
+fn fills_a_segment(facts: &Facts) -> bool {
+    facts.unsent_bytes() >= facts.mss
+}
+
 /// Whether an ACK is for the small segment that keeps others back. Where it isn't known which was
 /// small, any that is for something new.
 fn acknowledges_small_segment(ack_seq: u32, facts: &Facts) -> bool {
@@ -98,6 +102,8 @@ pub(crate) struct Hold {
     pub(crate) by: HeldBy,
     /// Since when.
     pub(crate) since_ns: u64,
+    /// Since when Nagle's rule has held it: later than `since_ns` where a cork had gathered it before.
+    nagle_since_ns: u64,
     /// When the program last wrote to the socket.
     last_write_ns: u64,
     /// The first byte that is held.
@@ -145,6 +151,7 @@ impl Hold {
         Self {
             by,
             since_ns,
+            nagle_since_ns: since_ns,
             last_write_ns: since_ns,
             first_seq: facts.snd_nxt,
             bytes: facts.unsent_bytes(),
@@ -179,8 +186,13 @@ impl Hold {
         CEILING_NS.contains(&ended_ns.saturating_sub(self.last_write_ns))
     }
 
-    /// Whether the first held byte is still here.
+    /// Whether the first held byte is still here, and still held: what fills a segment waits for a
+    /// window, or for the device, and not for a rule of this side.
     pub(crate) fn goes_on(&self, facts: &Facts) -> bool {
+        self.is_here(facts) && !fills_a_segment(facts)
+    }
+
+    fn is_here(&self, facts: &Facts) -> bool {
         !is_after(facts.snd_nxt, self.first_seq) && facts.unsent_bytes() > 0
     }
 
@@ -196,10 +208,17 @@ impl Hold {
             _ => {}
         }
         // A cork may come to what Nagle's rule holds; who frees it decides.
-        if self.by == HeldBy::Device
-            && let Some(by) = held_by(facts)
-        {
-            self.by = by;
+        match (self.by, held_by(facts)) {
+            (HeldBy::Device, Some(by)) => self.by = by,
+            // The cork has come off, most likely right after the last write, and a small segment in flight
+            // keeps back what it had gathered.
+            (HeldBy::Cork, Some(HeldBy::Nagle)) if self.corked => {
+                self.by = HeldBy::Nagle;
+                self.nagle_since_ns = self.last_write_ns;
+                self.corked = false;
+                self.bytes = facts.unsent_bytes();
+            }
+            _ => {}
         }
     }
 
@@ -207,6 +226,14 @@ impl Hold {
     pub(crate) fn end(&self, at_ns: u64, previous_ns: u64, kind: &Kind, facts: &Facts) -> Ended {
         if let Kind::Sample { .. } = kind {
             return self.end_by_sample(at_ns, previous_ns, facts);
+        }
+        // The program had more to say, and now something else keeps it.
+        if self.is_here(facts) && fills_a_segment(facts) {
+            return Ended {
+                at_ns,
+                loss: None,
+                error_ns: 0,
+            };
         }
         let departed_ns = facts
             .departed_ns
@@ -300,7 +327,7 @@ impl Hold {
 
     fn loss(&self, ended_ns: u64, ended_by: EndedBy) -> Option<Loss> {
         let (cause, ns) = match self.by {
-            HeldBy::Nagle => (Cause::Nagle, ended_ns.saturating_sub(self.since_ns)),
+            HeldBy::Nagle => (Cause::Nagle, ended_ns.saturating_sub(self.nagle_since_ns)),
             // A corked message is complete with its last write; before that nothing is lost.
             HeldBy::Cork => {
                 let ns = ended_ns.saturating_sub(self.last_write_ns);
@@ -374,5 +401,51 @@ mod tests {
             },
             Some(HeldBy::Cork),
         );
+    }
+
+    const WRITE: Kind = Kind::Write {
+        result: 1000,
+        thread: 1,
+        stack: Vec::new(),
+    };
+
+    #[test]
+    fn a_cork_holds_nothing_that_waits_for_a_window() {
+        let mut facts = Facts {
+            corked: true,
+            ..facts()
+        };
+        let hold = Hold::begin(HeldBy::Cork, 1_000, 0, &facts);
+        assert!(hold.goes_on(&facts));
+        facts.write_seq += 100_000;
+        assert!(!hold.goes_on(&facts));
+        let ended = hold.end(9_000_000, 1_000, &WRITE, &facts);
+        assert_eq!((ended.at_ns, ended.loss), (9_000_000, None));
+    }
+
+    /// nginx with tcp_nopush, without NODELAY: the cork comes off, and the end of the answer stays.
+    #[test]
+    fn what_a_cork_has_gathered_may_be_held_by_nagle() {
+        let mut facts = Facts {
+            corked: true,
+            ..facts()
+        };
+        let mut hold = Hold::begin(HeldBy::Cork, 1_000_000, 0, &facts);
+        facts.write_seq += 1000;
+        hold.see(2_000_000, &WRITE, &facts);
+        (facts.corked, facts.pushed_seq) = (false, Some(facts.write_seq));
+        let ack = Kind::Segment {
+            bytes: 0,
+            ack_seq: facts.snd_nxt,
+        };
+        hold.see(45_000_000, &ack, &facts);
+        (facts.snd_una, facts.snd_nxt) = (facts.snd_nxt, facts.write_seq);
+        facts.departed_ns = Some(45_000_100);
+        let loss = hold.end(46_000_000, 45_000_000, &ack, &facts).loss.unwrap();
+        assert_eq!(
+            (loss.cause, loss.ended_by),
+            (Cause::Nagle, EndedBy::DelayedAck)
+        );
+        assert_eq!((loss.ns, hold.bytes), (43_000_100, 1002));
     }
 }

@@ -141,6 +141,7 @@ pub fn replay(file: impl Read) -> Result<Report, RecordingError> {
     let mut processes = Processes::default();
     let mut ended_ns = started_ns;
     let mut losses = Losses::default();
+    let mut is_whole = false;
     while let Some(line) = lines.next()? {
         match line {
             Line::UncorkTrace { .. } => return Err(lines.wrong("it begins again")),
@@ -155,6 +156,7 @@ pub fn replay(file: impl Read) -> Result<Report, RecordingError> {
                 lost_events,
                 lost_sockets,
             } => {
+                is_whole = true;
                 ended_ns = ended_ns.max(at_ns);
                 losses = Losses {
                     events: lost_events,
@@ -163,7 +165,14 @@ pub fn replay(file: impl Read) -> Result<Report, RecordingError> {
             }
         }
     }
-    Ok(machine.report(ended_ns, &processes, losses))
+    let mut report = machine.report(ended_ns, &processes, losses);
+    if !is_whole {
+        report.notes.push(
+            "the recording is cut off, as it was not ended: there may be more than is told"
+                .to_owned(),
+        );
+    }
+    Ok(report)
 }
 
 struct Lines<R: Read> {

@@ -157,9 +157,11 @@ impl Session {
     /// What was found until now.
     #[must_use]
     pub fn report(&self) -> Report {
-        let mut report = self
-            .machine
-            .report(now_ns(), &self.processes, self.losses());
+        self.report_at(now_ns())
+    }
+
+    fn report_at(&self, at_ns: u64) -> Report {
+        let mut report = self.machine.report(at_ns, &self.processes, self.losses());
         report.notes.splice(0..0, self.note.clone());
         if let Source::Sample(engine) = &self.source {
             report.notes.extend(engine.notes());
@@ -174,13 +176,15 @@ impl Session {
     pub fn finish(&mut self) -> io::Result<Report> {
         self.turn()?;
         let stacks = self.processes.stacks.all();
-        let report = self.report();
+        // A replay ends at the same moment.
+        let at_ns = now_ns();
+        let report = self.report_at(at_ns);
         let losses = self.losses();
         if let Some(mut recorder) = self.recorder.take() {
             for stack in stacks {
                 recorder.stack(stack)?;
             }
-            recorder.end(now_ns(), losses)?;
+            recorder.end(at_ns, losses)?;
         }
         Ok(report)
     }

@@ -72,6 +72,11 @@ impl Tally {
         }
     }
 
+    /// Whether the program itself has ended each of them.
+    pub(crate) fn ended_by_option(&self) -> bool {
+        self.endings.keys().all(|by| *by == EndedBy::Option)
+    }
+
     /// The writes of the message to which a stall belongs.
     pub(crate) fn add_sizes(&mut self, sizes: &[u32]) {
         for (at, size) in sizes.iter().take(PATTERN_WRITES).enumerate() {

@@ -25,7 +25,7 @@ use crate::support::{Ordinary, run, uncork};
 const SOCKETS: &str = include_str!("run/sockets.py");
 
 /// Python itself, not a wrapper of it.
-fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     let usual = PathBuf::from("/usr/bin/python3");
     if usual.is_file() {
         return Some(usual);

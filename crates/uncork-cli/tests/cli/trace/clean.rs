@@ -1,0 +1,217 @@
+//! Programs that send well: nothing is told of them.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+use uncork_lab::http::get;
+use uncork_lab::http::load::{Load, LoadConfig, Until};
+use uncork_lab::requirement;
+
+use super::peers::{Daemon, client, succeed};
+use super::{EBPF, SAMPLE, Traced, Tracing, trace};
+use crate::running::Running;
+use crate::support::{Lab, PASSWORD, mails, uncork};
+
+const SMALL: &str = "/small";
+const LARGE: &str = "/large";
+const LARGE_BYTES: usize = 300_000;
+
+/// The engines that can be used here.
+fn engines() -> &'static [&'static str] {
+    if requirement::root() {
+        &[EBPF, SAMPLE]
+    } else {
+        &[SAMPLE]
+    }
+}
+
+/// A small file and one of many segments.
+fn pages() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(&SMALL[1..]), [b'x'; 1000]).unwrap();
+    fs::write(folder.path().join(&LARGE[1..]), vec![b'x'; LARGE_BYTES]).unwrap();
+    folder
+}
+
+/// One connection after the other, and many at the same time.
+#[track_caller]
+fn ask(addr: SocketAddr) {
+    succeed(&mut client(addr, SMALL, 200).unwrap());
+    // nginx sets NODELAY after the first answer of a connection: were that the large one, its end might
+    // really be held.
+    succeed(&mut client(addr, &format!("{SMALL},{LARGE}"), 100).unwrap());
+    let mut load = LoadConfig::new(addr, vec![get("localhost", SMALL)]);
+    load.connections = 8;
+    Load::connect(load)
+        .unwrap()
+        .run(Until::Requests(2000))
+        .unwrap();
+}
+
+/// A web server, from outside, by both engines.
+#[track_caller]
+fn check_server(pid: u32, addr: SocketAddr) {
+    if client(addr, SMALL, 1).is_none() {
+        return;
+    }
+    for engine in engines() {
+        let tracing = Tracing::of(pid, engine);
+        ask(addr);
+        let traced = tracing.stop();
+        traced.is_clean();
+        assert_eq!(traced.code, 0, "{engine}: {traced:#?}");
+    }
+}
+
+#[test]
+fn nginx() {
+    let Some(nginx) = requirement::program("nginx") else {
+        return;
+    };
+    let folder = pages();
+    let server = Daemon::start(nginx, |addr| {
+        let root = folder.path().to_str().unwrap();
+        // Its worker has to enter a folder that is its owner's only.
+        let user = if requirement::root() {
+            "user root; "
+        } else {
+            ""
+        };
+        let conf = format!(
+            "{user}daemon off; worker_processes 1; error_log {root}/error.log; pid {root}/pid;\n\
+             events {{ worker_connections 64; }}\n\
+             http {{\n\
+             access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;\n\
+             client_body_temp_path {root}/body; proxy_temp_path {root}/proxy;\n\
+             fastcgi_temp_path {root}/fastcgi; uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;\n\
+             server {{ listen {addr}; root {root}; }}\n\
+             }}\n"
+        );
+        let path = folder.path().join("nginx.conf");
+        fs::write(&path, conf).unwrap();
+        vec!["-c".to_owned(), path.to_str().unwrap().to_owned()]
+    });
+    check_server(server.pid(), server.addr);
+}
+
+#[test]
+fn lighttpd() {
+    let Some(lighttpd) = requirement::program("lighttpd") else {
+        return;
+    };
+    let folder = pages();
+    let server = Daemon::start(lighttpd, |addr| {
+        let root = folder.path().to_str().unwrap();
+        let (ip, port) = (addr.ip(), addr.port());
+        let conf = format!(
+            "server.document-root = \"{root}\"\nserver.bind = \"{ip}\"\nserver.port = {port}\n\
+             server.max-keep-alive-requests = 1000000\n"
+        );
+        let path = folder.path().join("lighttpd.conf");
+        fs::write(&path, conf).unwrap();
+        ["-D", "-f", path.to_str().unwrap()]
+            .map(str::to_owned)
+            .to_vec()
+    });
+    check_server(server.pid(), server.addr);
+}
+
+fn serve(root: &Path) -> Running {
+    let mut command = uncork();
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--json", "--root"])
+        .arg(root);
+    Running::start(command.stderr(std::process::Stdio::null()))
+}
+
+#[test]
+fn uncork_serve() {
+    let folder = pages();
+    let running = serve(folder.path());
+    check_server(running.child.id(), running.address());
+}
+
+#[test]
+fn curl() {
+    let Some(curl) = requirement::program("curl") else {
+        return;
+    };
+    let folder = pages();
+    let running = serve(folder.path());
+    for engine in engines() {
+        let mut command = trace(&["--engine", engine, "--"]);
+        command
+            .arg(&curl)
+            .args(["--silent", "--show-error", "--fail"]);
+        for path in [SMALL, LARGE, SMALL, LARGE] {
+            command.args(["-o", "/dev/null"]);
+            command.arg(format!("http://{}{path}", running.address()));
+        }
+        let traced = Traced::run(&mut command).with(0);
+        // Samples may come too late for so short a run.
+        if *engine == EBPF {
+            assert_eq!(traced.is_clean().report.sockets[0].command, "curl");
+        }
+        assert!(
+            traced
+                .report
+                .sockets
+                .iter()
+                .all(|socket| socket.stalls.is_empty())
+        );
+    }
+}
+
+#[test]
+fn uncork_import() {
+    let source = mails(200);
+    for engine in engines() {
+        let lab = Lab::careful();
+        let mut command = trace(&[
+            "--engine",
+            engine,
+            "--",
+            env!("CARGO_BIN_EXE_uncork"),
+            "import",
+        ]);
+        command.arg(source.path()).arg(lab.url("Old"));
+        let traced = Traced::run(command.env("UNCORK_PASSWORD", PASSWORD)).with(0);
+        assert_eq!(lab.server.stored(), 200);
+        if *engine == EBPF {
+            traced.is_clean();
+        }
+        assert_eq!(traced.report.held_ms_total, 0.0);
+    }
+}
+
+#[test]
+fn redis() {
+    let programs = ["redis-server", "redis-benchmark"].map(requirement::program);
+    let [Some(redis), Some(benchmark)] = programs else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let server = Daemon::start(redis, |addr| {
+        let (ip, port) = (addr.ip().to_string(), addr.port().to_string());
+        let place = folder.path().to_str().unwrap();
+        let arguments = ["--bind", &ip, "--port", &port, "--save", "", "--dir", place];
+        arguments.map(str::to_owned).to_vec()
+    });
+    let arguments = |command: &mut Command| {
+        let (ip, port) = (server.addr.ip().to_string(), server.addr.port().to_string());
+        command.args(["-h", &ip, "-p", &port, "-t", "set,get", "-n", "20000", "-q"]);
+    };
+    for engine in engines() {
+        let tracing = Tracing::of(server.pid(), engine);
+        let mut command = Command::new(&benchmark);
+        arguments(&mut command);
+        succeed(&mut command);
+        tracing.stop().with(0).is_clean();
+        let mut command = trace(&["--engine", engine, "--"]);
+        arguments(command.arg(&benchmark));
+        Traced::run(&mut command).with(0).is_clean();
+    }
+}
