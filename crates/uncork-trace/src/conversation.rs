@@ -10,7 +10,7 @@ use crate::shares::{Interval, Ledger};
 use crate::tally::{PATTERN_WRITES, PatternKey, Tally, millis};
 
 /// Patterns of one socket that are told apart; others go to one of them.
-const PATTERNS: usize = 32;
+const PATTERNS: usize = 16;
 
 /// Marks of a timeline.
 const MARKS: usize = 500;
@@ -162,17 +162,13 @@ impl Conversation {
     fn count_hold(&mut self, hold: &Hold, ended: Ended, started_ns: u64) {
         let lasted_ns = ended.at_ns.saturating_sub(hold.since_ns);
         let lost_ns = ended.loss.map_or(0, |loss| loss.ns.min(lasted_ns));
-        let limit = match hold.by {
-            HeldBy::Nagle => Limit::Nagle,
-            HeldBy::Cork => Limit::Cork,
-            HeldBy::Device => Limit::Device,
-        };
+        let limit = limit_of_hold(hold.by);
         if hold.by == HeldBy::Device {
             self.ledger.add(limit, lasted_ns);
         } else {
             // What was held while the program went on writing was gathered, not lost.
             self.ledger.add(limit, lost_ns);
-            self.ledger.add(Limit::Program, lasted_ns - lost_ns);
+            self.ledger.add(ended.rest, lasted_ns - lost_ns);
         }
         if let Some(message) = &mut self.message {
             message.was_held = true;
@@ -525,6 +521,14 @@ impl Conversation {
     }
 }
 
+fn limit_of_hold(by: HeldBy) -> Limit {
+    match by {
+        HeldBy::Nagle => Limit::Nagle,
+        HeldBy::Cork => Limit::Cork,
+        HeldBy::Device => Limit::Device,
+    }
+}
+
 /// A hold that goes on at the end of the trace.
 fn cut_hold(
     hold: &Hold,
@@ -534,12 +538,14 @@ fn cut_hold(
 ) {
     let ended = hold.cut(end_ns);
     let lasted_ns = end_ns.saturating_sub(hold.since_ns);
-    let limit = match hold.by {
-        HeldBy::Nagle => Limit::Nagle,
-        HeldBy::Cork => Limit::Cork,
-        HeldBy::Device => Limit::Device,
-    };
-    ledger.add(limit, lasted_ns);
+    match ended.loss {
+        Some(loss) => {
+            let lost_ns = loss.ns.min(lasted_ns);
+            ledger.add(limit_of_hold(hold.by), lost_ns);
+            ledger.add(ended.rest, lasted_ns - lost_ns);
+        }
+        None => ledger.add(limit_of_hold(hold.by), lasted_ns),
+    }
     let Some(loss) = ended.loss else {
         return;
     };

@@ -5,7 +5,7 @@
 //! departed: right after an ACK, by a changed option, at the close, at the cork's ceiling.
 
 use crate::event::{Facts, Kind, is_after};
-use crate::report::{Cause, EndedBy};
+use crate::report::{Cause, EndedBy, Limit};
 
 /// An ACK that took this much longer than the least round trip was delayed by the peer: 40 ms on
 /// Linux, 25 ms to 200 ms elsewhere.
@@ -115,6 +115,8 @@ pub(crate) struct Hold {
     before_departed_ns: u64,
     /// The ACK that ends Nagle's rule: for the small segment that is in flight.
     freeing_ack_ns: Option<u64>,
+    /// Segments sent again until then.
+    total_retrans: u32,
     /// The options at the beginning.
     nodelay: bool,
     corked: bool,
@@ -133,8 +135,31 @@ pub(crate) struct Ended {
     pub(crate) at_ns: u64,
     /// Why it cost time; `None` where it cost none.
     pub(crate) loss: Option<Loss>,
+    /// Whose the time is that was not lost: the program's, which gathered a message, or nobody's that is
+    /// known.
+    pub(crate) rest: Limit,
     /// How far off the whole may be.
     pub(crate) error_ns: u64,
+}
+
+impl Ended {
+    /// Without a loss: the program had more to say.
+    fn gathered(at_ns: u64) -> Self {
+        Self {
+            at_ns,
+            loss: None,
+            rest: Limit::Program,
+            error_ns: 0,
+        }
+    }
+
+    /// What has ended it was not seen, or was no rule of this side: a segment was lost.
+    fn unseen(at_ns: u64) -> Self {
+        Self {
+            rest: Limit::Unseen,
+            ..Self::gathered(at_ns)
+        }
+    }
 }
 
 /// Time that a hold has cost.
@@ -158,6 +183,7 @@ impl Hold {
             bytes_before: facts.unacked_bytes(),
             before_departed_ns: facts.departed_ns.unwrap_or(since_ns).min(since_ns),
             freeing_ack_ns: None,
+            total_retrans: facts.total_retrans,
             nodelay: facts.nodelay,
             corked: facts.corked,
             error_ns,
@@ -229,52 +255,73 @@ impl Hold {
         }
         // The program had more to say, and now something else keeps it.
         if self.is_here(facts) && fills_a_segment(facts) {
-            return Ended {
-                at_ns,
-                loss: None,
-                error_ns: 0,
-            };
+            return Ended::gathered(at_ns);
         }
         let departed_ns = facts
             .departed_ns
             .filter(|ns| (self.since_ns..=at_ns).contains(ns));
+        // What was lost on its way was waited for, and `departed_ns` may be that of a segment sent again.
+        if facts.total_retrans != self.total_retrans {
+            return Ended::unseen(departed_ns.unwrap_or(at_ns));
+        }
         let freeing_ack_ns = self.freeing_ack_ns.filter(|_| self.by == HeldBy::Nagle);
-        let (ended_ns, ended_by) = match (freeing_ack_ns, departed_ns) {
-            (Some(ack_ns), departed_ns) => {
-                // Where something else has departed since, the ACK's time is the nearest that is known.
-                let freed = ack_ns..ack_ns + FREED_BY_ACK_NS;
-                let ended_ns = departed_ns
-                    .filter(|ns| freed.contains(ns))
-                    .unwrap_or(ack_ns);
-                (ended_ns, self.ended_by_ack(ack_ns, facts))
-            }
-            // It departed together with what was written next: the program had more to say.
-            (None, Some(departed_ns))
-                if matches!(kind, Kind::Write { .. }) && departed_ns > previous_ns =>
-            {
-                return Ended {
-                    at_ns: departed_ns,
-                    loss: None,
-                    error_ns: 0,
-                };
-            }
-            (None, Some(departed_ns)) => {
-                (departed_ns, self.ended_otherwise(departed_ns, kind, facts))
-            }
-            (None, None) => (at_ns, self.ended_otherwise(at_ns, kind, facts)),
+        if let Some(ack_ns) = freeing_ack_ns {
+            // Where something else has departed since, the ACK's time is the nearest that is known.
+            let freed = ack_ns..ack_ns.saturating_add(FREED_BY_ACK_NS);
+            let ended_ns = departed_ns.filter(|ns| freed.contains(ns));
+            let ended_ns = ended_ns.unwrap_or(ack_ns);
+            return self.ended(ended_ns, self.ended_by_ack(ack_ns, facts));
+        }
+        let Some(departed_ns) = departed_ns else {
+            return self.ended(at_ns, self.ended_otherwise(at_ns, kind, facts));
         };
+        let by_write = matches!(kind, Kind::Write { .. }) && departed_ns > previous_ns;
+        match (by_write, self.by) {
+            // It departed together with what was written next, unless an ACK came that was not seen.
+            (true, HeldBy::Nagle) if self.was_acknowledged(facts) => Ended::unseen(departed_ns),
+            (true, _) => Ended::gathered(departed_ns),
+            (false, HeldBy::Nagle) => self.ended_without_ack(departed_ns, kind, facts),
+            (false, _) => self.ended(departed_ns, self.ended_otherwise(departed_ns, kind, facts)),
+        }
+    }
+
+    fn ended(&self, at_ns: u64, ended_by: EndedBy) -> Ended {
         Ended {
-            at_ns: ended_ns,
-            loss: self.loss(ended_ns, ended_by),
+            at_ns,
+            loss: self.loss(at_ns, ended_by),
+            rest: Limit::Program,
             error_ns: 0,
         }
     }
 
-    /// The trace ends while the hold goes on.
+    /// Nagle's rule has ended, and no ACK is known that ended it: an option, the close, or the kernel's
+    /// probe (TLP), which is sent in spite of the rule when an ACK takes too long. If nothing was lost, the
+    /// first thing that comes after the probe acknowledges what was before it.
+    fn ended_without_ack(&self, departed_ns: u64, kind: &Kind, facts: &Facts) -> Ended {
+        let ended_by = self.ended_otherwise(departed_ns, kind, facts);
+        if ended_by != EndedBy::Unknown {
+            return self.ended(departed_ns, ended_by);
+        }
+        match kind {
+            Kind::Segment { ack_seq, .. } if !is_after(self.first_seq, *ack_seq) => {
+                self.ended(departed_ns, EndedBy::Probe)
+            }
+            _ => Ended::unseen(departed_ns),
+        }
+    }
+
+    /// Whether all that was in flight at the beginning is acknowledged.
+    fn was_acknowledged(&self, facts: &Facts) -> bool {
+        self.bytes_before > 0 && !is_after(self.first_seq, facts.snd_una)
+    }
+
+    /// The trace ends while the hold goes on; after the ACK that frees it, something else keeps it.
     pub(crate) fn cut(&self, at_ns: u64) -> Ended {
+        let freeing_ack_ns = self.freeing_ack_ns.filter(|_| self.by == HeldBy::Nagle);
         Ended {
             at_ns,
-            loss: self.loss(at_ns, EndedBy::Unknown),
+            loss: self.loss(freeing_ack_ns.unwrap_or(at_ns), EndedBy::Unknown),
+            rest: Limit::Unseen,
             error_ns: self.error_ns,
         }
     }
@@ -292,9 +339,11 @@ impl Hold {
         };
         // Seen by one sample only it may have been a write on its way through the kernel.
         let loss = self.loss(ended_ns, ended_by).filter(|_| self.samples > 0);
+        let was_resent = facts.total_retrans != self.total_retrans;
         Ended {
             at_ns: ended_ns,
-            loss,
+            loss: loss.filter(|_| !was_resent),
+            rest: if was_resent { Limit::Unseen } else { Limit::Program },
             error_ns: self.error_ns.saturating_add(half_ns),
         }
     }

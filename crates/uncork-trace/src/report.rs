@@ -148,6 +148,8 @@ pub enum EndedBy {
     Option,
     /// The kernel, after the 200 ms that a cork holds at most.
     Ceiling,
+    /// The kernel's own probe, after the peer's ACK took too long (tail loss probe, 200 ms and more).
+    Probe,
     /// The socket was closed.
     Close,
     /// It wasn't seen.

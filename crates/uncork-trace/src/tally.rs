@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::report::{Cause, EndedBy, Ending, Stall};
 
 /// How many lengths are kept for the median; beyond that, of every second, fourth, … one.
-const LENGTHS: usize = 2048;
+const LENGTHS: usize = 256;
 
 /// Calls of a pattern that are told one by one.
 pub(crate) const PATTERN_WRITES: usize = 4;
@@ -248,7 +248,7 @@ mod tests {
             lengths.push(ns);
         }
         assert!(lengths.kept.len() <= LENGTHS);
-        assert!((49_000..51_000).contains(&lengths.median()));
+        assert!((48_000..52_000).contains(&lengths.median()));
     }
 
     #[test]

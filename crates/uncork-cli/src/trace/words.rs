@@ -145,7 +145,8 @@ fn until(by: EndedBy) -> &'static str {
         EndedBy::Option => "until the program set an option that lets it go",
         EndedBy::Ceiling => "until the kernel let it go, after the longest time that a cork holds",
         EndedBy::Close => "until the socket was closed",
-        EndedBy::Unknown => "until the peer's ACK",
+        EndedBy::Probe => "until the kernel's probe, as the peer's ACK took too long",
+        EndedBy::Unknown => "to the end of the trace, or until something that was not seen",
     }
 }
 
