@@ -30,6 +30,10 @@ pub(crate) fn run(arguments: &TraceArgs) -> Result<Exit, Failure> {
     }
     let watch = watch::watch(arguments)?;
     let exit = present(&watch.report, arguments, page)?;
+    if watch.is_unrecorded {
+        output::note("uncork: the file of the events is not complete");
+        return Ok(Exit::NotPermitted);
+    }
     match watch.command.and_then(watch::failed) {
         // Whoever runs tests under uncork has to hear of it.
         Some(failure) => {

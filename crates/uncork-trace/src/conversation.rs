@@ -67,6 +67,15 @@ pub(crate) struct Conversation {
     skipped: u64,
 }
 
+/// How much of it a report has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// All.
+    Whole,
+    /// Without timelines: for what is shown some times a second.
+    Brief,
+}
+
 /// The last data that came in.
 #[derive(Debug, Clone, Copy)]
 struct Data {
@@ -465,6 +474,7 @@ impl Conversation {
     pub(crate) fn report(
         &self,
         at_ns: u64,
+        detail: Detail,
         frames: &dyn Fn(u32, &[u64]) -> Vec<String>,
     ) -> SocketReport {
         let end_ns = if self.is_closed {
@@ -510,9 +520,17 @@ impl Conversation {
             stalls,
             limit: shares.limit(),
             shares,
-            timeline: self.marks.clone(),
+            timeline: match detail {
+                Detail::Whole => self.marks.clone(),
+                Detail::Brief => Vec::new(),
+            },
             holds_ms: self.holds_ms.clone(),
         }
+    }
+
+    /// When something last happened.
+    pub(crate) fn last_ns(&self) -> u64 {
+        self.last_ns
     }
 
     /// Events of this socket that were left out.
@@ -583,6 +601,7 @@ fn held_by_our_ack(data: Data, event: &Event) -> Option<u64> {
     let held_ns = acked_ns.checked_sub(data.at_ns)?;
     let after_ns = event.at_ns.checked_sub(acked_ns)?;
     let round_trip_ns = u64::from(facts.min_rtt_us) * 1000;
-    (held_ns >= DELAYED_ACK_NS && after_ns <= round_trip_ns * 3 / 2 + AFTER_ACK_NS)
-        .then_some(held_ns)
+    // Its effect can't be back before a round trip, and isn't much later.
+    let effect_ns = round_trip_ns * 4 / 5..=round_trip_ns * 5 / 4 + AFTER_ACK_NS;
+    (held_ns >= DELAYED_ACK_NS && effect_ns.contains(&after_ns)).then_some(held_ns)
 }

@@ -24,6 +24,7 @@ mod shares;
 mod stacks;
 mod tally;
 
+pub use conversation::Detail;
 pub use event::{Event, Facts, Identity, Kind, SocketId};
 pub use machine::Machine;
 pub use process::{Process, Processes};

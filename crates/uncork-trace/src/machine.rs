@@ -7,7 +7,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Detail};
 use crate::engine::Losses;
 use crate::event::{Event, Kind, SocketId};
 use crate::process::{Process, Processes};
@@ -90,11 +90,30 @@ impl Machine {
             .filter(|(_, conversation)| conversation.is_closed)
             .map(|(id, conversation)| (conversation.lost_ns(), *id))
             .collect();
+        if closed.is_empty() {
+            return self.drop_silent();
+        }
         closed.sort_unstable_by_key(|(lost_ns, _)| *lost_ns);
         for (lost_ns, id) in &closed[..closed.len().div_ceil(2)] {
             self.conversations.remove(id);
             self.dropped += 1;
             self.dropped_lost_ns = self.dropped_lost_ns.saturating_add(*lost_ns);
+        }
+    }
+
+    /// Drops the half that has been silent for longest: their ends may have been lost.
+    fn drop_silent(&mut self) {
+        let mut silent: Vec<(u64, SocketId)> = self
+            .conversations
+            .iter()
+            .map(|(id, conversation)| (conversation.last_ns(), *id))
+            .collect();
+        silent.sort_unstable_by_key(|(last_ns, _)| *last_ns);
+        for (_, id) in &silent[..silent.len() / 2] {
+            if let Some(conversation) = self.conversations.remove(id) {
+                self.dropped += 1;
+                self.dropped_lost_ns = self.dropped_lost_ns.saturating_add(conversation.lost_ns());
+            }
         }
     }
 
@@ -114,13 +133,19 @@ impl Machine {
 
     /// What was found until now.
     #[must_use]
-    pub fn report(&self, at_ns: u64, processes: &Processes, losses: Losses) -> Report {
+    pub fn report(
+        &self,
+        at_ns: u64,
+        detail: Detail,
+        processes: &Processes,
+        losses: Losses,
+    ) -> Report {
         let frames = |pid: u32, stack: &[u64]| processes.stacks.frames(pid, stack);
         let mut sockets: Vec<SocketReport> = self
             .conversations
             .values()
             .map(|conversation| {
-                let mut socket = conversation.report(at_ns, &frames);
+                let mut socket = conversation.report(at_ns, detail, &frames);
                 let Process {
                     command_line,
                     language,

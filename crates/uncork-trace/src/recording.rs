@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
+use crate::conversation::Detail;
 use crate::engine::Losses;
 use crate::event::Event;
 use crate::machine::Machine;
@@ -165,7 +166,7 @@ pub fn replay(file: impl Read) -> Result<Report, RecordingError> {
             }
         }
     }
-    let mut report = machine.report(ended_ns, &processes, losses);
+    let mut report = machine.report(ended_ns, Detail::Whole, &processes, losses);
     if !is_whole {
         report.notes.push(
             "the recording is cut off, as it was not ended: there may be more than is told"

@@ -5,6 +5,7 @@ use std::io;
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::conversation::Detail;
 use crate::ebpf::{EbpfEngine, EbpfError};
 use crate::engine::{Losses, Target};
 use crate::event::{Event, Kind};
@@ -13,6 +14,7 @@ use crate::process::Processes;
 use crate::recording::Recorder;
 use crate::report::{Engine, Report};
 use crate::sample::{SampleEngine, SampleError};
+use crate::stacks::Stack;
 
 /// Which engine is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,7 @@ pub struct Session {
     machine: Machine,
     processes: Processes,
     recorder: Option<Recorder<File>>,
+    unrecorded: Option<io::Error>,
     /// Why it isn't the exact engine.
     note: Option<String>,
 }
@@ -96,6 +99,7 @@ impl Session {
             machine: Machine::new(engine, now_ns()),
             processes: Processes::default(),
             recorder: None,
+            unrecorded: None,
             note,
         })
     }
@@ -118,10 +122,7 @@ impl Session {
 
     /// Takes in what has happened since the last call; doesn't wait. To be called every
     /// [few milliseconds](Session::TURN), so that no event is lost.
-    ///
-    /// # Errors
-    /// What writing the events into their file says.
-    pub fn turn(&mut self) -> io::Result<()> {
+    pub fn turn(&mut self) {
         let Self {
             source,
             machine,
@@ -132,23 +133,31 @@ impl Session {
         let mut written = Ok(());
         let mut take = |mut event: Event| {
             name(&mut event);
-            let learn = || -> io::Result<()> {
-                learn(&event, machine, processes, recorder.as_mut())?;
-                machine.take(&event);
-                match recorder {
-                    Some(recorder) => recorder.event(event),
-                    None => Ok(()),
-                }
-            };
-            if let Err(error) = learn() {
-                written = Err(error);
+            learn(&event, machine, processes, recorder.as_mut(), &mut written);
+            machine.take(&event);
+            if let (Some(recorder), Ok(())) = (recorder.as_mut(), &written) {
+                written = recorder.event(event);
             }
         };
         match source {
             Source::Ebpf(engine) => engine.drain(&mut take),
             Source::Sample(engine) => engine.drain(&mut take),
         }
-        written
+        self.stop_recording_if(written);
+    }
+
+    /// A disk that is full ends the recording, and not the trace.
+    fn stop_recording_if(&mut self, written: io::Result<()>) {
+        if let Err(error) = written {
+            self.recorder = None;
+            self.unrecorded = Some(error);
+        }
+    }
+
+    /// Why the file of the events is not complete.
+    #[must_use]
+    pub fn unrecorded(&self) -> Option<&io::Error> {
+        self.unrecorded.as_ref()
     }
 
     /// How long to wait between two turns.
@@ -157,36 +166,36 @@ impl Session {
     /// What was found until now.
     #[must_use]
     pub fn report(&self) -> Report {
-        self.report_at(now_ns())
+        self.report_at(now_ns(), Detail::Brief)
     }
 
-    fn report_at(&self, at_ns: u64) -> Report {
-        let mut report = self.machine.report(at_ns, &self.processes, self.losses());
+    fn report_at(&self, at_ns: u64, detail: Detail) -> Report {
+        let losses = self.losses();
+        let mut report = self.machine.report(at_ns, detail, &self.processes, losses);
         report.notes.splice(0..0, self.note.clone());
         if let Source::Sample(engine) = &self.source {
             report.notes.extend(engine.notes());
+        }
+        if let Some(error) = &self.unrecorded {
+            report.notes.push(format!(
+                "the file of the events is not complete: write: {error}"
+            ));
         }
         report
     }
 
     /// Ends the trace: the file of the events is complete, and more events are not taken into it.
-    ///
-    /// # Errors
-    /// What writing the events into their file says.
-    pub fn finish(&mut self) -> io::Result<Report> {
-        self.turn()?;
-        let stacks = self.processes.stacks.all();
-        // A replay ends at the same moment.
+    pub fn finish(&mut self) -> Report {
+        self.turn();
+        // A replay ends at the same moment. Looking for the last names takes a while, and is no part of it.
         let at_ns = now_ns();
-        let report = self.report_at(at_ns);
         let losses = self.losses();
-        if let Some(mut recorder) = self.recorder.take() {
-            for stack in stacks {
-                recorder.stack(stack)?;
-            }
-            recorder.end(at_ns, losses)?;
+        let stacks = self.processes.stacks.all();
+        if let Some(recorder) = self.recorder.take() {
+            let written = complete(recorder, stacks, at_ns, losses);
+            self.stop_recording_if(written);
         }
-        Ok(report)
+        self.report_at(at_ns, Detail::Whole)
     }
 
     fn losses(&self) -> Losses {
@@ -206,6 +215,18 @@ fn name(event: &mut Event) {
     }
 }
 
+fn complete(
+    mut recorder: Recorder<File>,
+    stacks: Vec<Stack>,
+    at_ns: u64,
+    losses: Losses,
+) -> io::Result<()> {
+    for stack in stacks {
+        recorder.stack(stack)?;
+    }
+    recorder.end(at_ns, losses)
+}
+
 /// Looks up what will be gone when the report is made: the process of a new socket, the functions of
 /// a stack.
 fn learn(
@@ -213,22 +234,21 @@ fn learn(
     machine: &Machine,
     processes: &mut Processes,
     recorder: Option<&mut Recorder<File>>,
-) -> io::Result<()> {
+    written: &mut io::Result<()>,
+) {
     match &event.kind {
         Kind::Open(identity) => {
-            let process = processes.meet(identity.pid);
-            match (process, recorder) {
-                (Some(process), Some(recorder)) => recorder.process(process),
-                _ => Ok(()),
+            if let (Some(process), Some(recorder), Ok(())) =
+                (processes.meet(identity.pid), recorder, &written)
+            {
+                *written = recorder.process(process);
             }
         }
         Kind::Write { stack, .. } if !stack.is_empty() => {
-            let Some(pid) = machine.pid_of(event.socket) else {
-                return Ok(());
-            };
-            processes.stacks.ask(pid, stack);
-            Ok(())
+            if let Some(pid) = machine.pid_of(event.socket) {
+                processes.stacks.ask(pid, stack);
+            }
         }
-        _ => Ok(()),
+        _ => {}
     }
 }

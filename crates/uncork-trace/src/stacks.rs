@@ -2,6 +2,8 @@
 //! meanwhile; so a thread begins with each stack as soon as it is seen.
 
 use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,6 +20,9 @@ const FRAMES: usize = 12;
 
 /// Bytes of a frame's name: C++ and Rust have very long ones.
 const NAME_CHARS: usize = 120;
+
+/// Of a map of names that a compiler at run time writes.
+const MAP_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How long a report waits for the last names.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -139,11 +144,25 @@ fn frames(symbolizer: &Symbolizer, pid: u32, addresses: &[u64]) -> Vec<String> {
         .enumerate()
         .map(|(depth, address)| address.saturating_sub(u64::from(depth > 0)))
         .collect();
-    let source = Source::Process(source::Process::new(pid.into()));
+    let mut process = source::Process::new(pid.into());
+    // Names that a program's own compiler has written into /tmp/perf-PID.map: anybody could have put
+    // something else there, or a pipe that is never opened at its other end.
+    process.perf_map = has_own_map(pid);
+    let source = Source::Process(process);
     match symbolizer.symbolize(&source, Input::AbsAddr(&calls)) {
         Ok(symbols) => symbols.into_iter().zip(&calls).map(frame).collect(),
         Err(_) => Vec::new(),
     }
+}
+
+/// Whether there is a map of reasonable size that the process's own user has written.
+fn has_own_map(pid: u32) -> bool {
+    let process = fs::metadata(format!("/proc/{pid}"));
+    let map = fs::symlink_metadata(format!("/proc/{pid}/root/tmp/perf-{pid}.map"));
+    let (Ok(process), Ok(map)) = (process, map) else {
+        return false;
+    };
+    map.is_file() && map.uid() == process.uid() && map.len() <= MAP_BYTES
 }
 
 fn frame((symbol, address): (Symbolized<'_>, &u64)) -> String {
@@ -153,7 +172,10 @@ fn frame((symbol, address): (Symbolized<'_>, &u64)) -> String {
     let name: String = symbol.name.chars().take(NAME_CHARS).collect();
     let name = uncork_sockets::harmless(name.as_bytes());
     let place = symbol.code_info.as_deref();
-    let line = place.and_then(|place| Some((place.file.as_encoded_bytes(), place.line?)));
+    let line = place.and_then(|place| {
+        let file = place.file.as_encoded_bytes();
+        Some((&file[file.len().saturating_sub(NAME_CHARS)..], place.line?))
+    });
     let module = symbol.module.as_deref();
     match (
         line,

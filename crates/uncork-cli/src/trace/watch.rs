@@ -32,6 +32,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How often what is shown is renewed.
 const SHOW: Duration = Duration::from_millis(500);
 
+/// How long a command has to end after Ctrl-C.
+const LAST: Duration = Duration::from_secs(1);
+
 /// What a shell shows for a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
 
@@ -41,12 +44,15 @@ pub(super) struct Watch {
     pub(super) report: Report,
     /// How the command ended that was watched, if one was and it has.
     pub(super) command: Option<ExitStatus>,
+    /// The file of the events is not complete; the report says why.
+    pub(super) is_unrecorded: bool,
 }
 
 /// Watches until it is over.
 pub(super) fn watch(arguments: &TraceArgs) -> Result<Watch, Failure> {
     let events = arguments.events().map(create).transpose()?;
-    let is_stopped = signals().map_err(|error| Failure::new(Exit::NotPermitted, error))?;
+    let watching = Watching::fitting(arguments);
+    let is_stopped = signals(watching).map_err(|error| Failure::new(Exit::NotPermitted, error))?;
     let mut subject = Subject::of(arguments.target())?;
     let runner = Runner::start(arguments, &subject, events)?;
     let begun = Instant::now();
@@ -64,7 +70,6 @@ pub(super) fn watch(arguments: &TraceArgs) -> Result<Watch, Failure> {
         let has_ended = lock(&subject).has_ended();
         is_stopped.load(Ordering::Relaxed) || is_due() || has_ended || runner.has_failed()
     };
-    let watching = Watching::fitting(arguments);
     if watching == Watching::Live {
         live::watch(|| runner.report(), is_over).map_err(|error| {
             Failure::new(Exit::NotPermitted, error).context("the terminal can't be drawn on")
@@ -81,12 +86,19 @@ pub(super) fn watch(arguments: &TraceArgs) -> Result<Watch, Failure> {
         }
         progress.finish();
     }
+    if is_stopped.load(Ordering::Relaxed) {
+        lock(&subject).await_end();
+    }
     let command = lock(&subject).finish(arguments.is_quiet());
-    let mut report = runner.finish()?;
+    let (mut report, is_unrecorded) = runner.finish();
     if let Target::Command(words) = arguments.target() {
         name_the_command(&mut report.advice, words);
     }
-    Ok(Watch { report, command })
+    Ok(Watch {
+        report,
+        command,
+        is_unrecorded,
+    })
 }
 
 /// A command that was started here has ended, or will: it is repaired at its next start.
@@ -158,6 +170,14 @@ impl Subject {
         }
     }
 
+    /// Ctrl-C goes to a command, too, and what it does last is watched.
+    fn await_end(&mut self) {
+        let begun = Instant::now();
+        while matches!(self, Self::Command(_)) && !self.has_ended() && begun.elapsed() < LAST {
+            thread::sleep(LOOK);
+        }
+    }
+
     /// How the command ended; one that goes on is left to itself.
     fn finish(&mut self, is_quiet: bool) -> Option<ExitStatus> {
         let Self::Command(child) = self else {
@@ -189,7 +209,7 @@ pub(super) fn failed(status: ExitStatus) -> Option<String> {
 struct Runner {
     session: Arc<Mutex<Session>>,
     is_over: Arc<AtomicBool>,
-    thread: JoinHandle<io::Result<()>>,
+    thread: JoinHandle<()>,
 }
 
 impl Runner {
@@ -222,10 +242,9 @@ impl Runner {
             .name("events".to_owned())
             .spawn(move || {
                 while !is_told.load(Ordering::Relaxed) {
-                    lock(&taken).turn()?;
+                    lock(&taken).turn();
                     thread::sleep(Session::TURN);
                 }
-                Ok(())
             })
             .map_err(|error| Failure::new(Exit::NotPermitted, error))?;
         Ok(Self {
@@ -243,12 +262,14 @@ impl Runner {
         self.thread.is_finished()
     }
 
-    fn finish(self) -> Result<Report, Failure> {
+    /// The report, and whether the file of the events is not complete.
+    fn finish(self) -> (Report, bool) {
         self.is_over.store(true, Ordering::Relaxed);
-        if let Ok(ended) = self.thread.join() {
-            ended.map_err(not_written)?;
-        }
-        lock(&self.session).finish().map_err(not_written)
+        // It panics nowhere; if it did, what came in before is still worth a report.
+        let _ = self.thread.join();
+        let mut session = lock(&self.session);
+        let report = session.finish();
+        (report, session.unrecorded().is_some())
     }
 }
 
@@ -257,15 +278,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The first Ctrl-C ends the trace, the second uncork.
-fn signals() -> io::Result<Arc<AtomicBool>> {
+/// The first Ctrl-C ends the trace, the second uncork; not where the terminal would be left as the live
+/// view has it.
+fn signals(watching: Watching) -> io::Result<Arc<AtomicBool>> {
     let is_stopped = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register_conditional_shutdown(
-            signal,
-            INTERRUPTED,
-            Arc::clone(&is_stopped),
-        )?;
+        if watching != Watching::Live {
+            signal_hook::flag::register_conditional_shutdown(
+                signal,
+                INTERRUPTED,
+                Arc::clone(&is_stopped),
+            )?;
+        }
         signal_hook::flag::register(signal, Arc::clone(&is_stopped))?;
     }
     Ok(is_stopped)

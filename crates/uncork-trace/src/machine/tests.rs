@@ -21,7 +21,12 @@ fn report_of(events: &[Event]) -> Report {
         machine.take(event);
     }
     let end_ns = events.last().map_or(0, |event| event.at_ns);
-    machine.report(end_ns, &Processes::default(), Losses::default())
+    machine.report(
+        end_ns,
+        Detail::Whole,
+        &Processes::default(),
+        Losses::default(),
+    )
 }
 
 fn run(peer: Peer, calls: &[Call]) -> (Report, Truth) {
@@ -263,7 +268,12 @@ fn ten_thousand_sockets_in_bounded_room() {
         machine.take(&event);
     }
     assert!(machine.conversations.len() <= SOCKETS);
-    let report = machine.report(10_000, &Processes::default(), Losses::default());
+    let report = machine.report(
+        10_000,
+        Detail::Whole,
+        &Processes::default(),
+        Losses::default(),
+    );
     assert!(report.sockets.len() <= SOCKETS_TOLD);
     assert_eq!(report.notes.len(), 2, "{:?}", report.notes);
 }
@@ -369,7 +379,7 @@ proptest! {
         for (kind, facts, at_ns, socket, skipped) in events {
             machine.take(&Event { at_ns, socket: SocketId(socket), kind, facts, skipped });
         }
-        let report = machine.report(u64::MAX, &Processes::default(), Losses::default());
+        let report = machine.report(u64::MAX, Detail::Whole, &Processes::default(), Losses::default());
         prop_assert!(report.held_ms_total.is_finite());
     }
 }
