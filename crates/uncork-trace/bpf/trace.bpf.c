@@ -118,8 +118,16 @@ struct stack_event {
 	__u64 frames[STACK_FRAMES];
 };
 
-// What is kept of each socket that is watched, with the socket itself. The id is 0 until it is
-// introduced, which waits for its first use: while it connects it has no port yet.
+// Whether user space knows a socket.
+enum state {
+	STATE_NEW,
+	// A call, or a segment on another processor, is introducing it.
+	STATE_BUSY,
+	STATE_KNOWN,
+};
+
+// What is kept of each socket that is watched, with the socket itself. User space makes it for sockets
+// that are older than the trace: the layout is that of `Watched` in src/ebpf.rs.
 struct watched {
 	__u64 id;
 	__u64 window_us;
@@ -130,10 +138,17 @@ struct watched {
 	__u32 stacks;
 	// enum holding
 	__u32 held;
-	__u32 connects;
-	__u32 unused;
+	// enum state
+	__u64 state;
 	// When the last write was, if it has left bytes behind.
 	__u64 left_ns;
+	// Whose it is.
+	__u64 cgroup;
+	__u32 pid;
+	__u32 thread;
+	char command[16];
+	__u32 connects;
+	__u32 unused;
 };
 
 struct {
@@ -318,40 +333,56 @@ static __always_inline void pass_on_with_stack(void *ctx, struct tcp_sock *tp, s
 	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
 }
 
-static __always_inline void introduce(struct tcp_sock *tp, struct watched *w, __u64 now, __u32 pid,
-				      __u32 thread)
+// Whether a kernel has IPv6; without it, these fields are not there.
+static __always_inline void copy_addresses(struct open_event *e, struct sock_common *common)
+{
+	for (int i = 0; i < 4; i++) {
+		e->local[i] = 0;
+		e->remote[i] = 0;
+	}
+	if (e->family != AF_INET6) {
+		e->local[0] = common->skc_rcv_saddr;
+		e->remote[0] = common->skc_daddr;
+	} else if (bpf_core_field_exists(common->skc_v6_daddr)) {
+		for (int i = 0; i < 4; i++) {
+			e->local[i] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[i];
+			e->remote[i] = common->skc_v6_daddr.in6_u.u6_addr32[i];
+		}
+	}
+}
+
+// Introduces a socket, unless that is done or being done. Where there is no room, the next event tries
+// again.
+static __noinline int introduce(struct tcp_sock *tp, struct watched *w)
 {
 	struct sock_common *common = &tp->inet_conn.icsk_inet.sk.__sk_common;
-	struct open_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	struct counters *c = the_counters();
+	struct open_event *e;
+
+	if (!c || __sync_val_compare_and_swap(&w->state, STATE_NEW, STATE_BUSY) != STATE_NEW)
+		return 0;
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
 		count_lost(w);
-		return;
+		w->state = STATE_NEW;
+		return 0;
 	}
-	fill(&e->event, tp, w, now, KIND_OPEN);
+	w->id = __sync_fetch_and_add(&c->next_id, 1) + 1;
+	fill(&e->event, tp, w, bpf_ktime_get_ns(), KIND_OPEN);
 	e->event.result = 0;
-	e->event.thread = thread;
-	e->cgroup = bpf_get_current_cgroup_id();
-	e->pid = pid;
+	e->event.thread = w->thread;
+	e->cgroup = w->cgroup;
+	e->pid = w->pid;
 	e->namespace = common->skc_net.net->ns.inum;
 	e->family = common->skc_family;
 	e->local_port = common->skc_num;
 	e->remote_port = common->skc_dport;
 	e->connects = w->connects;
-	if (e->family == AF_INET6) {
-		for (int i = 0; i < 4; i++) {
-			e->local[i] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[i];
-			e->remote[i] = common->skc_v6_daddr.in6_u.u6_addr32[i];
-		}
-	} else {
-		e->local[0] = common->skc_rcv_saddr;
-		e->remote[0] = common->skc_daddr;
-		for (int i = 1; i < 4; i++) {
-			e->local[i] = 0;
-			e->remote[i] = 0;
-		}
-	}
-	bpf_get_current_comm(e->command, sizeof(e->command));
+	copy_addresses(e, common);
+	__builtin_memcpy(e->command, w->command, sizeof(e->command));
 	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	w->state = STATE_KNOWN;
+	return 1;
 }
 
 static __always_inline bool is_target(__u32 pid)
@@ -362,24 +393,26 @@ static __always_inline bool is_target(__u32 pid)
 	return how && (*how & WATCH_ITSELF);
 }
 
-// Begins to watch a socket that the present process uses, if the process is a target.
-static __noinline int begin(struct sock *sk, struct tcp_sock *tp)
+// Makes the state of a socket that the present process uses, if it is a target.
+static __always_inline struct watched *make(struct sock *sk)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	__u32 pid = pid_tgid >> 32;
-	struct counters *c = the_counters();
-	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (!c || (!w && !is_target(pid)))
+	if (!is_target(pid_tgid >> 32))
 		return 0;
-	if (!w)
-		w = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!w) {
-		__sync_fetch_and_add(&c->untracked, 1);
+		struct counters *c = the_counters();
+		if (c)
+			__sync_fetch_and_add(&c->untracked, 1);
 		return 0;
 	}
-	w->id = __sync_fetch_and_add(&c->next_id, 1) + 1;
-	introduce(tp, w, bpf_ktime_get_ns(), pid, (__u32)pid_tgid);
-	return 1;
+	if (!w->pid) {
+		w->pid = pid_tgid >> 32;
+		w->thread = (__u32)pid_tgid;
+		w->cgroup = bpf_get_current_cgroup_id();
+		bpf_get_current_comm(w->command, sizeof(w->command));
+	}
+	return w;
 }
 
 SEC("tp_btf/sock_send_length")
@@ -389,13 +422,10 @@ int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	if (!w || !w->id) {
-		if (!begin(sk, tp))
-			return 0;
-		w = bpf_sk_storage_get(&sockets, sk, 0, 0);
-		if (!w)
-			return 0;
-	}
+	if (!w)
+		w = make(sk);
+	if (!w || (w->state != STATE_KNOWN && !introduce(tp, w)))
+		return 0;
 	w->writes++;
 	enum holding now_held = holding(tp);
 	bool begins = now_held && !w->held;
@@ -427,13 +457,10 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	if (!w || !w->id) {
-		if (!begin(sk, tp))
-			return 0;
-		w = bpf_sk_storage_get(&sockets, sk, 0, 0);
-		if (!w)
-			return 0;
-	}
+	if (!w)
+		w = make(sk);
+	if (!w || (w->state != STATE_KNOWN && !introduce(tp, w)))
+		return 0;
 	w->reads++;
 	w->passed++;
 	pass_on(tp, w, bpf_ktime_get_ns(), KIND_READ, ret, bpf_get_current_pid_tgid());
@@ -444,10 +471,11 @@ SEC("tp_btf/tcp_probe")
 int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 {
 	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (!w || !w->id)
+	if (!w)
 		return 0;
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp)
+	// A call that sends a lot returns late: what it does shows by the segments that come in meanwhile.
+	if (!tp || (w->state != STATE_KNOWN && !introduce(tp, w)))
 		return 0;
 	bool was_held = w->held == HOLDING_NAGLE;
 	w->held = holding(tp);
@@ -465,9 +493,7 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 // The process that connects is noted, as its socket may be used by segments before it is by calls.
 static __always_inline void note_connect(struct sock *sk)
 {
-	if (!is_target(bpf_get_current_pid_tgid() >> 32))
-		return;
-	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct watched *w = make(sk);
 	if (w)
 		w->connects = 1;
 }
@@ -490,7 +516,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 	else
 		return 0;
 	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (w && w->id)
+	if (w && w->state == STATE_KNOWN)
 		pass_on(tp, w, bpf_ktime_get_ns(), kind, 0, 0);
 	return 0;
 }

@@ -4,7 +4,7 @@ mod record;
 
 use std::io;
 
-use aya::maps::{Array, HashMap, MapData, RingBuf};
+use aya::maps::{Array, HashMap, MapData, RingBuf, SkStorage};
 use aya::programs::BtfTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader};
 
@@ -91,23 +91,31 @@ impl EbpfEngine {
             .load(OBJECT)
             .map_err(|error| refused(&error))?;
         let mut targets: HashMap<MapData, u32, u32> = map(&mut programs, "targets")?;
-        let watched: Vec<(u32, u32)> = match target {
-            Target::All => Vec::new(),
-            Target::Children => vec![(own_pid, WATCH_CHILDREN)],
-            Target::Pids(pids) => pids
-                .iter()
-                .flat_map(|pid| uncork_sockets::children(*pid).into_iter().chain([*pid]))
-                .map(|pid| (pid, WATCH_BOTH))
-                .collect(),
-        };
-        for (pid, how) in watched {
+        let mut watch = |pid: u32, how: u32| {
             let inserted = targets.insert(pid, how, 0);
-            inserted.map_err(|error| refused(&error))?;
-        }
+            inserted.map_err(|error| refused(&error))
+        };
         let ring = map(&mut programs, "events")?;
         let counters = map(&mut programs, "counters")?;
+        let mut sockets = map(&mut programs, "sockets")?;
+        if *target == Target::Children {
+            watch(own_pid, WATCH_CHILDREN)?;
+        }
         for name in TRACEPOINTS {
             attach(&mut programs, name, &btf)?;
+        }
+        // Their children are looked for once forks are seen, so that none is missed between.
+        if let Target::Pids(pids) = target {
+            for pid in pids {
+                watch(*pid, WATCH_BOTH)?;
+            }
+            for pid in pids {
+                for child in uncork_sockets::children(*pid) {
+                    watch(child, WATCH_BOTH)?;
+                    watch_sockets(&mut sockets, child);
+                }
+                watch_sockets(&mut sockets, *pid);
+            }
         }
         Ok(Self {
             _programs: programs,
@@ -135,6 +143,44 @@ impl EbpfEngine {
         Losses { events, sockets }
     }
 }
+
+/// What is kept with each socket: `struct watched` of the programs.
+type Watched = [u64; 12];
+
+/// Watches the sockets that a process has already, so that one that is in the middle of a long call is
+/// seen before the call returns. Where that isn't permitted, the call's return is waited for.
+fn watch_sockets(sockets: &mut SkStorage<MapData, Watched>, pid: u32) {
+    let Ok(process) = uncork_sockets::Process::open(pid) else {
+        return;
+    };
+    let command = uncork_sockets::command(pid).unwrap_or_default();
+    let mut name = [0; 16];
+    for (to, from) in name.iter_mut().take(15).zip(command.bytes()) {
+        *to = from;
+    }
+    let name = u128::from_ne_bytes(name).to_ne_bytes();
+    let word = |at: usize| name[at..at + 8].try_into().map_or(0, u64::from_ne_bytes);
+    for descriptor in process.descriptors().unwrap_or_default() {
+        let Ok(Some(socket)) = process.socket(descriptor.number) else {
+            continue;
+        };
+        if socket.is_listening() || socket.remote().is_none() {
+            continue;
+        }
+        let mut watched = [0; 12];
+        watched[WATCHED_PID] = u64::from(pid) | u64::from(pid) << 32;
+        (watched[WATCHED_COMMAND], watched[WATCHED_COMMAND + 1]) = (word(0), word(8));
+        // One that is watched already stays as it is (EEXIST).
+        let _ = sockets.insert(&socket, watched, BPF_NOEXIST);
+    }
+}
+
+/// Where `pid` (and `thread`) and `command` stand in [`Watched`].
+const WATCHED_PID: usize = 8;
+const WATCHED_COMMAND: usize = 9;
+
+/// Make it, and leave alone what is there.
+const BPF_NOEXIST: u64 = 1;
 
 /// The first namespace has a fixed inode (PROC_PID_INIT_INO of `include/linux/proc_ns.h`).
 fn is_initial_pid_namespace() -> bool {
