@@ -76,7 +76,7 @@ impl Session {
                 .inspect_err(|error| {
                     note = Some(format!(
                         "sampled, as the ebpf engine can't run here: {error}"
-                    ))
+                    ));
                 })
                 .ok(),
         };
