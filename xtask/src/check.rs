@@ -25,6 +25,7 @@ pub(crate) fn ci() -> Result<()> {
     lint()?;
     document()?;
     licences()?;
+    crate::bpf::check()?;
     test(&[])
 }
 

@@ -5,9 +5,10 @@
     reason = "a developer's task talks to the terminal"
 )]
 //! What developers of uncork run: `cargo xtask test`, `cargo xtask ci`, `cargo xtask fuzz`,
-//! `cargo xtask bench`.
+//! `cargo xtask bpf`, `cargo xtask bench`.
 
 mod bench;
+mod bpf;
 mod check;
 mod command;
 mod fuzz;
@@ -36,6 +37,8 @@ enum Task {
     Ci,
     /// Try the parsers with inputs that a fuzzer makes up (see fuzz/README.md).
     Fuzz(fuzz::Arguments),
+    /// Build the BPF programs of `uncork trace`, or check the committed object (needs clang).
+    Bpf(bpf::Arguments),
     /// Measure something and write bench/results/.
     Bench {
         #[command(subcommand)]
@@ -54,6 +57,7 @@ fn main() -> Result<()> {
         Task::Test { arguments } => check::test(&arguments),
         Task::Ci => check::ci(),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Bpf(arguments) => bpf::run(&arguments),
         Task::Bench { bench } => bench::run(&bench),
         Task::Peer { peer } => peer::run(&peer),
     }

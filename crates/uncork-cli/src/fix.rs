@@ -60,7 +60,7 @@ Examples:
   uncork fix -p 1234 --tree --watch
       Those of its children, and those to come, until Ctrl-C
   sudo uncork fix --cgroup /sys/fs/cgroup/system.slice/importer.service
-      All connections of a service, also after its restart
+      All connections of a service, until it is stopped: systemd removes the cgroup with it
   uncork fix --undo -p 1234
       As it was before
 

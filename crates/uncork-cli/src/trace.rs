@@ -42,11 +42,7 @@ pub(crate) fn run(arguments: &TraceArgs) -> Result<Exit, Failure> {
 
 /// Writes the page, prints the report in the way that was asked for, and says whether so much was lost
 /// that it counts as a loss. The page is opened before the trace, by [`TraceArgs::page`].
-fn present(
-    report: &Report,
-    arguments: &TraceArgs,
-    page: Option<Page>,
-) -> Result<Exit, Failure> {
+fn present(report: &Report, arguments: &TraceArgs, page: Option<Page>) -> Result<Exit, Failure> {
     let top = arguments.top();
     let written = page.map_or(Ok(()), |page| {
         let date = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %Z").to_string();

@@ -175,11 +175,10 @@ where
             Some(()) = forwarders.next() => {}
             Some((me, session)) = workers.next() => {
                 idle_numbers.insert(me);
-                if let Some(session) = session {
-                    if let Some(other) = spare.replace(session) {
+                if let Some(session) = session
+                    && let Some(other) = spare.replace(session) {
                         other.log_out().await;
                     }
-                }
             }
             _ = tick.tick() => {
                 run.tune(Instant::now());

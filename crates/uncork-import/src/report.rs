@@ -245,10 +245,10 @@ impl Progress {
     }
 
     pub(crate) fn say(&self, what: &str) {
-        if let Ok(mut now) = self.now.lock() {
-            if *now != what {
-                what.clone_into(&mut now);
-            }
+        if let Ok(mut now) = self.now.lock()
+            && *now != what
+        {
+            what.clone_into(&mut now);
         }
     }
 }

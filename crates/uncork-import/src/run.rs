@@ -295,13 +295,13 @@ impl<'a> Run<'a> {
                 doubtful.is_compared = true;
                 return Ok(Next::Compare(place));
             }
-            if folder.ready.is_empty() {
-                if let Some(mails) = folder.queue.pop_front() {
-                    self.changed.notify_waiters();
-                    self.claim(place, folder, mails)?;
-                    self.release(folder);
-                    continue;
-                }
+            if folder.ready.is_empty()
+                && let Some(mails) = folder.queue.pop_front()
+            {
+                self.changed.notify_waiters();
+                self.claim(place, folder, mails)?;
+                self.release(folder);
+                continue;
             }
             if let Some(ready) = folder.ready.pop_front() {
                 return self.take(folder, ready, me, messages_max);

@@ -236,10 +236,10 @@ impl Source {
     /// What was found, in words.
     #[must_use]
     pub fn description(&self) -> String {
-        if let [unit] = &self.units[..] {
-            if let (Content::File(format), true) = (&unit.content, unit.path == self.path) {
-                return format!("{} ({})", format.file_words(), self.evidence);
-            }
+        if let [unit] = &self.units[..]
+            && let (Content::File(format), true) = (&unit.content, unit.path == self.path)
+        {
+            return format!("{} ({})", format.file_words(), self.evidence);
         }
         let count = |is_it: fn(&Content) -> bool| {
             let units = self.units.iter().filter(|unit| is_it(&unit.content));

@@ -23,6 +23,6 @@ pub mod place;
 pub mod process;
 pub mod python;
 pub mod requirement;
-mod scratch;
+pub mod scratch;
 pub mod seeds;
 pub mod web;

@@ -21,7 +21,7 @@ const SPARE_BYTES: u64 = 512 * 1024 * 1024;
 /// A folder that is gone when it is dropped: in memory where there is room, for what is shown
 /// here is about sockets, and disks have stories of their own (ext4 is slow to create files for
 /// a minute after thousands were deleted).
-pub(crate) fn folder(mails: usize) -> io::Result<TempDir> {
+pub fn folder(mails: usize) -> io::Result<TempDir> {
     let parent = parent((mails as u64).saturating_mul(MAIL_BYTES));
     remove_left_behind(&parent);
     tempfile::Builder::new()

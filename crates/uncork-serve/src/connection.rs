@@ -275,11 +275,11 @@ impl Connection {
         if self.requests == 0 {
             return;
         }
-        if let Ok(info) = TcpInfo::of(self.sender.get_ref()) {
-            if let Some(sent) = info.data_segments_out {
-                let sent = sent.saturating_sub(info.retransmitted_segments);
-                desk.metrics.segments(u64::from(sent), self.least_segments);
-            }
+        if let Ok(info) = TcpInfo::of(self.sender.get_ref())
+            && let Some(sent) = info.data_segments_out
+        {
+            let sent = sent.saturating_sub(info.retransmitted_segments);
+            desk.metrics.segments(u64::from(sent), self.least_segments);
         }
     }
 

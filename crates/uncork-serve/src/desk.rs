@@ -180,10 +180,11 @@ impl Desk {
             Kept::Old(earlier) => Some(earlier),
             Kept::Nothing => None,
         };
-        if let Some((of, fresh_key, resource)) = &self.fresh {
-            if *of == site.id && **fresh_key == *key {
-                return Some(Rc::clone(resource));
-            }
+        if let Some((of, fresh_key, resource)) = &self.fresh
+            && *of == site.id
+            && **fresh_key == *key
+        {
+            return Some(Rc::clone(resource));
         }
         self.metrics.cache_miss();
         let digests = earlier

@@ -125,11 +125,11 @@ impl State {
 
     /// What a thread is to do next. What a path is goes first: others may wait for the same.
     fn take(&mut self, now: Instant) -> Option<Job> {
-        if self.finding < THREADS_OF_KIND {
-            if let Some(job) = self.finds.pop_front() {
-                self.finding += 1;
-                return Some(job);
-            }
+        if self.finding < THREADS_OF_KIND
+            && let Some(job) = self.finds.pop_front()
+        {
+            self.finding += 1;
+            return Some(job);
         }
         if self.warming == THREADS_OF_KIND {
             return None;

@@ -162,12 +162,12 @@ impl Outgoing {
                 before += len;
                 continue;
             }
-            if let Piece::Body(resource, coding, range) = piece {
-                if let Some(Body::File(file)) = body(resource, *coding) {
-                    let start = range.start + skip;
-                    let end = range.end.min(start + SENDFILE_CAP_BYTES as u64);
-                    return Some((file, start..end, before + end - range.start));
-                }
+            if let Piece::Body(resource, coding, range) = piece
+                && let Some(Body::File(file)) = body(resource, *coding)
+            {
+                let start = range.start + skip;
+                let end = range.end.min(start + SENDFILE_CAP_BYTES as u64);
+                return Some((file, start..end, before + end - range.start));
             }
             before += len;
             // Text and memory that stand before the file leave with it.

@@ -111,10 +111,10 @@ fn ranges(value: &[u8], representation: &Representation, ranges_max: usize) -> D
 /// is the one that most clients know. One on several lines, of which none is looked at, may accept it as
 /// well.
 fn choose(request: &Request<'_>, page: &Page) -> Option<Coding> {
-    if let [only] = page.representations.as_slice() {
-        if only.coding == Coding::Identity {
-            return Some(Coding::Identity);
-        }
+    if let [only] = page.representations.as_slice()
+        && only.coding == Coding::Identity
+    {
+        return Some(Coding::Identity);
     }
     let accepted = accept_encoding::parse(request.field(Name::AcceptEncoding));
     let chosen = accept_encoding::choose(&accepted, page.codings);

@@ -448,11 +448,11 @@ impl Server {
             result = result.and(ended);
         }
         self._admin = None;
-        if let Some(log) = self.log.take().and_then(|log| Arc::try_unwrap(log).ok()) {
-            if !log.finish() {
-                let late = || io::Error::other("the access log did not take the last lines");
-                result = result.and_then(|()| Err(late()));
-            }
+        if let Some(log) = self.log.take().and_then(|log| Arc::try_unwrap(log).ok())
+            && !log.finish()
+        {
+            let late = || io::Error::other("the access log did not take the last lines");
+            result = result.and_then(|()| Err(late()));
         }
         result
     }

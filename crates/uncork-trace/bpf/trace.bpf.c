@@ -27,9 +27,9 @@ enum {
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
-// Length of a window in nanoseconds, and how many events of a socket are passed on in each.
-#define WINDOW_NS 100000000ULL
-#define WINDOW_EVENTS 64
+// Length of a window in microseconds, and how many events of a socket are passed on in each.
+#define WINDOW_US 100000ULL
+#define WINDOW_EVENTS 32
 // From when on bytes that a write has left behind are of interest.
 #define LASTING_NS 1000000ULL
 // Frames of a stack, and how many stacks of one socket are taken.
@@ -122,7 +122,7 @@ struct stack_event {
 // introduced, which waits for its first use: while it connects it has no port yet.
 struct watched {
 	__u64 id;
-	__u64 window_ns;
+	__u64 window_us;
 	__u32 passed;
 	__u32 skipped;
 	__u32 writes;
@@ -214,18 +214,23 @@ static __always_inline enum holding holding(struct tcp_sock *tp)
 }
 
 // Whether the bytes that the last write has left behind stayed for long, or are still here.
-static __always_inline bool has_lasted(struct watched *w, struct tcp_sock *tp, __u64 now)
+static __always_inline bool has_lasted(struct watched *w, struct tcp_sock *tp)
 {
-	if (!w->left_ns || now - w->left_ns < LASTING_NS)
+	__u64 lasting_ns = w->left_ns + LASTING_NS;
+	if (!w->left_ns)
 		return 0;
-	return tp->write_seq != tp->snd_nxt || tp->tcp_wstamp_ns >= w->left_ns + LASTING_NS;
+	if (tp->write_seq != tp->snd_nxt)
+		return bpf_ktime_get_ns() >= lasting_ns;
+	return tp->tcp_wstamp_ns >= lasting_ns;
 }
 
-// Whether an event is passed on; counts those that are not.
-static __always_inline bool is_passed(struct watched *w, __u64 now, bool matters)
+// Whether an event is passed on; counts those that are not. A look at the clock costs as much as all the
+// rest; when the kernel last handled the socket is near enough.
+static __always_inline bool is_passed(struct watched *w, struct tcp_sock *tp, bool matters)
 {
-	if (now - w->window_ns > WINDOW_NS) {
-		w->window_ns = now;
+	__u64 now_us = tp->tcp_mstamp;
+	if (now_us - w->window_us > WINDOW_US) {
+		w->window_us = now_us;
 		w->passed = 0;
 	}
 	if (w->passed < WINDOW_EVENTS || matters) {
@@ -357,72 +362,81 @@ static __always_inline bool is_target(__u32 pid)
 	return how && (*how & WATCH_ITSELF);
 }
 
-// The state of a socket that the present process uses; made where the process is a target.
-static __always_inline struct watched *watched_by_current(struct sock *sk, struct tcp_sock *tp,
-							  __u64 now, __u64 pid_tgid)
+// Begins to watch a socket that the present process uses, if the process is a target.
+static __noinline int begin(struct sock *sk, struct tcp_sock *tp)
 {
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	__u32 pid = pid_tgid >> 32;
-	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (!w) {
-		if (!is_target(pid))
-			return 0;
-		w = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	}
 	struct counters *c = the_counters();
-	if (!c)
+	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (!c || (!w && !is_target(pid)))
 		return 0;
+	if (!w)
+		w = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!w) {
 		__sync_fetch_and_add(&c->untracked, 1);
 		return 0;
 	}
-	if (!w->id) {
-		w->id = __sync_fetch_and_add(&c->next_id, 1) + 1;
-		w->window_ns = now;
-		introduce(tp, w, now, pid, (__u32)pid_tgid);
-	}
-	return w;
+	w->id = __sync_fetch_and_add(&c->next_id, 1) + 1;
+	introduce(tp, w, bpf_ktime_get_ns(), pid, (__u32)pid_tgid);
+	return 1;
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 {
+	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	__u64 now = bpf_ktime_get_ns();
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct watched *w = watched_by_current(sk, tp, now, pid_tgid);
-	if (!w)
-		return 0;
+	if (!w || !w->id) {
+		if (!begin(sk, tp))
+			return 0;
+		w = bpf_sk_storage_get(&sockets, sk, 0, 0);
+		if (!w)
+			return 0;
+	}
 	w->writes++;
 	enum holding now_held = holding(tp);
 	bool begins = now_held && !w->held;
-	bool matters = now_held == HOLDING_NAGLE || has_lasted(w, tp, now);
+	bool matters = now_held == HOLDING_NAGLE || has_lasted(w, tp);
 	w->held = now_held;
-	w->left_ns = now_held ? now : 0;
-	if (!is_passed(w, now, matters))
+	// The kernel has looked at the clock a moment ago, when it decided what to send.
+	w->left_ns = now_held ? tp->tcp_mstamp * 1000 : 0;
+	if (!is_passed(w, tp, matters))
 		return 0;
+	__u64 now = bpf_ktime_get_ns();
+	__u32 thread = bpf_get_current_pid_tgid();
 	if (begins && w->stacks < STACKS)
-		pass_on_with_stack(ctx, tp, w, now, ret, (__u32)pid_tgid);
+		pass_on_with_stack(ctx, tp, w, now, ret, thread);
 	else
-		pass_on(tp, w, now, KIND_WRITE, ret, (__u32)pid_tgid);
+		pass_on(tp, w, now, KIND_WRITE, ret, thread);
 	return 0;
 }
 
+// What comes in is seen by `tcp_probe`; that it was read is told where there is room.
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 {
+	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (w && w->passed >= WINDOW_EVENTS) {
+		w->reads++;
+		w->skipped++;
+		return 0;
+	}
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	__u64 now = bpf_ktime_get_ns();
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct watched *w = watched_by_current(sk, tp, now, pid_tgid);
-	if (!w)
-		return 0;
+	if (!w || !w->id) {
+		if (!begin(sk, tp))
+			return 0;
+		w = bpf_sk_storage_get(&sockets, sk, 0, 0);
+		if (!w)
+			return 0;
+	}
 	w->reads++;
-	if (is_passed(w, now, has_lasted(w, tp, now)))
-		pass_on(tp, w, now, KIND_READ, ret, (__u32)pid_tgid);
+	w->passed++;
+	pass_on(tp, w, bpf_ktime_get_ns(), KIND_READ, ret, bpf_get_current_pid_tgid());
 	return 0;
 }
 
@@ -435,17 +449,16 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	__u64 now = bpf_ktime_get_ns();
 	bool was_held = w->held == HOLDING_NAGLE;
 	w->held = holding(tp);
-	if (!is_passed(w, now, was_held || w->held == HOLDING_NAGLE || has_lasted(w, tp, now)))
+	if (!is_passed(w, tp, was_held || w->held == HOLDING_NAGLE || has_lasted(w, tp)))
 		return 0;
 	struct tcp_skb_cb *cb = (struct tcp_skb_cb *)skb->cb;
 	// The skb begins with the TCP header here; its fourth word begins with the header's length.
 	__u8 offset = 0;
 	bpf_probe_read_kernel(&offset, sizeof(offset), skb->data + 12);
 	__u32 bytes = skb->len - (offset >> 4) * 4;
-	pass_on(tp, w, now, KIND_SEGMENT, bytes, BPF_CORE_READ(cb, ack_seq));
+	pass_on(tp, w, bpf_ktime_get_ns(), KIND_SEGMENT, bytes, BPF_CORE_READ(cb, ack_seq));
 	return 0;
 }
 

@@ -20,6 +20,9 @@ const ADVICE_MAX: usize = 100;
 /// Least time lost that is worth a change.
 const LOST_MS_MIN: f64 = 1.0;
 
+/// Which part of the greatest loss a loss has to be: beside that one, less is not worth a line.
+const PART_MIN: f64 = 0.02;
+
 /// Least time that pipelining has to save, and which part of the time watched it has to be: a program
 /// that asks a question now and then has nothing to send ahead.
 const SAVED_MS_MIN: f64 = 10.0;
@@ -46,6 +49,11 @@ pub fn advise(sockets: &[SocketReport]) -> Vec<Advice> {
     let mut cases: Vec<_> = cases.into_iter().collect();
     let holders = holders(sockets);
     cases.retain(|((_, cause), case)| case.is_worthwhile(*cause, &holders));
+    let most_ms = cases
+        .iter()
+        .map(|(_, case)| case.held_ms)
+        .fold(0.0, f64::max);
+    cases.retain(|((_, cause), case)| !cause.is_time() || case.held_ms >= most_ms * PART_MIN);
     cases.sort_by(|(_, a), (_, b)| {
         let by_time = b.held_ms.total_cmp(&a.held_ms);
         by_time.then(b.segments_wasted.cmp(&a.segments_wasted))

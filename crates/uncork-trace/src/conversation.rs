@@ -510,7 +510,7 @@ impl Conversation {
             bytes_sent: counted(self.last.snd_nxt, self.first.snd_nxt),
             segments_sent: self.segments_sent(),
             segments_resent: counted(self.last.total_retrans, self.first.total_retrans),
-            round_trip_ms: f64::from(self.last.srtt_us) / 1000.0,
+            round_trip_ms: f64::from(self.last.min_rtt_us) / 1000.0,
             stalls,
             limit: shares.limit(),
             shares,

@@ -24,6 +24,9 @@ const TRACEPOINTS: [&str; 6] = [
     "sched_process_exit",
 ];
 
+/// Of a refusal that is as long as the kernel likes.
+const LINE_CHARS: usize = 200;
+
 /// What a target is watched for (`WATCH_ITSELF`, `WATCH_CHILDREN` of the programs).
 const WATCH_CHILDREN: u32 = 2;
 const WATCH_BOTH: u32 = 3;
@@ -44,6 +47,9 @@ pub enum EbpfError {
     /// This kernel has no such tracepoint.
     #[error("this kernel has no tracepoint {0}")]
     Tracepoint(&'static str),
+    /// The kernel's events have the host's process ids, which mean other processes in a container.
+    #[error("process ids are a container's own here: run it on the host, or with --pid=host")]
+    PidNamespace,
     /// CAP_BPF and CAP_PERFMON are missing.
     #[error("not permitted: root, or CAP_BPF and CAP_PERFMON, is needed")]
     NotPermitted,
@@ -72,6 +78,9 @@ impl EbpfEngine {
     /// # Minimum kernel version
     /// 6.3, for `sock_send_length`.
     pub fn start(target: &Target) -> Result<Self, EbpfError> {
+        if !is_initial_pid_namespace() {
+            return Err(EbpfError::PidNamespace);
+        }
         let btf = Btf::from_sys_fs().map_err(EbpfError::Btf)?;
         let watch_all = u32::from(matches!(target, Target::All));
         let own_pid = std::process::id();
@@ -127,6 +136,13 @@ impl EbpfEngine {
     }
 }
 
+/// The first namespace has a fixed inode (PROC_PID_INIT_INO of `include/linux/proc_ns.h`).
+fn is_initial_pid_namespace() -> bool {
+    const PROC_PID_INIT_INO: u64 = 0xEFFF_FFFC;
+    // Where it can't be asked, there are no namespaces, or no /proc; the ids are as likely right.
+    rustix::fs::stat("/proc/self/ns/pid").map_or(true, |stat| stat.st_ino == PROC_PID_INIT_INO)
+}
+
 fn map<T>(programs: &mut Ebpf, name: &str) -> Result<T, EbpfError>
 where
     T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
@@ -137,15 +153,26 @@ where
 }
 
 fn attach(programs: &mut Ebpf, name: &'static str, btf: &Btf) -> Result<(), EbpfError> {
+    let program = load(programs, name, name, btf)?;
+    program.attach().map_err(|error| refused(&error))?;
+    Ok(())
+}
+
+/// Loads a program for a tracepoint, which this kernel may not have.
+fn load<'a>(
+    programs: &'a mut Ebpf,
+    name: &str,
+    tracepoint: &'static str,
+    btf: &Btf,
+) -> Result<&'a mut BtfTracePoint, EbpfError> {
     let program = programs.program_mut(name);
     let program = program.ok_or_else(|| EbpfError::Load(format!("the object has no {name}")))?;
     let program: &mut BtfTracePoint = program.try_into().map_err(|error| refused(&error))?;
-    program.load(name, btf).map_err(|error| match error {
-        aya::programs::ProgramError::Btf(_) => EbpfError::Tracepoint(name),
+    program.load(tracepoint, btf).map_err(|error| match error {
+        aya::programs::ProgramError::Btf(_) => EbpfError::Tracepoint(tracepoint),
         other => refused(&other),
     })?;
-    program.attach().map_err(|error| refused(&error))?;
-    Ok(())
+    Ok(program)
 }
 
 /// Tells a missing permission from other failures, which may be deep in the chain of causes.
@@ -161,5 +188,58 @@ fn refused(error: &(dyn std::error::Error + 'static)) -> EbpfError {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    EbpfError::Load(text)
+    EbpfError::Load(shortened(&text))
+}
+
+/// The kernel's verifier explains itself on a thousand lines, of which the last but a few says why.
+fn shortened(text: &str) -> String {
+    let is_told = |line: &&str| {
+        let statistics = ["verification time", "stack depth", "processed ", ":"];
+        !line.is_empty() && !statistics.iter().any(|start| line.starts_with(start))
+    };
+    let mut lines = text.lines().map(str::trim).filter(is_told);
+    let first: String = lines
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(LINE_CHARS)
+        .collect();
+    match lines.next_back() {
+        Some(last) => format!(
+            "{first} … {}",
+            last.chars().take(LINE_CHARS).collect::<String>()
+        ),
+        None => first,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_a_tracepoint() {
+        if !uncork_lab::requirement::root() {
+            return;
+        }
+        let btf = Btf::from_sys_fs().unwrap();
+        let mut programs = Ebpf::load(OBJECT).unwrap();
+        let loaded = load(&mut programs, "tcp_probe", "uncork_has_no_such", &btf);
+        let error = loaded.map(drop).unwrap_err();
+        assert!(
+            matches!(error, EbpfError::Tracepoint("uncork_has_no_such")),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_the_verifier_says_is_shortened() {
+        assert_eq!(shortened("no such map"), "no such map");
+        let told = "Invalid argument. Verifier output: 0: R1=ctx()\n1: call helper#160\nprogram of this \
+                    type cannot use helper\nverification time 725 usec\nprocessed 166 insns\n: Invalid";
+        assert_eq!(
+            shortened(told),
+            "Invalid argument. Verifier output: 0: R1=ctx() … program of this type cannot use helper"
+        );
+    }
 }

@@ -24,7 +24,7 @@ const LINE_BYTES: u64 = 64 * 1024;
 pub enum RecordingError {
     /// The file can't be read.
     #[error("read: {0}")]
-    Read(#[source] io::Error),
+    Read(io::Error),
     /// A line isn't what a recording has there.
     #[error("line {line} is none of a recording: {reason}")]
     Line {
@@ -204,6 +204,118 @@ impl<R: Read> Lines<R> {
         RecordingError::Line {
             line: self.number,
             reason: reason.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::{Facts, Identity, Kind, SocketId};
+
+    fn recording() -> Vec<u8> {
+        let mut file = Vec::new();
+        let mut recorder = Recorder::begin(&mut file, Engine::Ebpf, 1_000).unwrap();
+        let process = Process {
+            pid: 7,
+            command_line: "python3 import.py".to_owned(),
+            ..Process::default()
+        };
+        recorder.process(&process).unwrap();
+        let identity = Identity {
+            pid: 7,
+            command: "python3".to_owned(),
+            connects: Some(true),
+            local: ([127, 0, 0, 1], 40_000).into(),
+            remote: ([127, 0, 0, 1], 143).into(),
+            namespace: 1,
+            cgroup: 1,
+        };
+        let event = |at_ns, kind| Event {
+            at_ns,
+            socket: SocketId(1),
+            kind,
+            facts: Facts::default(),
+            skipped: 0,
+        };
+        recorder
+            .event(event(2_000, Kind::Open(Box::new(identity))))
+            .unwrap();
+        recorder.event(event(3_000, Kind::Close)).unwrap();
+        recorder
+            .end(
+                9_000,
+                Losses {
+                    events: 3,
+                    sockets: 0,
+                },
+            )
+            .unwrap();
+        file
+    }
+
+    #[test]
+    fn what_was_recorded_is_replayed() {
+        let report = replay(&recording()[..]).unwrap();
+        assert_eq!((report.events, report.events_lost), (2, 3));
+        assert_eq!(report.sockets[0].command_line, "python3 import.py");
+        assert!((report.seconds - 8e-6).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_trace_that_was_killed_ends_within_a_line() {
+        let whole = recording();
+        let report = replay(&whole[..whole.len() - 20]).unwrap();
+        assert_eq!((report.events, report.events_lost), (2, 0));
+    }
+
+    #[test]
+    fn what_is_no_recording() {
+        #[track_caller]
+        fn check(file: &[u8], expected: &str) {
+            let error = replay(file).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        let whole = recording();
+        let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+        check(
+            b"",
+            "line 1 is none of a recording: it doesn't begin as one",
+        );
+        check(b"hello\n", "line 1 is none of a recording");
+        check(
+            lines[1],
+            "line 1 is none of a recording: it doesn't begin as one",
+        );
+        check(
+            &[lines[0], lines[0]].concat(),
+            "line 2 is none of a recording: it begins again",
+        );
+        check(
+            &[lines[0], b"{\"event\":1}\n"].concat(),
+            "line 2 is none of a recording",
+        );
+        let later = String::from_utf8(lines[0].to_vec()).unwrap();
+        let later = later.replace("\"version\":1", "\"version\":2");
+        check(
+            later.as_bytes(),
+            "the recording has version 2; this uncork knows version 1",
+        );
+        // A line without an end doesn't fill the memory.
+        let endless = io::repeat(b'{').take(10 << 30);
+        assert!(replay(lines[0].chain(endless)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_recording(at in 0..1000_usize, byte in any::<u8>(), cut in 0..1000_usize) {
+            let mut file = recording();
+            let at = at % file.len();
+            file[at] = byte;
+            file.truncate(file.len().saturating_sub(cut % 200));
+            let _ = replay(&file[..]);
         }
     }
 }

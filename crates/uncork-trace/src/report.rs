@@ -74,7 +74,7 @@ pub struct SocketReport {
     pub segments_sent: u64,
     /// Segments sent again.
     pub segments_resent: u64,
-    /// Smoothed round trip at the end, in milliseconds.
+    /// Least round trip of the last minutes, in milliseconds: ACKs that the peer delays are not in it.
     pub round_trip_ms: f64,
     /// What was lost, the most first.
     pub stalls: Vec<Stall>,

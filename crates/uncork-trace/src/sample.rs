@@ -24,8 +24,9 @@ const QUEUE: usize = 65_536;
 /// Sockets that are sampled.
 const SOCKETS: usize = 1024;
 
-/// Samples a second of all sockets together: each takes the socket's lock for a microsecond.
-const SAMPLES_A_SECOND: u32 = 50_000;
+/// Samples a second of all sockets together: each takes the lock of a socket, and its cache lines from the
+/// processor that works on it.
+const SAMPLES_A_SECOND: u32 = 10_000;
 
 /// How often `/proc` is searched for new sockets, and for new processes.
 const SEARCH: Duration = Duration::from_millis(20);

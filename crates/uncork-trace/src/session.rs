@@ -31,10 +31,10 @@ pub enum Choice {
 pub enum StartError {
     /// The exact engine was asked for.
     #[error("the ebpf engine can't run here: {0}")]
-    Ebpf(#[source] EbpfError),
+    Ebpf(EbpfError),
     /// No engine can run, or the sampling one was asked for.
     #[error("{0}")]
-    Sample(#[source] SampleError),
+    Sample(SampleError),
 }
 
 /// A trace that runs.

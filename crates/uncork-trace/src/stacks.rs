@@ -85,15 +85,20 @@ impl Stacks {
             return Vec::new();
         }
         let known = self.shared.known();
-        known.get(&(pid, addresses.to_vec())).cloned().flatten().unwrap_or_default()
+        known
+            .get(&(pid, addresses.to_vec()))
+            .cloned()
+            .flatten()
+            .unwrap_or_default()
     }
 
     /// All of them, once their names are found; those that take too long are left out.
     pub(crate) fn all(&self) -> Vec<Stack> {
         let known = self.shared.known();
-        let waited = self.shared.found.wait_timeout_while(known, PATIENCE, |known| {
-            known.values().any(Option::is_none)
-        });
+        let waited = self
+            .shared
+            .found
+            .wait_timeout_while(known, PATIENCE, |known| known.values().any(Option::is_none));
         let (known, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let found = known.iter().filter_map(|((pid, addresses), frames)| {
             Some(Stack {
@@ -150,10 +155,16 @@ fn frame((symbol, address): (Symbolized<'_>, &u64)) -> String {
     let place = symbol.code_info.as_deref();
     let line = place.and_then(|place| Some((place.file.as_encoded_bytes(), place.line?)));
     let module = symbol.module.as_deref();
-    match (line, module.and_then(|module| Path::new(module).file_name())) {
+    match (
+        line,
+        module.and_then(|module| Path::new(module).file_name()),
+    ) {
         (Some((file, line)), _) => format!("{name} ({}:{line})", uncork_sockets::harmless(file)),
         (None, Some(module)) => {
-            format!("{name} in {}", uncork_sockets::harmless(module.as_encoded_bytes()))
+            format!(
+                "{name} in {}",
+                uncork_sockets::harmless(module.as_encoded_bytes())
+            )
         }
         (None, None) => name,
     }
@@ -173,7 +184,10 @@ mod tests {
         let all = stacks.all();
         assert_eq!(all.len(), 2);
         let frames = stacks.frames(pid, &[address]);
-        assert!(frames.len() == 1 && frames[0].contains("frame"), "{frames:?}");
+        assert!(
+            frames.len() == 1 && frames[0].contains("frame"),
+            "{frames:?}"
+        );
         assert_eq!(stacks.frames(pid, &[1]), ["0x1"]);
         assert!(stacks.frames(pid, &[2]).is_empty());
     }

@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 eprintln!("{}: {failure}", place.name);
             }
             *place.tally() += tally;
-            if (nth + 1) % RUNS_A_WORD == 0 {
+            if (nth + 1).is_multiple_of(RUNS_A_WORD) {
                 let failures = failures(&places);
                 eprintln!("{} of {} runs, {failures} failed", nth + 1, arguments.runs);
             }
@@ -115,7 +115,7 @@ fn place_of(seed: u64, server: Server, dovecots: usize) -> usize {
     let place = match server {
         Server::Lab => 0,
         Server::Dovecot => seed % dovecots.max(1),
-        Server::Both if dovecots == 0 || seed % 2 == 0 => 0,
+        Server::Both if dovecots == 0 || seed.is_multiple_of(2) => 0,
         Server::Both => 1 + seed / 2 % dovecots,
     };
     usize::try_from(place).unwrap_or(0)

@@ -12,7 +12,6 @@ use uncork_lab::imap::{ImapServer, Personality, ServerConfig};
 use uncork_lab::imaplib::Importer;
 use uncork_lab::process::{self, tree_cpu_ns};
 use uncork_lab::python::Python;
-use uncork_lab::scratch;
 use uncork_sockets::Process;
 
 use super::race::seconds;
@@ -85,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// The same importer, as it is, repaired, and as it was.
 fn importer(uncork: &Path, runs: u32) -> Result<Table> {
-    let folder = scratch::folder(4000)?;
+    let folder = tempfile::tempdir().context("no temporary folder")?;
     let server = ImapServer::start(ServerConfig {
         personality: Personality::naive(),
         ..ServerConfig::new(folder.path())

@@ -22,5 +22,5 @@ Examples:
 Without root, a program's own user can watch it by looking at its sockets some hundred times a
 second (--engine sample). Nothing that is watched is changed; `uncork fix` does that.
 
-Exit codes: 0 less than --fail-over was lost, 1 that much or more, 2 wrong usage, 3 the process or
-the command is not there, 4 not permitted or not possible on this machine.";
+Exit codes: 0 less than --fail-over was lost, 1 that much or more, or the command failed; 2 wrong
+usage, or no such process or command; 4 not permitted or not possible on this machine.";

@@ -1,5 +1,6 @@
 //! A trace from its start to its end: what is watched, for how long, and what is shown meanwhile.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use uncork_sockets::Process;
 use uncork_trace::engine::Target as Watched;
+use uncork_trace::report::Advice;
 use uncork_trace::{Choice, Report, SampleError, Session, StartError};
 
 use super::arguments::{EngineChoice, Target, TraceArgs};
@@ -19,12 +21,16 @@ use super::live;
 use super::progress::{Progress, Watching};
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::words::printable;
 
 /// Samples a second unless told otherwise.
 const RATE_HZ: u32 = 500;
 
-/// How often it is looked whether the trace is over, and what is shown is renewed.
+/// How often it is looked whether the trace is over.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// How often what is shown is renewed.
+const SHOW: Duration = Duration::from_millis(500);
 
 /// What a shell shows for a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
@@ -48,7 +54,11 @@ pub(super) fn watch(arguments: &TraceArgs) -> Result<Watch, Failure> {
         let child = spawn(words, arguments.is_json())?;
         subject = Subject::Command(child);
     }
-    let is_due = || arguments.duration().is_some_and(|duration| begun.elapsed() >= duration);
+    let is_due = || {
+        arguments
+            .duration()
+            .is_some_and(|duration| begun.elapsed() >= duration)
+    };
     let subject = Mutex::new(subject);
     let is_over = || {
         let has_ended = lock(&subject).has_ended();
@@ -61,17 +71,50 @@ pub(super) fn watch(arguments: &TraceArgs) -> Result<Watch, Failure> {
         })?;
     } else {
         let mut progress = Progress::new(watching);
+        let mut shown = begun;
         while !is_over() {
             thread::sleep(LOOK);
-            if watching != Watching::Nothing {
+            if watching != Watching::Nothing && shown.elapsed() >= SHOW {
                 progress.show(&runner.report(), begun.elapsed());
+                shown = Instant::now();
             }
         }
         progress.finish();
     }
     let command = lock(&subject).finish(arguments.is_quiet());
-    let report = runner.finish()?;
+    let mut report = runner.finish()?;
+    if let Target::Command(words) = arguments.target() {
+        name_the_command(&mut report.advice, words);
+    }
     Ok(Watch { report, command })
+}
+
+/// A command that was started here has ended, or will: it is repaired at its next start.
+fn name_the_command(advice: &mut [Advice], words: &[OsString]) {
+    let words: Vec<_> = words
+        .iter()
+        .map(|word| quoted(&word.to_string_lossy()))
+        .collect();
+    let command = words.join(" ");
+    for advice in advice {
+        advice.repair =
+            advice
+                .repair
+                .take()
+                .map(|repair| match repair.strip_prefix("uncork fix ") {
+                    Some(_) => format!("uncork run -- {command}"),
+                    None => repair.replace("COMMAND", &command),
+                });
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", printable(word).replace('\'', "'\\''"))
 }
 
 /// Makes the report of a recording.
@@ -101,7 +144,9 @@ impl Subject {
         let Target::Pids(pids) = target else {
             return Ok(Self::All);
         };
-        let processes = pids.iter().map(|pid| Process::open(*pid).map_err(|error| refused(&error)));
+        let processes = pids
+            .iter()
+            .map(|pid| Process::open(*pid).map_err(|error| refused(&error)));
         processes.collect::<Result<_, _>>().map(Self::Pids)
     }
 
@@ -120,7 +165,10 @@ impl Subject {
         };
         let status = child.try_wait().ok().flatten();
         if status.is_none() && !is_quiet {
-            output::note(&format!("uncork: the command goes on, as process {}", child.id()));
+            output::note(&format!(
+                "uncork: the command goes on, as process {}",
+                child.id()
+            ));
         }
         status
     }
@@ -145,10 +193,16 @@ struct Runner {
 }
 
 impl Runner {
-    fn start(arguments: &TraceArgs, subject: &Subject, events: Option<File>) -> Result<Self, Failure> {
+    fn start(
+        arguments: &TraceArgs,
+        subject: &Subject,
+        events: Option<File>,
+    ) -> Result<Self, Failure> {
         let target = match (arguments.target(), subject) {
             (Target::Command(_), _) => Watched::Children,
-            (_, Subject::Pids(processes)) => Watched::Pids(processes.iter().map(Process::pid).collect()),
+            (_, Subject::Pids(processes)) => {
+                Watched::Pids(processes.iter().map(Process::pid).collect())
+            }
             _ => Watched::All,
         };
         let choice = match arguments.engine() {
@@ -207,16 +261,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn signals() -> io::Result<Arc<AtomicBool>> {
     let is_stopped = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&is_stopped))?;
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            INTERRUPTED,
+            Arc::clone(&is_stopped),
+        )?;
         signal_hook::flag::register(signal, Arc::clone(&is_stopped))?;
     }
     Ok(is_stopped)
 }
 
-fn spawn(words: &[std::ffi::OsString], is_json: bool) -> Result<Child, Failure> {
-    let (program, arguments) = words.split_first().ok_or_else(|| {
-        Failure::new(Exit::Usage, anyhow::anyhow!("there is no command"))
-    })?;
+fn spawn(words: &[OsString], is_json: bool) -> Result<Child, Failure> {
+    let (program, arguments) = words
+        .split_first()
+        .ok_or_else(|| Failure::new(Exit::Usage, anyhow::anyhow!("there is no command")))?;
     let mut command = Command::new(program);
     command.args(arguments);
     if is_json {
@@ -234,7 +292,8 @@ fn spawn(words: &[std::ffi::OsString], is_json: bool) -> Result<Child, Failure> 
 fn create(path: &std::path::Path) -> Result<File, Failure> {
     File::create(path).map_err(|error| {
         let kind = error.kind();
-        let error = anyhow::Error::new(error).context(format!("{} can't be written", path.display()));
+        let error =
+            anyhow::Error::new(error).context(format!("{} can't be written", path.display()));
         Failure::io(Exit::Usage, kind, error)
     })
 }
@@ -261,4 +320,29 @@ fn not_written(error: io::Error) -> Failure {
     let kind = error.kind();
     let error = anyhow::Error::new(error).context("the events can't be written");
     Failure::io(Exit::Losses, kind, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_repaired_at_its_next_start() {
+        #[track_caller]
+        fn check(repair: &str, words: &[&str], expected: &str) {
+            let mut advice = super::super::samples::imaplib().advice;
+            advice[0].repair = Some(repair.to_owned());
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            name_the_command(&mut advice, &words);
+            assert_eq!(advice[0].repair.as_deref(), Some(expected));
+        }
+        check(
+            "uncork fix -p 7",
+            &["python3", "a.py"],
+            "uncork run -- python3 a.py",
+        );
+        let words = ["sh", "-c", "it's; rm"];
+        let quoted = r"uncork run --quickack -- sh -c 'it'\''s; rm'";
+        check("uncork run --quickack -- COMMAND", &words, quoted);
+    }
 }

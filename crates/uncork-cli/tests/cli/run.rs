@@ -133,6 +133,31 @@ fn with_a_filter_of_its_own() {
     assert_eq!(ended.stderr, "");
 }
 
+/// As Docker's default profile does: the command is not run without what it was to be run with.
+#[test]
+fn where_a_container_forbids_it() {
+    let Some(python) = python() else { return };
+    let forbid = "
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None)
+PIDFD_GETFD = 438
+steps = [(0x20, 0, 0, 0), (0x15, 0, 1, PIDFD_GETFD), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7FFF0000)]
+program = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *step) for step in steps))
+fprog = ctypes.create_string_buffer(struct.pack('HxxxxxxP', len(steps), ctypes.addressof(program)))
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, fprog, 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+";
+    let mut command = Command::new(python);
+    command.args(["-c", forbid]).arg(uncork().get_program());
+    let ended = run(command.args(["run", "echo", "run"])).with(4);
+    assert_eq!(ended.stdout, "");
+    ended.says(&[
+        "uncork: pidfd_getfd: Operation not permitted",
+        "--cap-add SYS_PTRACE",
+    ]);
+}
+
 /// Connects to two servers, to the second one thousand times, each in a process of its own.
 const FORKS: &str = "
 import os, socket, sys

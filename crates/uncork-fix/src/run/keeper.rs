@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions};
+use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::service::{Listing, Selection, Service};
 use crate::sys::{descriptors, seccomp, signals, spawn};
@@ -98,10 +98,10 @@ impl Keeper {
         self.control.read_exact(&mut [0])
     }
 
-    /// Nobody needs the keeper any more: it sees that itself, and is waited for, so that nothing of it
-    /// is left where nobody reaps.
+    /// Nobody needs the keeper any more. It would see that itself, but may not even have begun; and it
+    /// is waited for, so that nothing of it is left where nobody reaps.
     pub(crate) fn dismiss(self) {
-        drop(self.control);
+        let _ = rustix::process::kill_process(self.process, Signal::KILL);
         let waited = || rustix::process::waitpid(Some(self.process), WaitOptions::empty());
         while matches!(waited(), Err(Errno::INTR)) {}
     }

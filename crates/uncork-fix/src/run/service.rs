@@ -324,8 +324,10 @@ fn command(process: u32) -> String {
 pub(crate) fn is_supervised() -> bool {
     let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None);
     let Ok(socket) = socket else { return false };
+    // Where all sockets have it from the beginning, nobody has to watch over a command.
+    let before = sockopt::tcp_nodelay(&socket);
     let _ = rustix::net::connect_unspec(&socket);
-    sockopt::tcp_nodelay(&socket) == Ok(true)
+    (before, sockopt::tcp_nodelay(&socket)) == (Ok(false), Ok(true))
 }
 
 /// Whether descriptors can be duplicated here at all (Linux 5.6, and no seccomp profile against it).

@@ -62,7 +62,7 @@ fn compose_hangul(base: char, mark: char) -> Option<char> {
             let syllable = (base - LEADING) * VOWEL_COUNT + (mark - VOWELS);
             char::from_u32(SYLLABLES + syllable * TRAILING_COUNT)
         }
-        (0xac00..=0xd7a3, 0x11a8..=0x11c2) if (base - SYLLABLES) % TRAILING_COUNT == 0 => {
+        (0xac00..=0xd7a3, 0x11a8..=0x11c2) if (base - SYLLABLES).is_multiple_of(TRAILING_COUNT) => {
             char::from_u32(base + (mark - TRAILING))
         }
         _ => None,

@@ -132,10 +132,10 @@ impl Session {
     ) -> Result<(), ImportError> {
         let status = self
             .exchange(line, |response| {
-                if let Response::Data(data) = response {
-                    if let Some(fetched) = Fetched::parse(data) {
-                        each(fetched);
-                    }
+                if let Response::Data(data) = response
+                    && let Some(fetched) = Fetched::parse(data)
+                {
+                    each(fetched);
                 }
             })
             .await?;

@@ -56,11 +56,11 @@ impl Draft {
                 return;
             }
             self.normaliser.push(step, &mut self.text.memory);
-            if self.text.is_due() {
-                if let Err(reason) = self.flush() {
-                    self.text = Spool::default();
-                    self.refused = Some(reason);
-                }
+            if self.text.is_due()
+                && let Err(reason) = self.flush()
+            {
+                self.text = Spool::default();
+                self.refused = Some(reason);
             }
         }
     }

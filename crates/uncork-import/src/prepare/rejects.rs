@@ -274,10 +274,10 @@ impl Original {
                 return;
             }
             self.text.memory.extend_from_slice(step);
-            if self.text.is_due() {
-                if let Err(error) = self.text.flush() {
-                    self.lose(format!("could not be kept meanwhile: {error}"));
-                }
+            if self.text.is_due()
+                && let Err(error) = self.text.flush()
+            {
+                self.lose(format!("could not be kept meanwhile: {error}"));
             }
         }
     }

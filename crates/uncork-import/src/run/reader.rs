@@ -198,10 +198,10 @@ impl Batcher<'_> {
             return ControlFlow::Continue(known.clone());
         }
         let resolved = self.map.resolve(path).map(Arc::new);
-        if let Ok(folder) = &resolved {
-            if let Some(note) = &folder.note {
-                self.send(Arrival::Note(format!("{}: {note}", folder.name)))?;
-            }
+        if let Ok(folder) = &resolved
+            && let Some(note) = &folder.note
+        {
+            self.send(Arrival::Note(format!("{}: {note}", folder.name)))?;
         }
         self.resolved.insert(path.clone(), resolved.clone());
         ControlFlow::Continue(resolved)

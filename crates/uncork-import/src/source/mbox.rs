@@ -200,10 +200,10 @@ impl Mails<'_> {
     }
 
     fn text(&mut self, piece: &[u8]) {
-        if let Head::Part(part) = &mut self.head {
-            if let Some(status) = status_of(part, piece) {
-                self.head = Head::Whole(status);
-            }
+        if let Head::Part(part) = &mut self.head
+            && let Some(status) = status_of(part, piece)
+        {
+            self.head = Head::Whole(status);
         }
         if !self.is_folder_data() {
             self.sink.text(piece);

@@ -148,10 +148,8 @@ fn find_directory(file: &File) -> io::Result<Directory> {
     }
     let (size, start) = (u64::from(u32_at(end, 12)), u64::from(u32_at(end, 16)));
     let is_64 = [size, start].contains(&u64::from(u32::MAX)) || u16_at(end, 10) == u16::MAX;
-    if is_64 {
-        if let Some(directory) = find_directory_64(file, end_start)? {
-            return Ok(directory);
-        }
+    if is_64 && let Some(directory) = find_directory_64(file, end_start)? {
+        return Ok(directory);
     }
     directory_before(end_start, size, start)
 }

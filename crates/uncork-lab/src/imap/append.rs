@@ -175,18 +175,18 @@ impl Upload<'_> {
             self.is_oversize = true;
             self.refuse(format!("NO [TOOBIG] A message may have {limit} bytes"));
         }
-        if let Some(most) = personality.command_bytes_max {
-            if self.bytes > most {
-                self.is_oversize = true;
-                self.refuse(format!("NO [LIMIT] A command may have {most} bytes"));
-            }
+        if let Some(most) = personality.command_bytes_max
+            && self.bytes > most
+        {
+            self.is_oversize = true;
+            self.refuse(format!("NO [LIMIT] A command may have {most} bytes"));
         }
-        if let Some((most, code)) = capabilities.batch_limit() {
-            if self.messages > most {
-                self.refuse(format!(
-                    "NO [{code} {most}] Too many messages in one APPEND"
-                ));
-            }
+        if let Some((most, code)) = capabilities.batch_limit()
+            && self.messages > most
+        {
+            self.refuse(format!(
+                "NO [{code} {most}] Too many messages in one APPEND"
+            ));
         }
         let full = |batch: &Batch| batch.is_full(literal.bytes);
         if self.batch.as_ref().is_some_and(full) {

@@ -66,12 +66,12 @@ impl Session {
                 }
             }
             let newly_seen = sets_seen && !entry.flags.system.contains(SystemFlags::SEEN);
-            if newly_seen {
-                if let Ok(seen) = folder.change_flags(entry.uid, |flags| {
+            if newly_seen
+                && let Ok(seen) = folder.change_flags(entry.uid, |flags| {
                     flags.system = flags.system.with(SystemFlags::SEEN);
-                }) {
-                    entry = seen;
-                }
+                })
+            {
+                entry = seen;
             }
             let items = if newly_seen { &with_flags } else { &asked };
             self.say_message((place, entry), items, &content, recent_from)?;

@@ -175,11 +175,11 @@ impl Session {
             return Ok(());
         }
         let others = house.logged_in.fetch_add(1, Ordering::AcqRel);
-        if let Some(limit) = house.personality.login_limit {
-            if others >= limit {
-                house.logged_in.fetch_sub(1, Ordering::AcqRel);
-                return self.tagged(tag, "NO [LIMIT] Too many simultaneous connections");
-            }
+        if let Some(limit) = house.personality.login_limit
+            && others >= limit
+        {
+            house.logged_in.fetch_sub(1, Ordering::AcqRel);
+            return self.tagged(tag, "NO [LIMIT] Too many simultaneous connections");
         }
         self.logged_in = true;
         let line = format!("OK [CAPABILITY {}] Logged in", self.capability_line());

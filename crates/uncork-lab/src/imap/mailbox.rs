@@ -188,11 +188,12 @@ impl Session {
 
     pub(crate) fn close_folder(&mut self, tag: &str) -> Step {
         let expunging = self.house.personality.expunging;
-        if let Some(selected) = self.selected.take() {
-            if selected.writable && expunging == Expunging::Done {
-                // What could not be removed is still there, which the reply does not tell.
-                let _ = selected.folder.expunge(None);
-            }
+        if let Some(selected) = self.selected.take()
+            && selected.writable
+            && expunging == Expunging::Done
+        {
+            // What could not be removed is still there, which the reply does not tell.
+            let _ = selected.folder.expunge(None);
         }
         self.tagged(tag, "OK CLOSE completed")
     }

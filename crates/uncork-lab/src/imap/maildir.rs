@@ -167,10 +167,11 @@ fn split(name: &str) -> Option<(&str, SystemFlags)> {
 fn names(directory: &OwnedFd, part: &str) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for file in rustix::fs::Dir::new(open_directory(directory, part)?)? {
-        if let Ok(name) = file?.file_name().to_str() {
-            if !name.starts_with('.') && names.len() < MESSAGES_MAX {
-                names.push(name.to_owned());
-            }
+        if let Ok(name) = file?.file_name().to_str()
+            && !name.starts_with('.')
+            && names.len() < MESSAGES_MAX
+        {
+            names.push(name.to_owned());
         }
     }
     Ok(names)

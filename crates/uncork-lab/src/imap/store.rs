@@ -89,10 +89,10 @@ impl Store {
         for entry in std::fs::read_dir(path)? {
             let entry = entry?;
             let name = entry.file_name().to_str().and_then(FolderName::from_disk);
-            if let Some(name) = name.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-                if folders.len() < FOLDERS_MAX {
-                    folders.insert(name, None);
-                }
+            if let Some(name) = name.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                && folders.len() < FOLDERS_MAX
+            {
+                folders.insert(name, None);
             }
         }
         let store = Self {

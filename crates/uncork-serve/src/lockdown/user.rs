@@ -48,10 +48,9 @@ impl User {
                 continue;
             };
             if let (true, Ok(gid)) = (members.split(',').any(|member| member == name), gid.parse())
+                && !groups.contains(&gid)
             {
-                if !groups.contains(&gid) {
-                    groups.push(gid);
-                }
+                groups.push(gid);
             }
         }
         Some(Self { uid, gid, groups })

@@ -161,10 +161,10 @@ impl Folder {
     /// `open` that follows.
     fn close_one(&mut self, losses: &mut Losses) {
         let oldest = self.open.iter().min_by_key(|(_, file)| file.used);
-        if let Some(site) = oldest.map(|(site, _)| site.clone()) {
-            if let Some(mut file) = self.open.remove(&site) {
-                file.flush(losses);
-            }
+        if let Some(site) = oldest.map(|(site, _)| site.clone())
+            && let Some(mut file) = self.open.remove(&site)
+        {
+            file.flush(losses);
         }
     }
 }

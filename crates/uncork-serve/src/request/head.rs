@@ -41,10 +41,10 @@ pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
         at = scan::control(bytes, at)?;
         // At the CR of a line's end, its LF is next.
         let next = at + 1 + usize::from(bytes[at..].starts_with(b"\r\n"));
-        if bytes[next - 1] == b'\n' {
-            if let Some(end) = empty_line(&bytes[next..]) {
-                return Some(next + end);
-            }
+        if bytes[next - 1] == b'\n'
+            && let Some(end) = empty_line(&bytes[next..])
+        {
+            return Some(next + end);
         }
         at = next;
     }

@@ -1,6 +1,9 @@
-"""Says which signals it gets: each as a line, and at SIGUSR1 all of them together. Ends with 3 at the
-end of its input. With an argument it has a child in another group that, at SIGUSR2, connects and writes its
-TCP_NODELAY into that file."""
+"""Counts the signals it gets, and says so at SIGRTMAX, which comes after all others. Ends with 3 at the
+end of its input.
+
+usage: job.py [FILE]    (with a FILE it has a child in another group that, at SIGUSR2, connects and
+                         writes its TCP_NODELAY there)
+"""
 
 import os
 import signal
@@ -13,7 +16,7 @@ counts = {}
 def heard(number, _):
     name = signal.Signals(number).name
     counts[name] = counts.get(name, 0) + 1
-    if number == signal.SIGUSR1:
+    if number == signal.SIGRTMAX:
         print(sorted(counts.items()), flush=True)
 
 
@@ -37,7 +40,7 @@ if len(sys.argv) > 1:
         helper(sys.argv[1])
     os.setpgid(child, 0)
     print("helper", child, flush=True)
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCONT, signal.SIGUSR1):
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCONT, signal.SIGRTMAX):
     signal.signal(number, heard)
 print("ready", flush=True)
 for line in sys.stdin:

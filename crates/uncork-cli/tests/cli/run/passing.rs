@@ -54,26 +54,25 @@ impl Drop for Job {
     }
 }
 
-/// Signals are passed on in order: when one is there, all before it are.
+/// Of signals that wait together the lesser number goes first: when the last one is there, all are.
 #[test]
 fn signals_that_processes_send() {
     let Some(python) = python() else { return };
     let (_place, script) = script(include_str!("job.py"));
     let mut job = Job::start(&mut under([python.as_os_str(), script.as_os_str()]));
     job.hears("ready");
-    for signal in ["-TERM", "-HUP", "-USR1"] {
+    for (signal, heard) in [
+        ("-TERM", "[('SIGRTMAX', 1), ('SIGTERM', 1)]"),
+        ("-HUP", "[('SIGHUP', 1), ('SIGRTMAX', 2), ('SIGTERM', 1)]"),
+        (
+            "-INT",
+            "[('SIGHUP', 1), ('SIGINT', 1), ('SIGRTMAX', 3), ('SIGTERM', 1)]",
+        ),
+    ] {
         kill(&job.child, signal);
-        if signal != "-USR1" {
-            // Not both at once: the lesser number would come first, and one is enough to see.
-            kill(&job.child, "-USR1");
-            let seen = match signal {
-                "-TERM" => "[('SIGTERM', 1), ('SIGUSR1', 1)]",
-                _ => "[('SIGHUP', 1), ('SIGTERM', 1), ('SIGUSR1', 2)]",
-            };
-            job.hears(seen);
-        }
+        kill(&job.child, "-64");
+        job.hears(heard);
     }
-    job.hears("[('SIGHUP', 1), ('SIGTERM', 1), ('SIGUSR1', 3)]");
     drop(job.child.stdin.take());
     assert_eq!(job.child.wait().unwrap().code(), Some(3));
 }

@@ -69,8 +69,8 @@ def job():
 
 helper = int(re.search(r"helper (\d+)", until("ready")).group(1))
 say("\x03")
-# Signals are passed on in order: once this one is there, nothing comes of the one before.
-os.kill(job(), signal.SIGUSR1)
+# Of signals that wait together the lesser number goes first: with the last one, all have come.
+os.kill(job(), signal.SIGRTMAX)
 until("('SIGINT', 1)")
 say("\x1a")
 until("shell: stopped by SIGSTOP")
@@ -81,7 +81,7 @@ while not os.path.exists(file):
 say("fg\n")
 say("still there\n")
 until("heard still there")
-os.kill(job(), signal.SIGUSR1)
+os.kill(job(), signal.SIGRTMAX)
 until("('SIGCONT', 1)")
 say("\x1c")
 until("shell: killed by SIGQUIT")

@@ -330,10 +330,10 @@ impl Splitter {
             _ => Before::EmptyLine,
         };
         let envelope = envelope(&self.buffer[at..self.end], before, self.style.separation)?;
-        if let Promise::Unchecked(end) = self.promise {
-            if end.saturating_sub(self.position(at)) <= HELD_BYTES_MAX {
-                return Some(Search::Text(text_end));
-            }
+        if let Promise::Unchecked(end) = self.promise
+            && end.saturating_sub(self.position(at)) <= HELD_BYTES_MAX
+        {
+            return Some(Search::Text(text_end));
         }
         Some(Search::End(
             text_end,

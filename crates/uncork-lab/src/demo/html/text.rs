@@ -86,7 +86,7 @@ pub(super) fn size(bytes: u64) -> String {
     ];
     UNITS
         .into_iter()
-        .find(|(unit, _)| bytes >= *unit && bytes % unit == 0)
+        .find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit))
         .map_or_else(
             || counted(bytes, "byte"),
             |(unit, name)| format!("{} {name}", count(bytes / unit)),
