@@ -233,7 +233,10 @@ fn a_peer_that_waits_for_our_ack() {
     traced.is_clean();
     let sum = traced.sum(Cause::LocalDelayedAck);
     assert_eq!(sum.remote, addr);
-    assert!((TOLD_AT_LEAST..=u64::from(REQUESTS)).contains(&sum.count), "{sum:?}");
+    assert!(
+        (TOLD_AT_LEAST..=u64::from(REQUESTS)).contains(&sum.count),
+        "{sum:?}"
+    );
     near(traced.report.held_ms_total, sum.held_ms, 1e-6);
 }
 
