@@ -211,8 +211,9 @@ fn more_packets_than_needed() {
     traced.is_clean();
     let (socket, stall) = traced.stalls(Cause::PacketWaste).next().unwrap();
     assert!(socket.nodelay);
+    // Where the client is taken off the processor between its writes, they are messages of their own.
     assert!(
-        (REQUESTS - 2..=REQUESTS).contains(&stall.count),
+        (REQUESTS / 2..=REQUESTS).contains(&stall.count),
         "{stall:#?}"
     );
     assert_eq!(stall.segments_wasted, stall.count);
