@@ -16,6 +16,7 @@ mod segments;
 mod serve;
 mod server;
 mod strace;
+mod trace;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -42,6 +43,8 @@ pub(crate) enum Bench {
     /// Serve files by uncork and by other web servers: CPU, requests a second, system calls,
     /// memory.
     Serve(serve::Arguments),
+    /// Serve as fast as it goes, untraced and under `uncork trace`: CPU a request.
+    Trace(trace::Arguments),
 }
 
 /// Runs a bench, in a release build: `cargo xtask` itself is a debug build, which would measure
@@ -61,5 +64,6 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Scale(arguments) => scale::run(arguments),
         Bench::Segments(arguments) => segments::run(arguments),
         Bench::Serve(arguments) => serve::run(arguments),
+        Bench::Trace(arguments) => trace::run(arguments),
     }
 }

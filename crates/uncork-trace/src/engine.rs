@@ -16,6 +16,6 @@ pub enum Target {
 pub struct Losses {
     /// Events for which there was no room.
     pub events: u64,
-    /// Sockets for which there was no room.
+    /// Calls on sockets for which there was no room; of samples, the most such sockets at a time.
     pub sockets: u64,
 }

@@ -201,9 +201,14 @@ impl Machine {
         }
         if losses.sockets > 0 {
             let sockets = losses.sockets;
-            notes.push(format!(
-                "{sockets} calls were on sockets for which the kernel had no room"
-            ));
+            notes.push(match self.engine {
+                Engine::Ebpf => {
+                    format!("{sockets} calls were on sockets for which the kernel had no room")
+                }
+                Engine::Sample => {
+                    format!("up to {sockets} sockets at a time were too many to be sampled")
+                }
+            });
         }
         if self.clean > 0 {
             let clean = self.clean;

@@ -59,6 +59,7 @@ pub(crate) struct SampleEngine {
 struct Shared {
     is_stopped: AtomicBool,
     lost: AtomicU64,
+    /// The most sockets at the same time for which there was no room.
     left_out: AtomicU64,
     refused: AtomicU64,
     /// Nanoseconds between two samples of one socket, as it came out.
@@ -249,6 +250,7 @@ impl Sampler {
         for watched in self.sockets.values_mut() {
             watched.is_missing = true;
         }
+        let mut left_out = 0;
         let mut found = Vec::new();
         self.processes.retain(|pid, process| {
             let Ok(descriptors) = process.descriptors() else {
@@ -265,7 +267,7 @@ impl Sampler {
                 continue;
             }
             if self.sockets.len() >= SOCKETS {
-                self.shared.left_out.fetch_add(1, Ordering::Relaxed);
+                left_out += 1;
                 continue;
             }
             let socket = self
@@ -276,6 +278,8 @@ impl Sampler {
                 self.introduce(pid, socket, events);
             }
         }
+        // The same ones are left out at each search.
+        self.shared.left_out.fetch_max(left_out, Ordering::Relaxed);
         let missing: Vec<u64> = self
             .sockets
             .iter()

@@ -3,8 +3,8 @@
 
 mod hardship;
 mod idle;
-mod peer;
-mod site;
+pub(super) mod peer;
+pub(super) mod site;
 
 use std::path::PathBuf;
 

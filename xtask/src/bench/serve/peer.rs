@@ -17,14 +17,14 @@ use crate::peer::Runtime;
 
 /// A server that is here, and its program.
 #[derive(Debug)]
-pub(super) struct Peer {
-    pub(super) name: PeerName,
+pub(in crate::bench) struct Peer {
+    pub(in crate::bench) name: PeerName,
     /// This program itself serves as the limit.
     program: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PeerName {
+pub(in crate::bench) enum PeerName {
     Bare,
     Uncork,
     UncorkLog,
@@ -38,7 +38,7 @@ pub(super) enum PeerName {
 
 /// What is to be served.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Content<'a> {
+pub(in crate::bench) enum Content<'a> {
     /// The files of this folder, whatever the host.
     OneHost(&'a Path),
     /// A host for each folder in this one. uncork's alone.
@@ -50,7 +50,7 @@ pub(super) enum Content<'a> {
 ///
 /// # Errors
 /// Where uncork does not build.
-pub(super) fn available(
+pub(in crate::bench) fn available(
     parts: &[String],
     mut uncork: Option<PathBuf>,
     report: &mut Report,
@@ -101,7 +101,7 @@ impl PeerName {
         Self::H2o,
     ];
 
-    pub(super) const fn name(self) -> &'static str {
+    pub(in crate::bench) const fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare, the limit",
             Self::Uncork => "uncork",
@@ -125,7 +125,7 @@ impl PeerName {
     }
 
     /// Whether it is the same server as another with a log; without requests all are alike.
-    pub(super) fn has_log(self) -> bool {
+    pub(in crate::bench) fn has_log(self) -> bool {
         matches!(
             self,
             Self::UncorkLog | Self::NginxLog | Self::NginxLogBuffered
@@ -136,7 +136,7 @@ impl PeerName {
 impl Peer {
     /// # Errors
     /// Where it does not start.
-    pub(super) fn start(
+    pub(in crate::bench) fn start(
         &self,
         cores: Cores,
         content: &Content<'_>,

@@ -8,13 +8,13 @@ use tempfile::TempDir;
 
 /// Folders with pages; gone when this is dropped.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(in crate::bench) struct Site {
     folder: TempDir,
     root: PathBuf,
 }
 
 impl Site {
-    pub(super) fn create() -> Result<Self> {
+    pub(in crate::bench) fn create() -> Result<Self> {
         let folder = TempDir::with_prefix("uncork-site").context("no temporary folder")?;
         let root = folder.path().join("root");
         make(&root)?;
@@ -22,12 +22,12 @@ impl Site {
     }
 
     /// The root of the site with one page of each length.
-    pub(super) fn root(&self) -> &Path {
+    pub(in crate::bench) fn root(&self) -> &Path {
         &self.root
     }
 
     /// Writes a page of that length into the root, unless it is there; its path in the URL.
-    pub(super) fn page(&self, body_bytes: usize) -> Result<String> {
+    pub(in crate::bench) fn page(&self, body_bytes: usize) -> Result<String> {
         let name = format!("{body_bytes}.html");
         let path = self.root.join(&name);
         if !path.exists() {
@@ -38,7 +38,7 @@ impl Site {
 
     /// Folders of so many hosts, each with an `index.html` of that length; the folder above
     /// them.
-    pub(super) fn hosts(&self, count: usize, body_bytes: usize) -> Result<PathBuf> {
+    pub(in crate::bench) fn hosts(&self, count: usize, body_bytes: usize) -> Result<PathBuf> {
         let folder = self.folder.path().join("hosts");
         let text = text(body_bytes);
         for nth in 0..count {
@@ -50,7 +50,7 @@ impl Site {
     }
 
     /// As many pages of that length in one folder, which is returned.
-    pub(super) fn pages(&self, count: usize, body_bytes: usize) -> Result<PathBuf> {
+    pub(in crate::bench) fn pages(&self, count: usize, body_bytes: usize) -> Result<PathBuf> {
         let folder = self.folder.path().join("pages");
         make(&folder)?;
         let text = text(body_bytes);
@@ -62,12 +62,12 @@ impl Site {
 }
 
 /// The name of a host, which is that of its folder too.
-pub(super) fn host(nth: usize) -> String {
+pub(in crate::bench) fn host(nth: usize) -> String {
     format!("h{nth:05}.example")
 }
 
 /// The path of a page among many, in its URL.
-pub(super) fn page_path(nth: usize) -> String {
+pub(in crate::bench) fn page_path(nth: usize) -> String {
     format!("/p{nth:05}.html")
 }
 

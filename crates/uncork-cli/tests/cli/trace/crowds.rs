@@ -56,7 +56,7 @@ fn known(traced: &Traced) -> u64 {
 }
 
 #[test]
-fn ten_thousand_sockets_one_by_one() {
+fn ten_thousand_connections_one_by_one() {
     let Some(program) = script(include_str!("crowd.py"), &["one_by_one", "10000"]) else {
         return;
     };
@@ -75,17 +75,17 @@ fn ten_thousand_sockets_one_by_one() {
 
 #[test]
 fn ten_thousand_sockets_at_once() {
-    let Some(program) = script(include_str!("crowd.py"), &["at_once", "10000"]) else {
+    let Some(program) = script(include_str!("crowd.py"), &["at_once", "5000"]) else {
         return;
     };
     if requirement::root() {
         let traced = bounded(EBPF, &program);
         if traced.stderr.contains("few") {
-            return requirement::skip("no 20,000 descriptors");
+            return requirement::skip("no 10,000 descriptors");
         }
         let traced = traced.with(0);
         traced.is_clean();
-        assert_eq!(known(&traced), 20_000, "{:?}", traced.report.notes);
+        assert_eq!(known(&traced), 10_000, "{:?}", traced.report.notes);
         assert!(
             noted(&traced, "there was no room for") > 0,
             "{:?}",
@@ -94,8 +94,9 @@ fn ten_thousand_sockets_at_once() {
     }
     let traced = bounded(SAMPLE, &program);
     if !traced.stderr.contains("few") {
-        let left_out = noted(&traced.with(0), "sockets");
-        assert!(left_out > 0);
+        let left_out = noted(&traced.with(0), "too many to be sampled");
+        // More than half of them are there at the same time.
+        assert!((3000..10_000).contains(&left_out), "{left_out}");
     }
 }
 

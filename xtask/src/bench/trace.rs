@@ -1,0 +1,299 @@
+//! `cargo xtask bench trace`: what a server pays for being traced, at its highest rate of requests.
+//!
+//! One server on a core of its own; the load and uncork on the other. Each round is untraced, traced by
+//! one engine, by the other, and untraced again, so that what disturbs the machine for seconds disturbs
+//! all four.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use uncork_lab::http::get;
+use uncork_lab::http::load::{Load, LoadConfig, Until};
+use uncork_lab::process;
+
+use super::cores::Cores;
+use super::import::build_uncork;
+use super::race::seconds;
+use super::result::{Measure, Report, Table};
+use super::serve::peer::{self, Content, Peer};
+use super::serve::site::Site;
+use super::server::Server;
+
+/// How many connections ask, and for how much.
+const CONNECTIONS: usize = 64;
+const BODY_BYTES: usize = 1024;
+
+/// The part of a run's time that goes before it and is not counted.
+const WARM_UP: f64 = 0.2;
+
+/// How long uncork may take until it watches.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+const MEASURES: [Measure; 4] = [
+    Measure::new("server_cpu_us_per_request", "CPU, µs/request", 3),
+    Measure::new("requests_per_second", "requests/s", 0),
+    Measure::new("cpu_to_untraced", "CPU to untraced", 3),
+    Measure::new("uncork_cpu_ms_per_second", "uncork's own CPU, ms/s", 1),
+];
+
+/// What can be chosen about the bench.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Measure these servers only; a part of the name is enough.
+    #[arg(long, value_delimiter = ',', default_values_t = ["nginx".to_owned(), "uncork".to_owned()])]
+    only: Vec<String>,
+    /// Trace with this build of uncork, and let it serve, rather than build one.
+    #[arg(long, value_name = "FILE")]
+    uncork: Option<PathBuf>,
+    /// How many rounds there are.
+    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// How long each part of a round is.
+    #[arg(long, default_value_t = 2.0, value_parser = seconds)]
+    seconds: f64,
+}
+
+/// Under whose eyes a server works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watch {
+    Untraced,
+    Ebpf,
+    Sample,
+    UntracedAgain,
+}
+
+impl Watch {
+    const ALL: [Self; 4] = [
+        Self::Untraced,
+        Self::Ebpf,
+        Self::Sample,
+        Self::UntracedAgain,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Untraced => "untraced",
+            Self::Ebpf => "traced by ebpf",
+            Self::Sample => "traced by sample",
+            Self::UntracedAgain => "untraced again",
+        }
+    }
+
+    fn engine(self) -> Option<&'static str> {
+        match self {
+            Self::Untraced | Self::UntracedAgain => None,
+            Self::Ebpf => Some("ebpf"),
+            Self::Sample => Some("sample"),
+        }
+    }
+}
+
+/// What one part of a round took.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    cpu_us_per_request: f64,
+    requests_per_second: f64,
+    uncork_cpu_ms_per_second: f64,
+}
+
+/// Measures and writes the results.
+///
+/// # Errors
+/// Where uncork does not build or may not trace, or files can't be written.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let mut report = Report::new("trace");
+    let uncork = match &arguments.uncork {
+        Some(built) => built.clone(),
+        None => build_uncork()?,
+    };
+    let mut peers = peer::available(&arguments.only, Some(uncork.clone()), &mut report)?;
+    // A log costs the same whether somebody looks on or not.
+    peers.retain(|peer| !peer.name.has_log());
+    let cores = Cores::choose()?;
+    cores.load()?;
+    let site = Site::create()?;
+    for peer in &peers {
+        let table = measure(peer, cores, &site, &uncork, arguments)?;
+        report.push(table);
+    }
+    cores.note(&mut report);
+    report.note(format!(
+        "{CONNECTIONS} connections, kept alive, ask for {BODY_BYTES} bytes over and over. CPU: of all the \
+         server's processes, by the scheduler. The ratio is to the mean of both untraced parts of the same \
+         round; the bars are 1.03 for ebpf and 1.01 for sample. uncork runs on the load's core, which it \
+         takes time from: the rates of requests are therefore not the server's own."
+    ));
+    let path = report.write()?;
+    println!("{}\nwritten to {}", report.markdown(), path.display());
+    Ok(())
+}
+
+fn measure(
+    peer: &Peer,
+    cores: Cores,
+    site: &Site,
+    uncork: &Path,
+    arguments: &Arguments,
+) -> Result<Table> {
+    let name = peer.name.name();
+    let path = site.page(BODY_BYTES)?;
+    let server = peer.start(cores, &Content::OneHost(site.root()), BODY_BYTES)?;
+    let mut load = LoadConfig::new(server.addr(), vec![get("localhost", &path)]);
+    load.connections = CONNECTIONS;
+    let mut rounds = Vec::new();
+    for run in 0..arguments.runs {
+        let mut order = Watch::ALL;
+        if run % 2 == 1 {
+            order.reverse();
+        }
+        let mut round = [None; Watch::ALL.len()];
+        for watch in order {
+            let sample = part(&server, &load, uncork, watch, arguments.seconds)?;
+            let (cpu, word) = (sample.cpu_us_per_request, watch.name());
+            eprintln!("{name}, {word}: round {}: {cpu:.3} µs/request", run + 1);
+            round[watch as usize] = Some(sample);
+        }
+        let round = round.map(|sample| sample.context("each part was measured"));
+        let [untraced, ebpf, sample, again] = round;
+        rounds.push([untraced?, ebpf?, sample?, again?]);
+    }
+    Ok(table(name, &rounds))
+}
+
+/// One part of a round, with connections of its own.
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn part(
+    server: &Server,
+    load: &LoadConfig,
+    uncork: &Path,
+    watch: Watch,
+    seconds: f64,
+) -> Result<Sample> {
+    let tracer = watch
+        .engine()
+        .map(|engine| Tracer::start(uncork, engine, server.pid()))
+        .transpose()?;
+    let mut load = Load::connect(load.clone())?;
+    load.run(Until::Elapsed(Duration::from_secs_f64(seconds * WARM_UP)))?;
+    let own_ns = || tracer.as_ref().map_or(0, Tracer::cpu_ns);
+    let (cpu_before, own_before) = (server.cpu_ns(), own_ns());
+    let outcome = load.run(Until::Elapsed(Duration::from_secs_f64(seconds)))?;
+    let cpu_ns = server.cpu_ns().saturating_sub(cpu_before);
+    let uncork_ns = own_ns().saturating_sub(own_before);
+    if let Some(tracer) = tracer {
+        tracer.end()?;
+    }
+    let elapsed = outcome.elapsed.as_secs_f64();
+    let requests = outcome.requests as f64;
+    Ok(Sample {
+        cpu_us_per_request: cpu_ns as f64 / 1e3 / requests,
+        requests_per_second: requests / elapsed,
+        uncork_cpu_ms_per_second: uncork_ns as f64 / 1e6 / elapsed,
+    })
+}
+
+fn table(name: &str, rounds: &[[Sample; Watch::ALL.len()]]) -> Table {
+    let mut table = Table::new(name, &MEASURES);
+    for watch in Watch::ALL {
+        let column = |value: &dyn Fn(&[Sample; 4]) -> f64| rounds.iter().map(value).collect();
+        let ratio = |round: &[Sample; 4]| ratio(round, watch);
+        let cells: [Vec<f64>; MEASURES.len()] = [
+            column(&|round| round[watch as usize].cpu_us_per_request),
+            column(&|round| round[watch as usize].requests_per_second),
+            column(&ratio),
+            match watch.engine() {
+                Some(_) => column(&|round| round[watch as usize].uncork_cpu_ms_per_second),
+                None => Vec::new(),
+            },
+        ];
+        table.push(watch.name(), &cells);
+    }
+    table
+}
+
+/// The CPU time of a part in terms of the mean of both that were untraced.
+fn ratio(round: &[Sample; Watch::ALL.len()], watch: Watch) -> f64 {
+    let cpu = |watch: Watch| round[watch as usize].cpu_us_per_request;
+    let untraced = f64::midpoint(cpu(Watch::Untraced), cpu(Watch::UntracedAgain));
+    cpu(watch) / untraced
+}
+
+/// `uncork trace` while it runs.
+struct Tracer {
+    child: Child,
+}
+
+impl Tracer {
+    /// Starts it, and waits until it watches.
+    fn start(uncork: &Path, engine: &str, pid: u32) -> Result<Self> {
+        let child = Command::new(uncork)
+            .args(["trace", "--quiet", "--engine", engine, "-p"])
+            .arg(pid.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .context("can't start uncork")?;
+        let mut tracer = Self { child };
+        let deadline = Instant::now() + START_TIMEOUT;
+        while !tracer.watches() {
+            if let Some(status) = tracer.child.try_wait()? {
+                bail!("uncork trace --engine {engine} ended at its start with {status}");
+            }
+            ensure!(Instant::now() < deadline, "uncork does not begin to watch");
+            sleep(POLL_INTERVAL);
+        }
+        Ok(tracer)
+    }
+
+    /// Its thread that takes events in is started once the engine is.
+    fn watches(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let mut names = threads
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
+        names.any(|name| name.trim_end() == "events")
+    }
+
+    fn cpu_ns(&self) -> u64 {
+        process::tree_cpu_ns(self.child.id())
+    }
+
+    /// Ends it. What it has found doesn't matter here, but that it has not failed.
+    fn end(mut self) -> Result<()> {
+        process::signal(self.child.id(), rustix::process::Signal::INT);
+        let status = self.child.wait()?;
+        let is_done = matches!(status.code(), Some(0 | 1));
+        ensure!(is_done, "uncork trace ended with {status}");
+        Ok(())
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        process::stop(&mut self.child);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ratio_is_to_both_untraced_parts() {
+        let round = [1.0, 2.2, 1.5, 3.0].map(|cpu_us_per_request| Sample {
+            cpu_us_per_request,
+            requests_per_second: 1.0,
+            uncork_cpu_ms_per_second: 0.0,
+        });
+        assert_eq!(ratio(&round, Watch::Ebpf), 1.1);
+        assert_eq!(ratio(&round, Watch::Sample), 0.75);
+        assert_eq!(ratio(&round, Watch::Untraced), 0.5);
+    }
+}
