@@ -21,8 +21,8 @@ pub(crate) struct RunArgs {
     /// Don't let the command's small writes wait (TCP_NODELAY); done also where neither is named
     #[arg(long)]
     nodelay: bool,
-    /// Acknowledge within 5 ms what the command receives (TCP_QUICKACK), for peers that hold their
-    /// writes until then; without --nodelay, only this
+    /// Acknowledge in some 5 ms, not 40, what the command receives (TCP_QUICKACK), for peers that hold
+    /// their writes until then; without --nodelay, only this is done
     #[arg(long)]
     quickack: bool,
     /// Only sockets that connect to this port, or listen on it; may be said more than once
@@ -31,7 +31,7 @@ pub(crate) struct RunArgs {
     /// Write what was changed into a file, as JSON, when the command has ended
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Don't say at the end which sockets could not be changed
+    /// Don't say at the end what could not be changed
     #[arg(long)]
     quiet: bool,
     /// The command and its arguments
