@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use uncork_fix::run::{self, KeeperArguments, Listing, Ran, Report, RunError, Settings};
+use uncork_fix::run::{self, KeeperArguments, Listing, Ran, Report, RunError, Settings, Work};
 
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -18,13 +18,20 @@ use crate::output;
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct RunArgs {
+    /// Don't let the command's small writes wait (TCP_NODELAY); done also where neither is named
+    #[arg(long)]
+    nodelay: bool,
+    /// Acknowledge in some 5 ms, not 40, what the command receives (TCP_QUICKACK), for peers that hold
+    /// their writes until then; without --nodelay, only this is done
+    #[arg(long)]
+    quickack: bool,
     /// Only sockets that connect to this port, or listen on it; may be said more than once
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     only: Vec<u16>,
     /// Write what was changed into a file, as JSON, when the command has ended
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Don't say at the end which sockets could not be changed
+    /// Don't say at the end what could not be changed
     #[arg(long)]
     quiet: bool,
     /// The command and its arguments
@@ -38,6 +45,8 @@ Examples:
       Every connection of import.py and of its children
   uncork run --only 143 --report changed.json -- ./import.py mail/
       Connections to port 143 only; changed.json names them
+  uncork run --quickack ./report.py
+      The server is the one that holds its writes, and can't be changed
   uncork run java -jar service.jar
       Servers, too: what they accept has the option of what they listen on
 
@@ -64,6 +73,11 @@ pub(crate) fn run(arguments: &RunArgs) -> Result<Exit, Failure> {
         .map(ReportFile::open)
         .transpose()?;
     let settings = Settings {
+        work: match (arguments.nodelay, arguments.quickack) {
+            (_, false) => Work::Nodelay,
+            (false, true) => Work::Quickack,
+            (true, true) => Work::NodelayAndQuickack,
+        },
         ports: arguments.only.clone(),
         listing: match report {
             Some(_) => Listing::First,
@@ -132,11 +146,32 @@ fn tell(ran: &Ran) {
             );
         }
     }
+    tell_quickack(ran);
     if let Some(error) = &ran.no_keeper {
         output::note(&format!(
             "uncork run: no keeper could be started ({error}): what the command left running can't \
              connect any more"
         ));
+    }
+}
+
+/// What `--quickack` did not reach.
+fn tell_quickack(ran: &Ran) {
+    if let Some(error) = &ran.no_quickack {
+        output::note(&format!("uncork run: --quickack was not done: {error}"));
+    }
+    let Some(quickack) = ran.report.quickack else {
+        return;
+    };
+    for (count, what) in [
+        (quickack.sockets_left_out, "connections"),
+        (quickack.processes_left_out, "processes"),
+    ] {
+        if count > 0 {
+            output::note(&format!(
+                "uncork run: --quickack was not done for all {what}; left out: {count}"
+            ));
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `uncork run`: TCP_NODELAY on every TCP socket of a command and of all that it starts.
+//! `uncork run`: TCP_NODELAY, or TCP_QUICKACK, on every TCP socket of a command and of all that it starts.
 //!
 //! The command is started with a seccomp filter, whose listener gets each `connect` and `listen`, and
 //! each send that connects (`MSG_FASTOPEN`), before the kernel carries it out. The supervisor, which is
@@ -6,13 +6,17 @@
 //! the call go on. Accepted connections have the option from their listener. That needs no privileges
 //! over one's own children, and nothing of the program: static ones are as good as any.
 //!
+//! TCP_QUICKACK is another matter, as the kernel takes it back all the time: a thread of the supervisor
+//! looks for the command's connections, and sets it on them every few milliseconds. That takes no filter.
+//!
 //! What it does not see: sockets that connect through io_uring, sockets that come from outside over a
 //! Unix socket, 32-bit programs. And a program that switches the option off afterwards has its way.
 //!
 //! ```no_run
-//! use uncork_fix::run::{KeeperArguments, Listing, Settings, run};
+//! use uncork_fix::run::{KeeperArguments, Listing, Settings, Work, run};
 //!
 //! let settings = Settings {
+//!     work: Work::Nodelay,
 //!     ports: Vec::new(),
 //!     listing: Listing::Count,
 //!     keeper: KeeperArguments { verb: "run-keeper" },
@@ -29,6 +33,7 @@ mod family;
 mod filter;
 mod keeper;
 mod launch;
+mod quickack;
 mod service;
 mod supervisor;
 mod tally;
@@ -45,10 +50,11 @@ pub use self::keeper::KeeperArguments;
 #[doc(hidden)]
 pub use self::keeper::keep;
 pub use self::service::Listing;
-pub use self::tally::{ChangedSocket, Refused, Report, SOCKETS_MAX};
+pub use self::tally::{ChangedSocket, QuickackReport, Refused, Report, SOCKETS_MAX};
 
 use self::filter::Filter;
 use self::keeper::Keeper;
+use self::quickack::Quickack;
 use self::service::{Selection, Service};
 use self::supervisor::Supervisor;
 use self::tally::Tally;
@@ -57,9 +63,34 @@ use crate::sys::{descriptors, seccomp, signals};
 /// Whether ptrace is kept to ancestors: see `Documentation/admin-guide/LSM/Yama.rst`.
 const YAMA: &str = "/proc/sys/kernel/yama/ptrace_scope";
 
+/// What is done to the sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// What the command sends is not held: TCP_NODELAY.
+    #[doc(alias = "TCP_NODELAY")]
+    Nodelay,
+    /// What the command receives is acknowledged at once, or nearly: TCP_QUICKACK.
+    #[doc(alias = "TCP_QUICKACK")]
+    Quickack,
+    /// Both.
+    NodelayAndQuickack,
+}
+
+impl Work {
+    fn has_nodelay(self) -> bool {
+        matches!(self, Self::Nodelay | Self::NodelayAndQuickack)
+    }
+
+    fn has_quickack(self) -> bool {
+        matches!(self, Self::Quickack | Self::NodelayAndQuickack)
+    }
+}
+
 /// What can be chosen about a run.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// What is done to the sockets.
+    pub work: Work,
     /// Only sockets that connect to one of these ports, or listen on it; all where there are none.
     pub ports: Vec<u16>,
     /// Which sockets the report names.
@@ -84,9 +115,11 @@ pub struct Ran {
     pub end: End,
     /// What has changed, as long as the command ran.
     pub report: Report,
-    /// Why no keeper was there, where none was: had this process been killed, the command's later
-    /// connections would have failed.
+    /// Why no keeper was there, where one was needed: had this process been killed, the command's
+    /// later connections would have failed.
     pub no_keeper: Option<io::Error>,
+    /// Why no thread was there for [`Work::Quickack`], where one was needed.
+    pub no_quickack: Option<io::Error>,
 }
 
 /// Runs a command to its end, in this process's group, on its terminal, with all that it has open.
@@ -106,12 +139,12 @@ pub fn run(command: &[OsString], settings: &Settings) -> Result<Ran, RunError> {
     has_one_thread()?;
     let (inherited_signals, signals) =
         signals::take_over().map_err(RunError::system("signalfd"))?;
-    if service::is_supervised() {
+    // What an outer one does needs no filter, of which there can be one only.
+    let has_filter = settings.work.has_nodelay() && !service::is_supervised();
+    if !has_filter && !settings.work.has_quickack() {
         return Err(launch::become_command(command, inherited_signals));
     }
-    let filter = Filter::new().ok_or(RunError::Architecture)?;
-    kernel_is_recent()?;
-    seccomp::probe().map_err(RunError::system("seccomp"))?;
+    let filter = has_filter.then(filter).transpose()?;
     service::probe().map_err(RunError::system("pidfd_getfd"))?;
     let inherited = descriptors::inherited().map_err(RunError::system("/proc/self/fd"))?;
     let in_hand = rustix::fs::memfd_create(c"uncork", MemfdFlags::CLOEXEC);
@@ -122,38 +155,51 @@ pub fn run(command: &[OsString], settings: &Settings) -> Result<Ran, RunError> {
         ports: settings.ports.clone(),
     };
     let mut tally = Tally::default();
-    change_inherited(&inherited, &selection, settings.listing, &mut tally);
+    if has_filter {
+        change_inherited(&inherited, &selection, settings.listing, &mut tally);
+    }
     let (child, listener) = launch::start(command, filter, inherited_signals)?;
-    let mut service = Service::new(
-        listener,
-        File::from(in_hand),
-        selection.clone(),
-        settings.listing,
-    );
-    service.tally = tally;
-    let keeper = Keeper::start(&settings.keeper, &service, &selection);
-    let (keeper, no_keeper) = match keeper {
-        Ok(keeper) => (Some(keeper), None),
-        Err(error) => (None, Some(error)),
-    };
+    let service = listener.map(|listener| {
+        let in_hand = File::from(in_hand);
+        let mut service = Service::new(listener, in_hand, selection.clone(), settings.listing);
+        service.tally = tally;
+        service
+    });
+    let keeper = service.as_ref();
+    let keeper = keeper.map(|service| Keeper::start(&settings.keeper, service, &selection));
+    let (keeper, no_keeper) = apart(keeper);
+    // After the keeper, whose start is a fork: that has to happen in a process of one thread.
+    let quickack = settings.work.has_quickack();
+    let quickack =
+        quickack.then(|| Quickack::start(&selection, keeper.as_ref().map(Keeper::process)));
+    let (quickack, no_quickack) = apart(quickack);
     let_go(&inherited);
 
-    let mut supervisor = Supervisor::new(child, signals, service, keeper);
+    let mut supervisor = Supervisor::new(child, signals, service, keeper, quickack);
     let end = supervisor.supervise().map_err(RunError::system("poll"))?;
-    let Supervisor {
-        service, keeper, ..
-    } = supervisor;
-    // Where processes of the command live on, the keeper does for them what this process did.
-    if keeper::is_over(&service)
-        && let Some(keeper) = keeper
-    {
-        keeper.dismiss();
-    }
     Ok(Ran {
         end,
-        report: service.tally.report(),
+        report: supervisor.finish(),
         no_keeper,
+        no_quickack,
     })
+}
+
+/// What there is, and why there is nothing.
+fn apart<T>(result: Option<io::Result<T>>) -> (Option<T>, Option<io::Error>) {
+    match result {
+        None => (None, None),
+        Some(Ok(value)) => (Some(value), None),
+        Some(Err(error)) => (None, Some(error)),
+    }
+}
+
+/// The filter, where this machine can have it.
+fn filter() -> Result<Filter, RunError> {
+    let filter = Filter::new().ok_or(RunError::Architecture)?;
+    kernel_is_recent()?;
+    seccomp::probe().map_err(RunError::system("seccomp"))?;
+    Ok(filter)
 }
 
 /// Ends this process as the command ended: by the same signal, too, so that a shell can tell.

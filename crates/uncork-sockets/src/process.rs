@@ -134,7 +134,16 @@ impl Process {
         Socket::new(duplicate, number).map_err(|(call, errno)| Error::of(self.pid, call, errno))
     }
 
-    fn duplicate(&self, number: ForeignRawFd) -> Result<Option<OwnedFd>, Error> {
+    /// A duplicate of one of its descriptors, whatever that is; `None` where there is none. One system
+    /// call, where [`socket`](Self::socket) takes eight.
+    ///
+    /// # Errors
+    /// Where the process is gone, or not ours to look into.
+    ///
+    /// # Minimum kernel version
+    /// Linux 5.6.
+    #[doc(alias = "pidfd_getfd")]
+    pub fn duplicate(&self, number: ForeignRawFd) -> Result<Option<OwnedFd>, Error> {
         match pidfd_getfd(&self.pidfd, number, PidfdGetfdFlags::empty()) {
             Ok(duplicate) => Ok(Some(duplicate)),
             Err(Errno::BADF) => Ok(None),

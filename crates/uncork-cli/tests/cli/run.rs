@@ -6,6 +6,8 @@ mod keeper;
 mod passing;
 #[path = "run/programs.rs"]
 mod programs;
+#[path = "run/quickack.rs"]
+mod quickack;
 #[path = "run/terminal.rs"]
 mod terminal;
 

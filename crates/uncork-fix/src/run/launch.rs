@@ -32,21 +32,25 @@ pub(crate) fn become_command(words: &[OsString], inherited: signals::Inherited) 
     RunError::Command { program, source }
 }
 
-/// Starts the command with the filter.
+/// Starts the command; with a filter, whose listener then comes back, where one is given.
 pub(crate) fn start(
     words: &[OsString],
-    filter: Filter,
+    filter: Option<Filter>,
     inherited: signals::Inherited,
-) -> Result<(Pid, OwnedFd), RunError> {
+) -> Result<(Pid, Option<OwnedFd>), RunError> {
     let (program, mut command) = command(words);
     let (near, far) = UnixStream::pair().map_err(RunError::system("socketpair"))?;
     let variables = own_id_variables();
+    let has_filter = filter.is_some();
     spawn::before_exec(&mut command, move || {
         let own = CString::new(std::process::id().to_string())?;
         for name in &variables {
             spawn::set_variable(name, &own);
         }
-        match hand_over(&filter, &far) {
+        let Some(filter) = &filter else {
+            return inherited.restore();
+        };
+        match hand_over(filter, &far) {
             Ok(()) => inherited.restore(),
             Err(error) => {
                 // The error that `spawn` returns doesn't say from which step it comes.
@@ -68,10 +72,11 @@ pub(crate) fn start(
             });
         }
     };
-    let listener = match receive(&near) {
-        Ok((LISTENER, Some(listener))) => listener,
-        Ok((number, _)) => return Err(refused(number)),
-        Err(source) => {
+    let listener = match has_filter.then(|| receive(&near)) {
+        None => None,
+        Some(Ok((LISTENER, Some(listener)))) => Some(listener),
+        Some(Ok((number, _))) => return Err(refused(number)),
+        Some(Err(source)) => {
             let call = "recvmsg";
             return Err(RunError::System { call, source });
         }

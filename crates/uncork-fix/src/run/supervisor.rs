@@ -10,8 +10,10 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 
 use super::End;
 use super::family;
-use super::keeper::Keeper;
+use super::keeper::{self, Keeper};
+use super::quickack::Quickack;
 use super::service::Service;
+use super::tally::Report;
 use crate::sys::signals::{self, Received};
 
 /// Where signals come from, as far as it matters whether the command has got them, too.
@@ -28,9 +30,12 @@ enum Origin {
 pub(crate) struct Supervisor {
     command: Pid,
     signals: OwnedFd,
-    pub(crate) service: Service,
+    /// `None` where the command has no filter.
+    pub(crate) service: Option<Service>,
     /// `None` where it could not be started, or was killed.
     pub(crate) keeper: Option<Keeper>,
+    /// `None` where that was not asked for.
+    pub(crate) quickack: Option<Quickack>,
     is_command_stopped: bool,
     /// No process has the filter any more.
     is_service_over: bool,
@@ -40,14 +45,16 @@ impl Supervisor {
     pub(crate) fn new(
         command: Pid,
         signals: OwnedFd,
-        service: Service,
+        service: Option<Service>,
         keeper: Option<Keeper>,
+        quickack: Option<Quickack>,
     ) -> Self {
         Self {
             command,
             signals,
             service,
             keeper,
+            quickack,
             is_command_stopped: false,
             is_service_over: false,
         }
@@ -58,7 +65,9 @@ impl Supervisor {
         loop {
             let (signals, calls) = self.wait()?;
             if calls.contains(PollFlags::IN) {
-                self.service.serve();
+                if let Some(service) = &mut self.service {
+                    service.serve();
+                }
             } else if !calls.is_empty() {
                 self.is_service_over = true;
             }
@@ -70,14 +79,52 @@ impl Supervisor {
         }
     }
 
+    /// What was done, once the command has ended.
+    pub(crate) fn finish(self) -> Report {
+        let Self {
+            service,
+            keeper,
+            quickack,
+            ..
+        } = self;
+        let quickack = quickack.map(Quickack::finish);
+        let Some(service) = service else {
+            return Report {
+                quickack,
+                ..Report::default()
+            };
+        };
+        // Where processes of the command live on, the keeper does for them what this process did.
+        if keeper::is_over(&service)
+            && let Some(keeper) = keeper
+        {
+            keeper.dismiss();
+        }
+        Report {
+            quickack,
+            ..service.tally.report()
+        }
+    }
+
     fn wait(&self) -> io::Result<(PollFlags, PollFlags)> {
         let signals = PollFd::new(&self.signals, PollFlags::IN);
-        let calls = PollFd::from_borrowed_fd(self.service.listener(), PollFlags::IN);
-        let mut polled = [signals, calls];
         // A listener that nobody calls any more would never let `poll` sleep again.
-        let watched = if self.is_service_over { 1 } else { 2 };
-        match poll(&mut polled[..watched], None) {
-            Ok(_) => Ok((polled[0].revents(), polled[1].revents())),
+        let service = self.service.as_ref().filter(|_| !self.is_service_over);
+        let done = match service {
+            Some(service) => {
+                let calls = PollFd::from_borrowed_fd(service.listener(), PollFlags::IN);
+                let mut polled = [signals, calls];
+                let done = poll(&mut polled, None);
+                done.map(|_| (polled[0].revents(), polled[1].revents()))
+            }
+            None => {
+                let mut polled = [signals];
+                let done = poll(&mut polled, None);
+                done.map(|_| (polled[0].revents(), PollFlags::empty()))
+            }
+        };
+        match done {
+            Ok(events) => Ok(events),
             Err(Errno::INTR) => Ok((PollFlags::empty(), PollFlags::empty())),
             Err(error) => Err(error.into()),
         }
@@ -155,6 +202,8 @@ impl Supervisor {
         }
         // Other processes of the command may be going on, and wait in a call.
         let taken = self.keeper.as_mut().map(Keeper::take_over);
+        // No duplicate is held for as long as this process is stopped.
+        let _idle = self.quickack.as_ref().map(Quickack::pause);
         signals::send(rustix::process::getpid(), libc::SIGSTOP);
         if matches!(taken, Some(Ok(())))
             && self

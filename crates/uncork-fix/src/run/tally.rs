@@ -19,6 +19,20 @@ pub struct Report {
     pub refused: Vec<Refused>,
     /// The first [`SOCKETS_MAX`] of the changed ones, where [`Settings`](super::Settings) ask for them.
     pub sockets: Vec<ChangedSocket>,
+    /// What was done about late ACKs, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quickack: Option<QuickackReport>,
+}
+
+/// What was done about late ACKs, by [`Work::Quickack`](super::Work::Quickack).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct QuickackReport {
+    /// How many connections TCP_QUICKACK was set on, again and again.
+    pub sockets: u64,
+    /// How many found no room among those that are visited.
+    pub sockets_left_out: u64,
+    /// Processes that may not be looked into, or found no room.
+    pub processes_left_out: u64,
 }
 
 /// Sockets that were not changed for one reason.
@@ -108,6 +122,7 @@ impl Tally {
             changed: self.changed,
             refused: refused.collect(),
             sockets: self.sockets,
+            quickack: None,
         }
     }
 }
