@@ -2,9 +2,9 @@
 // comes in, and the end of each socket, with the facts of the connection at that moment.
 //
 // Nothing is decided here but what is worth passing on. A socket that is busy loses no time, and
-// seeing it must not cost it any: of each 100 ms the first WINDOW_EVENTS events of a socket are passed
-// on, of the others their number. Events that begin or may end a hold by Nagle's rule are always passed on,
-// and so is what ends a long hold of any kind.
+// seeing it must not cost it any: once WINDOW_EVENTS events of a socket have come within 100 ms, only
+// their number is passed on for the rest of a second. What begins or may end a hold by Nagle's algorithm
+// is always passed on, and so is what ends a long hold of any kind.
 //
 // Built by `cargo xtask bpf`; the object is committed, so that nobody needs clang to build uncork.
 // SPDX-License-Identifier: MIT OR Apache-2.0 OR GPL-2.0
@@ -27,8 +27,10 @@ enum {
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
-// Length of a window in microseconds, and how many events of a socket are passed on in each.
+// Length of a window in microseconds, that of a socket with more events than are passed on in one, and
+// how many these are.
 #define WINDOW_US 100000ULL
+#define BUSY_WINDOW_US 1000000ULL
 #define WINDOW_EVENTS 32
 // From when on bytes that a write has left behind are of interest.
 #define LASTING_NS 1000000ULL
@@ -244,11 +246,14 @@ static __always_inline bool has_lasted(struct watched *w, struct tcp_sock *tp)
 static __always_inline bool is_passed(struct watched *w, struct tcp_sock *tp, bool matters)
 {
 	__u64 now_us = tp->tcp_mstamp;
-	if (now_us - w->window_us > WINDOW_US) {
+	__u64 window_us = w->passed < WINDOW_EVENTS ? WINDOW_US : BUSY_WINDOW_US;
+	if (now_us - w->window_us > window_us) {
 		w->window_us = now_us;
 		w->passed = 0;
 	}
-	if (w->passed < WINDOW_EVENTS || matters) {
+	if (matters)
+		return 1;
+	if (w->passed < WINDOW_EVENTS) {
 		w->passed++;
 		return 1;
 	}
