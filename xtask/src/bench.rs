@@ -23,7 +23,7 @@ use clap::Subcommand;
 
 use crate::command::{cargo, step};
 
-/// What can be measured. A new bench is a module, a variant here, and an arm in [`run`].
+/// What can be measured. A new bench is a module, a variant here, and an arm in [`run()`].
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// Kill and cut off imports, resume them, and count what is lost or there twice.
