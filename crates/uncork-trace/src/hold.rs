@@ -343,7 +343,11 @@ impl Hold {
         Ended {
             at_ns: ended_ns,
             loss: loss.filter(|_| !was_resent),
-            rest: if was_resent { Limit::Unseen } else { Limit::Program },
+            rest: if was_resent {
+                Limit::Unseen
+            } else {
+                Limit::Program
+            },
             error_ns: self.error_ns.saturating_add(half_ns),
         }
     }

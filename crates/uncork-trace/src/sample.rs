@@ -3,6 +3,8 @@
 //! The sockets of one's own processes are found through `/proc` and duplicated by `pidfd_getfd`. What
 //! happens between two samples isn't seen; a hold is as long as the samples that saw it say.
 
+mod facts;
+
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use uncork_sockets::{Process, Socket};
 use crate::engine::{Losses, Target};
 use crate::event::{Event, Facts, Identity, Kind, SocketId};
 use crate::session::now_ns;
+use facts::Offset;
 
 /// Samples that wait to be read; more are lost, and counted.
 const QUEUE: usize = 65_536;
@@ -145,9 +148,20 @@ struct Sampler {
 struct Watched {
     id: SocketId,
     socket: Socket,
+    offset: Offset,
     previous_ns: u64,
     /// Not seen at the last search: closed by its owner.
     is_missing: bool,
+}
+
+impl Watched {
+    fn facts(&mut self, info: &TcpInfo) -> Facts {
+        Facts {
+            nodelay: self.socket.nodelay().unwrap_or(false),
+            corked: self.socket.corked().unwrap_or(false),
+            ..self.offset.facts(info)
+        }
+    }
 }
 
 impl Sampler {
@@ -283,11 +297,9 @@ impl Sampler {
             .map(|(inode, _)| *inode)
             .collect();
         for inode in missing {
-            if let Some(watched) = self.sockets.remove(&inode) {
-                let facts = TcpInfo::of(&watched.socket).ok();
-                let facts = facts
-                    .map(|info| facts_of(&info, &watched.socket))
-                    .unwrap_or_default();
+            if let Some(mut watched) = self.sockets.remove(&inode) {
+                let info = TcpInfo::of(&watched.socket).ok();
+                let facts = info.map(|info| watched.facts(&info)).unwrap_or_default();
                 self.send(events, watched.id, Kind::Close, facts);
             }
         }
@@ -312,21 +324,17 @@ impl Sampler {
             namespace: 0,
             cgroup: 0,
         };
-        self.send(
-            events,
+        let inode = socket.inode();
+        let mut watched = Watched {
             id,
-            Kind::Open(Box::new(identity)),
-            facts_of(&info, &socket),
-        );
-        self.sockets.insert(
-            socket.inode(),
-            Watched {
-                id,
-                socket,
-                previous_ns: 0,
-                is_missing: false,
-            },
-        );
+            socket,
+            offset: Offset::default(),
+            previous_ns: 0,
+            is_missing: false,
+        };
+        let facts = watched.facts(&info);
+        self.send(events, id, Kind::Open(Box::new(identity)), facts);
+        self.sockets.insert(inode, watched);
     }
 
     fn sample(&mut self, events: &SyncSender<Event>) {
@@ -340,7 +348,7 @@ impl Sampler {
             };
             let at_ns = now_ns();
             watched.previous_ns = at_ns;
-            samples.push((at_ns, watched.id, kind, facts_of(&info, &watched.socket)));
+            samples.push((at_ns, watched.id, kind, watched.facts(&info)));
         }
         for (at_ns, id, kind, facts) in samples {
             self.send_at(events, at_ns, id, kind, facts);
@@ -383,39 +391,5 @@ impl Jitter {
         self.0 ^= self.0 << 17;
         let parts = u32::try_from(self.0 % 1024).unwrap_or(0);
         mean / 2 + mean * parts / 1024
-    }
-}
-
-/// TCP_INFO in the words of `struct tcp_sock`. It counts bytes where the kernel has sequence numbers;
-/// differences are the same.
-fn facts_of(info: &TcpInfo, socket: &Socket) -> Facts {
-    #[expect(clippy::cast_possible_truncation, reason = "sequence numbers wrap")]
-    let seq = |bytes: Option<u64>| bytes.unwrap_or(0) as u32;
-    let snd_una = seq(info.acked_bytes);
-    // What was sent again is counted twice in `sent_bytes`.
-    let resent_bytes = seq(info.resent_bytes);
-    let snd_nxt = seq(info.sent_bytes).wrapping_sub(resent_bytes);
-    let micros = |time: Duration| u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
-    Facts {
-        write_seq: snd_nxt.wrapping_add(info.unsent_bytes.unwrap_or(0)),
-        snd_nxt,
-        snd_una,
-        rcv_nxt: seq(info.received_bytes),
-        nodelay: socket.nodelay().unwrap_or(false),
-        corked: socket.corked().unwrap_or(false),
-        mss: info.send_segment_bytes,
-        cwnd: info.congestion_window_segments,
-        in_flight_segments: info.unacked_segments,
-        snd_wnd: info.send_window_bytes.unwrap_or(u32::MAX / 2),
-        data_segs_out: info.data_segments_out.unwrap_or(0),
-        segs_out: info.segments_out.unwrap_or(0),
-        total_retrans: info.retransmitted_segments,
-        srtt_us: micros(info.rtt),
-        min_rtt_us: info.min_rtt.map_or(0, micros),
-        rwnd_limited_us: info
-            .receive_window_limited
-            .map(|time| u64::from(micros(time))),
-        sndbuf_limited_us: info.send_buffer_limited.map(|time| u64::from(micros(time))),
-        ..Facts::default()
     }
 }
