@@ -78,6 +78,20 @@ impl Error {
         matches!(self, Self::Gone { .. })
     }
 
+    /// Whether this process, or the machine, has no descriptor left, which says nothing of the other
+    /// process.
+    #[must_use]
+    #[doc(alias = "EMFILE")]
+    pub fn is_out_of_descriptors(&self) -> bool {
+        let Self::System { reason, .. } = self else {
+            return false;
+        };
+        matches!(
+            Errno::from_io_error(reason),
+            Some(Errno::MFILE | Errno::NFILE)
+        )
+    }
+
     /// What is missing and how to get it, in a sentence or two; `None` where nothing helps.
     ///
     /// Looks at both processes as they are now, so it costs a few reads of `/proc`.

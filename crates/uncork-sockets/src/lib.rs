@@ -35,5 +35,5 @@ pub use cgroup::{CgroupError, cgroup_pids};
 pub use error::Error;
 pub use name::{command, command_line, harmless};
 pub use process::{Descriptor, Process};
-pub use socket::{Socket, Transport};
+pub use socket::{Duplicate, Socket, Transport};
 pub use tree::children;

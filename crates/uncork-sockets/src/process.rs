@@ -12,7 +12,7 @@ use rustix::process::{ForeignRawFd, Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getf
 
 use crate::advice::field;
 use crate::error::Error;
-use crate::socket::Socket;
+use crate::socket::{Duplicate, Socket};
 
 /// Room for `socket:[` and an inode of 20 digits; other links are longer, and of no interest.
 const LINK_BYTES: usize = 32;
@@ -132,6 +132,19 @@ impl Process {
             return Ok(None);
         };
         Socket::new(duplicate, number).map_err(|(call, errno)| Error::of(self.pid, call, errno))
+    }
+
+    /// A duplicate of a socket that was found [before](Self::socket), if it still has this number:
+    /// `None` where it was closed, and where the number is now that of something else. Two calls.
+    ///
+    /// # Errors
+    /// Where the process is gone, or not ours to look into.
+    #[doc(alias = "pidfd_getfd")]
+    pub fn same_socket(&self, number: i32, cookie: u64) -> Result<Option<Duplicate>, Error> {
+        let Some(duplicate) = self.duplicate(number)? else {
+            return Ok(None);
+        };
+        Duplicate::new(duplicate, cookie).map_err(|errno| Error::of(self.pid, "getsockopt", errno))
     }
 
     /// A duplicate of one of its descriptors, whatever that is; `None` where there is none. One system

@@ -148,6 +148,46 @@ impl Socket {
     }
 }
 
+/// A duplicate of a socket that is known already, for the moment of one look at it: while it is there,
+/// its owner's `close()` sends no FIN.
+#[derive(Debug)]
+pub struct Duplicate(OwnedFd);
+
+impl Duplicate {
+    /// `None` where it is another socket than that of the cookie, or none.
+    pub(crate) fn new(duplicate: OwnedFd, cookie: u64) -> Result<Option<Self>, Errno> {
+        match socket_cookie(&duplicate) {
+            Ok(found) => Ok((found == cookie).then_some(Self(duplicate))),
+            Err(Errno::NOTSOCK | Errno::BADF) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Whether Nagle's algorithm is off.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    #[doc(alias = "TCP_NODELAY")]
+    pub fn nodelay(&self) -> io::Result<bool> {
+        Ok(tcp_nodelay(&self.0)?)
+    }
+
+    /// Whether a cork holds small segments, NODELAY or not.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    #[doc(alias = "TCP_CORK")]
+    pub fn corked(&self) -> io::Result<bool> {
+        Ok(tcp_cork(&self.0)?)
+    }
+}
+
+impl AsFd for Duplicate {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.duplicate.as_fd()

@@ -20,6 +20,27 @@ fn sockets(process: &Process) -> Vec<Socket> {
 }
 
 #[test]
+fn the_same_socket_is_told_from_its_successor() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let stream = TcpStream::connect(address).unwrap();
+    let other = TcpStream::connect(address).unwrap();
+    let process = Process::open(std::process::id()).unwrap();
+    let (number, cookie) = {
+        let socket = process.socket(stream.as_raw_fd()).unwrap().unwrap();
+        (socket.number(), socket.cookie())
+    };
+    let same = process.same_socket(number, cookie).unwrap().unwrap();
+    assert!(!same.nodelay().unwrap() && !same.corked().unwrap());
+    assert_eq!(TcpInfo::of(&same).unwrap().state, 1);
+    // Another socket, a file, no descriptor.
+    let file = std::fs::File::open("/dev/null").unwrap();
+    for number in [other.as_raw_fd(), file.as_raw_fd(), 99_999] {
+        assert!(process.same_socket(number, cookie).unwrap().is_none());
+    }
+}
+
+#[test]
 fn of_this_process() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
