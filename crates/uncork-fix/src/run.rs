@@ -48,7 +48,6 @@ pub use self::service::Listing;
 pub use self::tally::{ChangedSocket, Refused, Report, SOCKETS_MAX};
 
 use self::filter::Filter;
-use self::keeper::Keeper;
 use self::service::{Selection, Service};
 use self::supervisor::Supervisor;
 use self::tally::Tally;
@@ -92,7 +91,8 @@ pub struct Ran {
 /// Runs a command to its end, in this process's group, on its terminal, with all that it has open.
 ///
 /// From here on the process's signals are the command's: this is for a process that does nothing else.
-/// Its inherited descriptors are closed, but stderr; stdin and stdout lead to /dev/null afterwards.
+/// Its inherited descriptors are closed, but stderr; stdin and stdout lead to /dev/null afterwards, and
+/// its folder is `/`: paths that are used after the run have to be opened before.
 ///
 /// Under an outer `uncork run` that does the work already, this process *becomes* the command, and the
 /// function does not return.
@@ -124,24 +124,16 @@ pub fn run(command: &[OsString], settings: &Settings) -> Result<Ran, RunError> {
     let mut tally = Tally::default();
     change_inherited(&inherited, &selection, settings.listing, &mut tally);
     let (child, listener) = launch::start(command, filter, inherited_signals)?;
-    let mut service = Service::new(
-        listener,
-        File::from(in_hand),
-        selection.clone(),
-        settings.listing,
-    );
+    let mut service = Service::new(listener, File::from(in_hand), selection, settings.listing);
     service.tally = tally;
-    let keeper = Keeper::start(&settings.keeper, &service, &selection);
-    let (keeper, no_keeper) = match keeper {
-        Ok(keeper) => (Some(keeper), None),
-        Err(error) => (None, Some(error)),
-    };
+    let mut supervisor = Supervisor::new(child, signals, service, settings.keeper.clone());
     let_go(&inherited);
-
-    let mut supervisor = Supervisor::new(child, signals, service, keeper);
     let end = supervisor.supervise().map_err(RunError::system("poll"))?;
     let Supervisor {
-        service, keeper, ..
+        service,
+        keeper,
+        no_keeper,
+        ..
     } = supervisor;
     // Where processes of the command live on, the keeper does for them what this process did.
     if keeper::is_over(&service)
@@ -204,6 +196,8 @@ fn let_go(inherited: &[RawFd]) {
         let _ = rustix::stdio::dup2_stdin(&null);
         let _ = rustix::stdio::dup2_stdout(&null);
     }
+    // A file system that the command was started in can be taken off while it runs elsewhere.
+    let _ = rustix::process::chdir("/");
     let others = inherited.iter().filter(|number| !STANDARD.contains(number));
     descriptors::close(others.copied());
 }
