@@ -78,6 +78,16 @@ impl Error {
         matches!(self, Self::Gone { .. })
     }
 
+    /// Whether this process, or the machine, had no descriptor left: a later try may succeed.
+    #[must_use]
+    pub fn is_scarcity(&self) -> bool {
+        let Self::System { reason, .. } = self else {
+            return false;
+        };
+        let scarcity = [Errno::MFILE, Errno::NFILE];
+        Errno::from_io_error(reason).is_some_and(|errno| scarcity.contains(&errno))
+    }
+
     /// What is missing and how to get it, in a sentence or two; `None` where nothing helps.
     ///
     /// Looks at both processes as they are now, so it costs a few reads of `/proc`.
