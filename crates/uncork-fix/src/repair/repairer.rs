@@ -72,6 +72,8 @@ impl<'a> Repairer<'a> {
         for descriptor in self.memory.new_ones(pid, &descriptors) {
             let socket = match process.socket(descriptor.number) {
                 Ok(socket) => socket,
+                // Nothing about the descriptor: the next look asks again.
+                Err(error) if error.is_scarcity() => return Err(error),
                 // Of one descriptor only: another system call than the one that asks for permission.
                 Err(error @ Error::System { .. }) => {
                     self.memory.keep(pid, descriptor, None);
