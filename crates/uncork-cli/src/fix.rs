@@ -12,7 +12,9 @@ use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use uncork_fix::repair::cgroup::{AttachError, Cgroup, Program};
-use uncork_fix::repair::{Event, Record, RefusalKind, Repairer, Report, Target};
+use uncork_fix::repair::{
+    Event, Record, RefusalKind, Repairer, Report, Target, raise_descriptor_limit,
+};
 
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -68,6 +70,7 @@ One's own processes need no root where kernel.yama.ptrace_scope is 0. More: docs
 
 /// Repairs, or undoes it.
 pub(crate) fn run(arguments: &FixArgs) -> Result<Exit, Failure> {
+    raise_descriptor_limit();
     let voice = Voice::of(arguments);
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

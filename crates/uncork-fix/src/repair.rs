@@ -23,6 +23,15 @@ mod target;
 mod undo;
 mod watch;
 
+/// Lets this process have as many descriptors as it may: a watched process takes two, and the usual
+/// limit of 1,024 is there for programs that call select(2). Where it can't, all is as before.
+pub fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
 pub use record::{Record, RecordError};
 pub use repairer::Repairer;
 pub use report::{Already, Change, Event, Nodelay, Refusal, RefusalKind, Report};

@@ -53,8 +53,6 @@ pub use self::service::Listing;
 pub use self::tally::{ChangedSocket, QuickackReport, Refused, Report, SOCKETS_MAX};
 
 use self::filter::Filter;
-use self::keeper::Keeper;
-use self::quickack::Quickack;
 use self::service::{Selection, Service};
 use self::supervisor::Supervisor;
 use self::tally::Tally;
@@ -125,7 +123,8 @@ pub struct Ran {
 /// Runs a command to its end, in this process's group, on its terminal, with all that it has open.
 ///
 /// From here on the process's signals are the command's: this is for a process that does nothing else.
-/// Its inherited descriptors are closed, but stderr; stdin and stdout lead to /dev/null afterwards.
+/// Its inherited descriptors are closed, but stderr; stdin and stdout lead to /dev/null afterwards, and
+/// its folder is `/`: paths that are used after the run have to be opened before.
 ///
 /// Under an outer `uncork run` that does the work already, this process *becomes* the command, and the
 /// function does not return.
@@ -165,33 +164,21 @@ pub fn run(command: &[OsString], settings: &Settings) -> Result<Ran, RunError> {
         service.tally = tally;
         service
     });
-    let keeper = service.as_ref();
-    let keeper = keeper.map(|service| Keeper::start(&settings.keeper, service, &selection));
-    let (keeper, no_keeper) = apart(keeper);
+    let mut supervisor = Supervisor::new(child, signals, service, settings.keeper.clone());
     // After the keeper, whose start is a fork: that has to happen in a process of one thread.
-    let quickack = settings.work.has_quickack();
-    let quickack =
-        quickack.then(|| Quickack::start(&selection, keeper.as_ref().map(Keeper::process)));
-    let (quickack, no_quickack) = apart(quickack);
+    let no_quickack = match settings.work.has_quickack() {
+        true => supervisor.begin_quickack(&selection).err(),
+        false => None,
+    };
     let_go(&inherited);
-
-    let mut supervisor = Supervisor::new(child, signals, service, keeper, quickack);
     let end = supervisor.supervise().map_err(RunError::system("poll"))?;
+    let no_keeper = supervisor.no_keeper.take();
     Ok(Ran {
         end,
         report: supervisor.finish(),
         no_keeper,
         no_quickack,
     })
-}
-
-/// What there is, and why there is nothing.
-fn apart<T>(result: Option<io::Result<T>>) -> (Option<T>, Option<io::Error>) {
-    match result {
-        None => (None, None),
-        Some(Ok(value)) => (Some(value), None),
-        Some(Err(error)) => (None, Some(error)),
-    }
 }
 
 /// The filter, where this machine can have it.
@@ -250,6 +237,8 @@ fn let_go(inherited: &[RawFd]) {
         let _ = rustix::stdio::dup2_stdin(&null);
         let _ = rustix::stdio::dup2_stdout(&null);
     }
+    // A file system that the command was started in can be taken off while it runs elsewhere.
+    let _ = rustix::process::chdir("/");
     let others = inherited.iter().filter(|number| !STANDARD.contains(number));
     descriptors::close(others.copied());
 }

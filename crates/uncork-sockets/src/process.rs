@@ -1,6 +1,6 @@
 //! Another process, held so that it can't be mistaken for a later one of the same id.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,6 +16,9 @@ use crate::socket::{Duplicate, Socket};
 
 /// Room for `socket:[` and an inode of 20 digits; other links are longer, and of no interest.
 const LINK_BYTES: usize = 32;
+
+/// `PIDFD_THREAD` of `linux/pidfd.h` (Linux 6.9): a descriptor of a thread that leads no process.
+const PIDFD_THREAD: PidfdFlags = PidfdFlags::from_bits_retain(OFlags::EXCL.bits());
 
 /// A process that is running, or was when it was opened.
 #[derive(Debug)]
@@ -86,7 +89,8 @@ impl Process {
         self.duplicate(0).map(drop)
     }
 
-    /// Its descriptors that are sockets, of whatever kind, in the order of their numbers.
+    /// Its descriptors that are sockets, of whatever kind, in the order of their numbers. Those of a
+    /// process whose first thread has ended are its other threads'; to duplicate them takes Linux 6.9.
     ///
     /// One `readlinkat` a descriptor and two calls for all: cheap enough for hundreds of times a
     /// second.
@@ -94,15 +98,34 @@ impl Process {
     /// # Errors
     /// Where the process is gone, or not ours to look at.
     pub fn descriptors(&self) -> Result<Vec<Descriptor>, Error> {
+        let (descriptors, is_empty) = self.descriptors_in(c"fd")?;
+        if !is_empty {
+            return Ok(descriptors);
+        }
+        // Perhaps its first thread has ended, which has no descriptors then; the others have them.
+        match self.thread_beside_zombie() {
+            Some(thread) => {
+                let path = CString::new(format!("task/{}/fd", thread.as_raw_nonzero()));
+                let path = path.unwrap_or_default();
+                Ok(self.descriptors_in(&path)?.0)
+            }
+            None => Ok(descriptors),
+        }
+    }
+
+    /// The descriptors in a folder of `/proc/PID` that are sockets, and whether it has none at all.
+    fn descriptors_in(&self, folder: &CStr) -> Result<(Vec<Descriptor>, bool), Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let failed = |call| move |errno| self.failed(call, errno);
-        let folder = openat(&self.folder, c"fd", flags, Mode::empty()).map_err(failed("open"))?;
+        let folder = openat(&self.folder, folder, flags, Mode::empty()).map_err(failed("open"))?;
         let entries = Dir::read_from(&folder).map_err(failed("getdents64"))?;
+        let mut is_empty = true;
         let mut descriptors = Vec::new();
         for entry in entries {
             let entry = entry.map_err(failed("getdents64"))?;
             let name = entry.file_name();
             let Some(number) = number(name) else { continue };
+            is_empty = false;
             let mut room = [MaybeUninit::uninit(); LINK_BYTES];
             match readlinkat_raw(&folder, name, &mut room) {
                 Ok((link, _)) => {
@@ -115,7 +138,27 @@ impl Process {
             }
         }
         descriptors.sort_unstable_by_key(|descriptor| descriptor.number);
-        Ok(descriptors)
+        Ok((descriptors, is_empty))
+    }
+
+    /// A thread that lives, where the first one has ended and the process has not.
+    fn thread_beside_zombie(&self) -> Option<Pid> {
+        let state = |stat: &str| {
+            let (_, rest) = stat.rsplit_once(')')?;
+            rest.trim_start().chars().next()
+        };
+        let has_ended = |stat: &str| matches!(state(stat), Some('Z' | 'X') | None);
+        let pid = self.pid;
+        let stat = |thread: u32| fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat"));
+        if !has_ended(&stat(pid).ok()?) {
+            return None;
+        }
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+        let mut threads = threads.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let thread = threads.find(|thread| stat(*thread).is_ok_and(|stat| !has_ended(&stat)))?;
+        // Read by its id: it was this process's if that still runs.
+        let thread = self.is_running().then_some(thread)?;
+        Pid::from_raw(i32::try_from(thread).ok()?)
     }
 
     /// A duplicate of one of its descriptors, if that is a TCP socket: `None` where it is something
@@ -157,9 +200,19 @@ impl Process {
     /// Linux 5.6.
     #[doc(alias = "pidfd_getfd")]
     pub fn duplicate(&self, number: ForeignRawFd) -> Result<Option<OwnedFd>, Error> {
-        match pidfd_getfd(&self.pidfd, number, PidfdGetfdFlags::empty()) {
+        let duplicate = |pidfd: &OwnedFd| pidfd_getfd(pidfd, number, PidfdGetfdFlags::empty());
+        let of_thread = || {
+            let thread = self.thread_beside_zombie()?;
+            let thread = pidfd_open(thread, PIDFD_THREAD).ok()?;
+            duplicate(&thread).ok()
+        };
+        match duplicate(&self.pidfd) {
             Ok(duplicate) => Ok(Some(duplicate)),
-            Err(Errno::BADF) => Ok(None),
+            Err(Errno::BADF) => Ok(of_thread()),
+            Err(errno @ Errno::SRCH) => match of_thread() {
+                Some(duplicate) => Ok(Some(duplicate)),
+                None => Err(self.failed("pidfd_getfd", errno)),
+            },
             Err(errno) => Err(self.failed("pidfd_getfd", errno)),
         }
     }

@@ -243,3 +243,32 @@ os.execv(sys.executable, ['\\x1b]0;owned\\x07', '-c', 'print(0, flush=True); inp
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     }
 }
+
+/// Its first thread ends, as by pthread_exit(3), and another one has its sockets from then on.
+const WITHOUT_FIRST_THREAD: &str = "
+import ctypes, socket, threading, time
+server = socket.create_server(('127.0.0.1', 0))
+def serve():
+    first = '/proc/self/stat'
+    while open(first).read().rsplit(')', 1)[1].split()[0] != 'Z':
+        time.sleep(0.001)
+    print('alone', flush=True)
+    time.sleep(600)
+threading.Thread(target=serve).start()
+ctypes.CDLL(None).syscall(60 if __import__('platform').machine() == 'x86_64' else 93, 0)
+";
+
+#[test]
+fn of_a_process_whose_first_thread_has_ended() {
+    let Some(mut python) = Python::start(WITHOUT_FIRST_THREAD, &[]) else {
+        return;
+    };
+    assert_eq!(python.line().unwrap(), "alone");
+    let process = Process::open(python.pid()).unwrap();
+    assert!(process.is_running());
+    let descriptors = process.descriptors().unwrap();
+    assert!(!descriptors.is_empty());
+    // Older kernels have no descriptors of threads.
+    let found = sockets(&process);
+    assert!(found.is_empty() || found.iter().any(Socket::is_listening));
+}

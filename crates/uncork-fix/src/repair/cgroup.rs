@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags, fstat, fstatfs, openat};
 use rustix::io::Errno;
 use rustix::system::uname;
 use serde::Serialize;
@@ -54,6 +55,18 @@ pub enum AttachError {
         /// What it can't.
         reason: String,
     },
+    /// A program of others would not run any more.
+    #[error(
+        "no socket program for {}: a program of {} allows to be overridden, and would be",
+        path.display(),
+        ancestor.display()
+    )]
+    WouldDisplace {
+        /// Of the cgroup.
+        path: PathBuf,
+        /// Of the cgroup above it that the program is attached to.
+        ancestor: PathBuf,
+    },
     /// Anything else.
     #[error("no socket program for {} ({call}: {error})", path.display())]
     System {
@@ -85,6 +98,12 @@ impl AttachError {
                  those to come, too."
                     .to_owned(),
             ),
+            Self::WouldDisplace { ancestor, .. } => Some(format!(
+                "It was attached with BPF_F_ALLOW_OVERRIDE: in a cgroup beneath, any other program \
+                 takes its place. `bpftool cgroup show {}` names it. Sockets can be repaired without \
+                 a program: `uncork fix -p PID --tree --watch`.",
+                ancestor.display()
+            )),
             Self::Cgroup(CgroupError::Version1(_)) => Some(
                 "Socket programs are for cgroups of version 2: `findmnt -t cgroup2` shows where \
                  they are."
@@ -180,8 +199,11 @@ impl Cgroup {
         if self.find()?.is_some() {
             return Ok(Program::WasAttached);
         }
-        let program = bpf::load(&nodelay_program(), NAME);
-        let program = self.check("BPF_PROG_LOAD", program)?;
+        if let Some(ancestor) = self.would_displace()? {
+            let path = self.path.clone();
+            return Err(AttachError::WouldDisplace { path, ancestor });
+        }
+        let program = self.load()?;
         self.check(
             "BPF_PROG_ATTACH",
             bpf::attach(self.folder.as_fd(), program.as_fd()),
@@ -206,21 +228,66 @@ impl Cgroup {
         Ok(became)
     }
 
-    /// Our program among those that are attached to this very cgroup, by its name.
+    /// Our program among those that are attached to this very cgroup. A name can be anybody's: ours has
+    /// our instructions, too, and no other is ever detached.
     fn find(&self) -> Result<Option<OwnedFd>, AttachError> {
-        let ids = self.check("BPF_PROG_QUERY", bpf::attached(self.folder.as_fd()))?;
-        for id in ids {
+        for id in self.attached(&self.folder)?.ids {
             let program = match bpf::by_id(id) {
                 // Detached meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 program => self.check("BPF_PROG_GET_FD_BY_ID", program)?,
             };
-            let name = self.check("BPF_OBJ_GET_INFO_BY_FD", bpf::name(program.as_fd()))?;
-            if name == NAME.as_bytes() {
+            let identity = self.identity(&program)?;
+            if identity.name == NAME.as_bytes() && identity == self.identity(&self.load()?)? {
                 return Ok(Some(program));
             }
         }
         Ok(None)
+    }
+
+    /// The cgroup above this one whose program would not run here any more once ours does.
+    ///
+    /// That is the nearest one with programs, and only while this one has none: what is further above
+    /// runs beside it, or has been displaced by it already. Cgroups that a namespace hides are not seen.
+    fn would_displace(&self) -> Result<Option<PathBuf>, AttachError> {
+        if !self.attached(&self.folder)?.ids.is_empty() {
+            return Ok(None);
+        }
+        let mut folder = self.above(&self.folder)?;
+        let mut path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        while let Some(ancestor) = folder {
+            path.pop();
+            let attached = self.attached(&ancestor)?;
+            if !attached.ids.is_empty() {
+                return Ok(attached.is_overridable.then_some(path));
+            }
+            folder = self.above(&ancestor)?;
+        }
+        Ok(None)
+    }
+
+    /// The folder above a cgroup's, unless that is where they are mounted.
+    fn above(&self, folder: &File) -> Result<Option<File>, AttachError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open = || {
+            let above = File::from(openat(folder, c"..", flags, Mode::empty())?);
+            let is_same = fstat(&above)?.st_ino == fstat(folder)?.st_ino;
+            let is_cgroup = fstatfs(&above)?.f_type == fstatfs(folder)?.f_type;
+            Ok((is_cgroup && !is_same).then_some(above))
+        };
+        self.check("openat", open())
+    }
+
+    fn attached(&self, folder: &File) -> Result<bpf::Attached, AttachError> {
+        self.check("BPF_PROG_QUERY", bpf::attached(folder.as_fd()))
+    }
+
+    fn load(&self) -> Result<OwnedFd, AttachError> {
+        self.check("BPF_PROG_LOAD", bpf::load(&nodelay_program(), NAME))
+    }
+
+    fn identity(&self, program: &OwnedFd) -> Result<bpf::Identity, AttachError> {
+        self.check("BPF_OBJ_GET_INFO_BY_FD", bpf::identity(program.as_fd()))
     }
 
     fn check<T>(&self, call: &'static str, result: io::Result<T>) -> Result<T, AttachError> {

@@ -7,8 +7,11 @@ mod place;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use uncork_sockets::Socket;
 
 pub(crate) use self::entry::Entry;
@@ -20,6 +23,13 @@ const ENTRIES_MAX: usize = 65_536;
 
 /// The file is not read any further: it is of somebody else's making, or broken.
 const FILE_BYTES_MAX: u64 = 32 << 20;
+
+/// How long another uncork may have the record for itself: it does so for milliseconds, unless it is
+/// stopped.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
+
+/// Between two tries to get it.
+const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A file this long is looked through for what can be dropped before it grows: about [`ENTRIES_MAX`]
 /// lines.
@@ -91,14 +101,14 @@ impl Record {
         &self.path
     }
 
+    /// What is to be written down of a socket.
+    pub(crate) fn entry(&self, pid: u32, socket: &Socket, nodelay: bool) -> Entry {
+        Entry::new(&self.boot, pid, socket, nodelay)
+    }
+
     /// Writes down how a socket is, before it is changed: what is not written can't be undone.
-    pub(crate) fn add(
-        &mut self,
-        pid: u32,
-        socket: &Socket,
-        nodelay: bool,
-    ) -> Result<(), RecordError> {
-        let line = Entry::new(&self.boot, pid, socket, nodelay).line();
+    pub(crate) fn add(&mut self, entry: &Entry) -> Result<(), RecordError> {
+        let line = entry.line();
         self.locked(|record| {
             let end = record.file.seek(SeekFrom::End(0));
             let end = record.failed("lseek", end)?;
@@ -132,13 +142,18 @@ impl Record {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, RecordError>,
     ) -> Result<T, RecordError> {
-        let lock = |record: &Self, operation| {
-            let done = flock(&record.file, operation).map_err(io::Error::from);
-            record.failed("flock", done)
+        let until = Instant::now() + LOCK_WAIT;
+        let lock = loop {
+            match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if Instant::now() < until => sleep(LOCK_INTERVAL),
+                lock => break lock,
+            }
         };
-        lock(self, FlockOperation::LockExclusive)?;
+        self.failed("flock", lock.map_err(io::Error::from))?;
         let result = work(self);
-        lock(self, FlockOperation::Unlock)?;
+        let unlock = flock(&self.file, FlockOperation::Unlock);
+        self.failed("flock", unlock.map_err(io::Error::from))?;
         result
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use uncork_sockets::{Error, Process, Socket};
 
 use super::memory::{Memory, Met};
-use super::record::Record;
+use super::record::{Entry, Record};
 use super::report::{Already, Change, Event, Nodelay, Refusal, Report};
 use super::target::Target;
 
@@ -72,6 +72,8 @@ impl<'a> Repairer<'a> {
         for descriptor in self.memory.new_ones(pid, &descriptors) {
             let socket = match process.socket(descriptor.number) {
                 Ok(socket) => socket,
+                // Nothing about the descriptor: the next look asks again.
+                Err(error) if error.is_out_of_descriptors() => return Err(error),
                 // Of one descriptor only: another system call than the one that asks for permission.
                 Err(error @ Error::System { .. }) => {
                     self.memory.keep(pid, descriptor, None);
@@ -84,7 +86,7 @@ impl<'a> Repairer<'a> {
             let met = self.memory.keep(pid, descriptor, cookie);
             match socket {
                 None => self.report.not_tcp_count += 1,
-                Some(socket) if met == Met::New => self.fix_socket(pid, &socket),
+                Some(socket) if met == Met::New => self.fix_socket(process, socket)?,
                 Some(_) => {}
             }
         }
@@ -95,31 +97,43 @@ impl<'a> Repairer<'a> {
         self.memory.forget(pid);
     }
 
-    fn fix_socket(&mut self, pid: u32, socket: &Socket) {
+    /// While a duplicate is open, its owner's `close` ends no connection. So none is held while the
+    /// record is waited for: it is taken once more then.
+    fn fix_socket(&mut self, process: &Process, socket: Socket) -> Result<(), Error> {
+        let pid = process.pid();
         match socket.nodelay() {
-            Ok(true) => self.report.push_already(Already::new(pid, socket)),
+            Ok(true) => self.report.push_already(Already::new(pid, &socket)),
             Ok(false) => {
-                self.write_down(pid, socket);
-                self.change(pid, socket, true);
+                let (number, cookie) = (socket.number(), socket.cookie());
+                let entry = self
+                    .record
+                    .as_ref()
+                    .map(|record| record.entry(pid, &socket, false));
+                let mut again = Some(socket);
+                if let Some(entry) = entry {
+                    again = None;
+                    self.write_down(&entry);
+                }
+                if again.is_none() {
+                    again = process.socket(number)?;
+                }
+                // Closed meanwhile, or even another one: the next look finds that.
+                let same = again.filter(|socket| socket.cookie() == cookie);
+                if let Some(socket) = same {
+                    self.change(pid, socket, true);
+                }
             }
-            Err(error) => {
-                let number = socket.number();
-                self.refuse(Refusal::of_option(
-                    pid,
-                    number,
-                    "getsockopt(TCP_NODELAY)",
-                    &error,
-                ));
-            }
+            Err(error) => self.refuse_option(pid, socket, "getsockopt(TCP_NODELAY)", &error),
         }
+        Ok(())
     }
 
     /// Repairing without a record is better than not repairing; that it can't be undone is said once.
-    fn write_down(&mut self, pid: u32, socket: &Socket) {
+    fn write_down(&mut self, entry: &Entry) {
         let Some(record) = &mut self.record else {
             return;
         };
-        if let Err(error) = record.add(pid, socket, false) {
+        if let Err(error) = record.add(entry) {
             self.report.is_recorded = false;
             self.record = None;
             self.note(format!(
@@ -129,15 +143,9 @@ impl<'a> Repairer<'a> {
     }
 
     /// Sets the option of a socket that has it the other way.
-    pub(super) fn change(&mut self, pid: u32, socket: &Socket, nodelay: bool) -> bool {
+    pub(super) fn change(&mut self, pid: u32, socket: Socket, nodelay: bool) -> bool {
         if let Err(error) = socket.set_nodelay(nodelay) {
-            let number = socket.number();
-            self.refuse(Refusal::of_option(
-                pid,
-                number,
-                "setsockopt(TCP_NODELAY)",
-                &error,
-            ));
+            self.refuse_option(pid, socket, "setsockopt(TCP_NODELAY)", &error);
             return false;
         }
         let change = Change {
@@ -151,9 +159,24 @@ impl<'a> Repairer<'a> {
             before: Nodelay { nodelay: !nodelay },
             after: Nodelay { nodelay },
         };
+        // Who reads what is said may take any time.
+        drop(socket);
         (self.say)(Event::Changed(&change));
         self.report.push_change(change);
         true
+    }
+
+    /// What the kernel said of a socket's option; the duplicate is closed before it is passed on.
+    pub(super) fn refuse_option(
+        &mut self,
+        pid: u32,
+        socket: Socket,
+        call: &str,
+        error: &std::io::Error,
+    ) {
+        let number = socket.number();
+        drop(socket);
+        self.refuse(Refusal::of_option(pid, number, call, error));
     }
 
     pub(super) fn refuse(&mut self, refusal: Refusal) {

@@ -1,6 +1,7 @@
 //! Undoing: what the record says of a socket is made so again.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs;
 
 use uncork_sockets::{Error, Process};
 
@@ -9,9 +10,17 @@ use super::repairer::Repairer;
 use super::report::{Already, Refusal};
 use super::target::Target;
 
+/// How many processes are looked through for a socket that has left its own.
+const PROCESSES_MAX: usize = 65_536;
+
 impl Repairer<'_> {
     /// Takes back what the record says of the sockets of these processes. What was taken back leaves
-    /// the record, as do sockets that they don't have any more.
+    /// the record.
+    ///
+    /// A socket that its process does not have any more may be a child's, or of whom it was sent to:
+    /// all processes are looked through for it. It leaves the record where none has it. It stays where
+    /// one of them can't be looked into and the machine has a connection of the same ports, which is
+    /// then a refusal.
     ///
     /// # Errors
     /// Where the record can't be read or written.
@@ -57,14 +66,68 @@ impl Repairer<'_> {
             }
             looked_at.insert(pid);
         }
+        let mut lost: HashSet<u64> = entries
+            .iter()
+            .filter(|entry| looked_at.contains(&entry.pid) && !self.is_refused(entry))
+            .map(|entry| entry.cookie)
+            .filter(|cookie| !done.contains(cookie))
+            .collect();
+        let kept = self.undo_lost(&entries, &mut lost, &before, &mut done);
         // A change that another uncork has written down meanwhile is not ours to drop, nor is one that
         // was refused.
         record.remove(|entry| {
-            let is_over = looked_at.contains(&entry.pid) && before.contains_key(&entry.cookie);
-            done.contains(&entry.cookie) || (is_over && !self.is_refused(entry))
+            done.contains(&entry.cookie)
+                || (lost.contains(&entry.cookie) && !kept.contains(&entry.cookie))
         })?;
         self.record = Some(record);
         Ok(())
+    }
+
+    /// Looks through all processes for sockets that are not where the record has them. What is found
+    /// is not lost any more. Returns what has to stay in the record, which is said.
+    fn undo_lost(
+        &mut self,
+        entries: &[Entry],
+        lost: &mut HashSet<u64>,
+        before: &HashMap<u64, bool>,
+        done: &mut HashSet<u64>,
+    ) -> HashSet<u64> {
+        let mut hidden = None;
+        let wanted: HashMap<u64, bool> = lost
+            .iter()
+            .filter_map(|cookie| Some((*cookie, *before.get(cookie)?)))
+            .collect();
+        for pid in processes() {
+            if lost.iter().all(|cookie| done.contains(cookie)) {
+                return HashSet::new();
+            }
+            let refused_before = self.report.refused_count;
+            match self.undo_process(pid, &wanted, done) {
+                // What was found, and refused, has been said, and stays in the record.
+                Ok(()) if self.report.refused_count > refused_before => lost.clear(),
+                Ok(()) => self.report.processes += 1,
+                Err(error) if error.is_gone() => {}
+                Err(error) => hidden = hidden.or(Some((pid, error))),
+            }
+        }
+        let Some((hider, error)) = hidden else {
+            return HashSet::new();
+        };
+        let connections = connections();
+        let kept: HashSet<u64> = entries
+            .iter()
+            .filter(|entry| lost.contains(&entry.cookie) && !done.contains(&entry.cookie))
+            .filter(|entry| connections.contains(&entry.ports()))
+            .map(|entry| entry.cookie)
+            .collect();
+        if !kept.is_empty() {
+            self.note(match kept.len() {
+                1 => "1 socket is not where it was, and stays in the record".to_owned(),
+                count => format!("{count} sockets are not where they were, and stay in the record"),
+            });
+            self.refuse(Refusal::new(hider, None, &error));
+        }
+        kept
     }
 
     fn is_refused(&self, entry: &Entry) -> bool {
@@ -85,10 +148,11 @@ impl Repairer<'_> {
             let Some(socket) = process.socket(descriptor.number)? else {
                 continue;
             };
-            let Some(before) = before.get(&socket.cookie()) else {
+            let cookie = socket.cookie();
+            let Some(before) = before.get(&cookie) else {
                 continue;
             };
-            if done.contains(&socket.cookie()) {
+            if done.contains(&cookie) {
                 continue;
             }
             let is_done = match socket.nodelay() {
@@ -96,18 +160,63 @@ impl Repairer<'_> {
                     self.report.push_already(Already::new(pid, &socket));
                     true
                 }
-                Ok(_) => self.change(pid, &socket, *before),
+                Ok(_) => self.change(pid, socket, *before),
                 Err(error) => {
-                    let number = socket.number();
-                    let call = "getsockopt(TCP_NODELAY)";
-                    self.refuse(Refusal::of_option(pid, number, call, &error));
+                    self.refuse_option(pid, socket, "getsockopt(TCP_NODELAY)", &error);
                     false
                 }
             };
             if is_done {
-                done.insert(socket.cookie());
+                done.insert(cookie);
             }
         }
         Ok(())
+    }
+}
+
+/// All processes but this one.
+fn processes() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| *pid != std::process::id())
+        .take(PROCESSES_MAX)
+        .collect()
+}
+
+/// The ports of all TCP sockets of this network namespace that some descriptor leads to: the own one,
+/// and the peer's, 0 where there is none.
+fn connections() -> HashSet<(u16, u16)> {
+    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
+    let text: String = tables
+        .iter()
+        .filter_map(|table| fs::read_to_string(table).ok())
+        .collect();
+    text.lines().filter_map(ports).collect()
+}
+
+/// Of one line of `/proc/net/tcp`. See `Documentation/networking/proc_net_tcp.rst`.
+fn ports(line: &str) -> Option<(u16, u16)> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let port = |at: usize| {
+        let (_, port) = fields.get(at)?.rsplit_once(':')?;
+        u16::from_str_radix(port, 16).ok()
+    };
+    // Sockets that were closed have inode 0.
+    let has_descriptor = fields.get(9)?.parse::<u64>().ok()? != 0;
+    has_descriptor.then_some((port(1)?, port(2)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_of_sockets_that_are_open() {
+        let line = "   0: 0100007F:1F90 0100007F:0019 01 00000000:00000000 00:00000000 00000000     0 \
+                    0 4242 1 0000000000000000 20 4 30 10 -1";
+        assert_eq!(ports(line), Some((8080, 25)));
+        assert_eq!(ports(&line.replace("4242", "0")), None);
+        assert_eq!(ports("  sl  local_address rem_address   st tx_queue"), None);
+        assert_eq!(ports(""), None);
     }
 }

@@ -15,6 +15,10 @@ use super::target::Target;
 /// lives longer.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
+/// How many times longer than a look the pause after it is: where thousands of descriptors are to be
+/// looked at, a tenth of a processor is enough.
+const PAUSE_PER_LOOK: u32 = 9;
+
 /// Between two looks for new descendants: each reads a file for each thread of each process.
 const CHILDREN_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -34,12 +38,13 @@ impl Repairer<'_> {
     /// its way.
     pub fn watch(&mut self, target: &Target, stop: &AtomicBool) {
         let mut members = BTreeMap::new();
-        for pid in target.processes() {
-            self.join(&mut members, pid, target.names(pid));
-        }
-        self.report.processes += members.len() as u64;
+        let mut waiting = target.processes();
         let mut children_at = Instant::now();
         while !stop.load(Ordering::Relaxed) {
+            let began = Instant::now();
+            let known = members.len();
+            waiting.retain(|pid| !self.join(&mut members, *pid, target.names(*pid)));
+            self.report.processes += (members.len() - known) as u64;
             if target.is_with_descendants() && Instant::now() >= children_at {
                 children_at = Instant::now() + CHILDREN_INTERVAL;
                 let known = members.len();
@@ -47,14 +52,15 @@ impl Repairer<'_> {
                 self.report.processes += (members.len() - known) as u64;
             }
             self.look_at_all(&mut members);
-            if members.values().all(|member| member.is_refused) {
+            if waiting.is_empty() && members.values().all(|member| member.is_refused) {
                 break;
             }
-            sleep(LOOK_INTERVAL);
+            sleep(LOOK_INTERVAL.max(began.elapsed() * PAUSE_PER_LOOK));
         }
     }
 
-    fn join(&mut self, members: &mut BTreeMap<u32, Member>, pid: u32, is_named: bool) {
+    /// Returns false where it has to be tried again.
+    fn join(&mut self, members: &mut BTreeMap<u32, Member>, pid: u32, is_named: bool) -> bool {
         match Process::open(pid) {
             Ok(process) => {
                 let member = Member {
@@ -64,8 +70,10 @@ impl Repairer<'_> {
                 members.insert(pid, member);
             }
             Err(error) if error.is_gone() && !is_named => {}
+            Err(error) if error.is_out_of_descriptors() => return false,
             Err(error) => self.refuse(Refusal::new(pid, None, &error)),
         }
+        true
     }
 
     /// New descendants of those under watch.
@@ -89,7 +97,9 @@ impl Repairer<'_> {
             let is_gone = looked.as_ref().is_err_and(Error::is_gone);
             if is_gone || !member.process.is_running() {
                 ended.push(*pid);
-            } else if let Err(error) = looked {
+            } else if let Err(error) = looked
+                && !error.is_out_of_descriptors()
+            {
                 member.is_refused = true;
                 self.report.processes -= 1;
                 self.refuse(Refusal::new(*pid, None, &error));

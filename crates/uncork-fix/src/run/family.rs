@@ -49,6 +49,18 @@ pub(crate) fn descends(process: u32, ancestor: u32) -> bool {
     false
 }
 
+/// Whether a process stands still, by a signal or under a debugger. One that can't be looked at does
+/// not.
+pub(crate) fn is_stopped(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"));
+    stat.is_ok_and(|stat| stat_is_stopped(&stat))
+}
+
+fn stat_is_stopped(stat: &str) -> bool {
+    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+    state.is_some_and(|state| state.starts_with(['T', 't']))
+}
+
 /// Whether somebody of this session started the group that this process is in, and so can make it go on
 /// when it has stopped: a shell with job control. POSIX calls a group without one orphaned.
 pub(crate) fn is_job() -> bool {
@@ -88,6 +100,14 @@ mod tests {
         check("7 (sh) S 1 7", None);
         check("7", None);
         check("", None);
+    }
+
+    #[test]
+    fn states() {
+        assert!(stat_is_stopped("7 (a) R) T 1 7 5 0"));
+        assert!(stat_is_stopped("7 (sh) t 1 7 5 0"));
+        assert!(!stat_is_stopped("7 (sh) S 1 7 5 0"));
+        assert!(!stat_is_stopped("7 (T) Z 1 7 5 0") && !stat_is_stopped(""));
     }
 
     #[test]

@@ -15,14 +15,17 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, getppid, pidfd_open, pidfd_send_signal,
+};
 
+use super::family;
 use super::service::{Listing, Selection, Service};
 use crate::sys::{descriptors, seccomp, signals, spawn};
 
-/// What the supervisor says before it stops.
+/// What the supervisor says before it stops; the command's id follows.
 const STOPPING: u8 = b's';
 
 /// What it says when it goes on.
@@ -31,6 +34,13 @@ const BACK: u8 = b'b';
 /// What the keeper answers when it leaves the listener to the supervisor again. Both at once would not
 /// do: one of them could wait for a call that the other has taken.
 const YOURS: u8 = b'y';
+
+/// Between two looks at a command that has stopped: nothing tells a process that is not its parent when
+/// it goes on.
+const LOOK_INTERVAL: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
+};
 
 /// The supervisor's word with its keeper.
 #[derive(Debug)]
@@ -47,11 +57,7 @@ pub struct KeeperArguments {
 }
 
 impl Keeper {
-    pub(crate) fn start(
-        arguments: &KeeperArguments,
-        service: &Service,
-        selection: &Selection,
-    ) -> io::Result<Self> {
+    pub(crate) fn start(arguments: &KeeperArguments, service: &Service) -> io::Result<Self> {
         let (control, far_end) = UnixStream::pair()?;
         let handed = [
             service.listener().try_clone_to_owned()?,
@@ -64,7 +70,7 @@ impl Keeper {
             .arg0("uncork")
             .arg(arguments.verb)
             .args(handed.each_ref().map(|end| end.as_raw_fd().to_string()))
-            .args(selection.ports.iter().map(u16::to_string))
+            .args(service.selection().ports.iter().map(u16::to_string))
             .current_dir("/")
             .env_clear()
             .stdin(Stdio::null())
@@ -87,9 +93,11 @@ impl Keeper {
         self.process
     }
 
-    /// The supervisor is about to stop. No answer is waited for: whoever calls meanwhile, waits.
-    pub(crate) fn take_over(&mut self) -> io::Result<()> {
-        self.control.write_all(&[STOPPING])
+    /// The supervisor is about to stop, as the command has. No answer is waited for: whoever calls
+    /// meanwhile, waits.
+    pub(crate) fn take_over(&mut self, command: Pid) -> io::Result<()> {
+        let [b0, b1, b2, b3] = command.as_raw_nonzero().get().to_ne_bytes();
+        self.control.write_all(&[STOPPING, b0, b1, b2, b3])
     }
 
     /// The supervisor goes on, and has the listener for itself when this returns.
@@ -130,21 +138,31 @@ pub fn keep(numbers: [RawFd; 3], ports: Vec<u16>) -> io::Result<()> {
 
 /// Sleeps until the supervisor stops or ends.
 fn watch(mut service: Service, mut control: UnixStream) -> io::Result<()> {
-    let mut is_serving = false;
+    // A pidfd, as its id may be another's once it has ended. It is the parent: it has not ended, or its
+    // end of `control` is closed, which comes first below.
+    let supervisor = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
+    let mut stopped = None;
     loop {
+        let is_serving = stopped.is_some();
         let listener_events = if is_serving {
             PollFlags::IN
         } else {
             // That nobody has the filter any more, poll tells unasked.
             PollFlags::empty()
         };
-        let (calls, words) = wait(&service, listener_events, &control)?;
+        let (calls, words) = wait(&service, listener_events, &control, is_serving)?;
         if !words.is_empty() {
             let mut word = [0];
             match control.read(&mut word) {
-                Ok(1) if word == [STOPPING] => is_serving = true,
+                Ok(1) if word == [STOPPING] => {
+                    let mut command = [0; 4];
+                    if control.read_exact(&mut command).is_err() {
+                        break;
+                    }
+                    stopped = Some(u32::from_ne_bytes(command));
+                }
                 Ok(1) => {
-                    is_serving = false;
+                    stopped = None;
                     let _ = control.write_all(&[YOURS]);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -154,6 +172,11 @@ fn watch(mut service: Service, mut control: UnixStream) -> io::Result<()> {
             service.serve();
         } else if calls.contains(PollFlags::HUP) {
             return Ok(());
+        } else if let (Some(command), Some(supervisor)) = (stopped, &supervisor)
+            && !family::is_stopped(command)
+        {
+            // Somebody has made the command go on, or has ended it: nobody else tells who waits for it.
+            let _ = pidfd_send_signal(supervisor, Signal::CONT);
         }
     }
     drop(control);
@@ -167,23 +190,26 @@ fn watch(mut service: Service, mut control: UnixStream) -> io::Result<()> {
         let events = polled[0].revents();
         if events.contains(PollFlags::IN) {
             service.serve();
-        } else if !events.is_empty() {
+        } else if events.contains(PollFlags::HUP) {
             return Ok(());
         }
     }
 }
 
-/// What has happened to the listener and to the supervisor's end.
+/// What has happened to the listener and to the supervisor's end; at the latest after a while where the
+/// command has to be looked after.
 fn wait(
     service: &Service,
     listener_events: PollFlags,
     control: &UnixStream,
+    is_stopped: bool,
 ) -> io::Result<(PollFlags, PollFlags)> {
+    let timeout = is_stopped.then_some(&LOOK_INTERVAL);
     let mut polled = [
         PollFd::from_borrowed_fd(service.listener(), listener_events),
         PollFd::new(control, PollFlags::IN),
     ];
-    match poll(&mut polled, None) {
+    match poll(&mut polled, timeout) {
         Ok(_) | Err(Errno::INTR) => Ok((polled[0].revents(), polled[1].revents())),
         Err(error) => Err(error.into()),
     }
@@ -192,7 +218,7 @@ fn wait(
 /// Whether no process has the filter any more.
 pub(crate) fn is_over(service: &Service) -> bool {
     let mut polled = [PollFd::from_borrowed_fd(service.listener(), PollFlags::IN)];
-    let at_once = rustix::event::Timespec {
+    let at_once = Timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };

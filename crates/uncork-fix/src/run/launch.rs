@@ -19,7 +19,9 @@ use super::filter::Filter;
 use crate::sys::{seccomp, signals, spawn};
 
 /// Variables by which systemd addresses one process by its id: it is the command that is meant.
-const OWN_ID_VARIABLES: [&CStr; 3] = [c"LISTEN_PID", c"WATCHDOG_PID", c"SYSTEMD_EXEC_PID"];
+const OWN_ID_VARIABLES: [&CStr; 3] = [LISTEN_PID, c"WATCHDOG_PID", c"SYSTEMD_EXEC_PID"];
+
+const LISTEN_PID: &CStr = c"LISTEN_PID";
 
 /// What the child says over the socket: that the listener comes with it.
 const LISTENER: u8 = 0;
@@ -42,11 +44,18 @@ pub(crate) fn start(
     let (near, far) = UnixStream::pair().map_err(RunError::system("socketpair"))?;
     let variables = own_id_variables();
     let has_filter = filter.is_some();
+    let death_signal = rustix::process::parent_process_death_signal().unwrap_or_default();
     spawn::before_exec(&mut command, move || {
         let own = CString::new(std::process::id().to_string())?;
         for name in &variables {
             spawn::set_variable(name, &own);
+            if *name == LISTEN_PID {
+                // The inode of a pidfd of this process, which the command is not.
+                spawn::unset_variable(c"LISTEN_PIDFDID");
+            }
         }
+        // Who wants this process to end with its parent, wants the command to.
+        rustix::process::set_parent_process_death_signal(death_signal)?;
         let Some(filter) = &filter else {
             return inherited.restore();
         };

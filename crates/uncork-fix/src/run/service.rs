@@ -22,6 +22,13 @@ const PIDFD_THREAD: PidfdFlags = PidfdFlags::from_bits_retain(libc::O_EXCL.cast_
 /// the one that it had just taken in hand.
 const LOST_CALLS_MAX: u64 = 1024;
 
+/// A fourth argument, which `connect` has not: by it an inner `uncork run` asks whether there is an
+/// outer one. "uncork?!" in ASCII.
+const QUESTION: u64 = 0x756e_636f_726b_3f21;
+
+/// What the outer one has that call fail with: no `connect` does.
+const ANSWER: Errno = Errno::NOTUNIQ;
+
 /// Which sockets are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Selection {
@@ -92,6 +99,10 @@ impl Service {
         self.listener.as_fd()
     }
 
+    pub(crate) fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
     pub(crate) fn in_hand(&self) -> BorrowedFd<'_> {
         self.in_hand.as_fd()
     }
@@ -104,6 +115,12 @@ impl Service {
             return;
         };
         let _ = self.in_hand.write_all_at(&notification.id.to_ne_bytes(), 0);
+        if notification.arguments[3] == QUESTION
+            && Call::of(notification.call) == Some(Call::Connect)
+        {
+            let _ = seccomp::refuse(self.listener(), notification.id, ANSWER.raw_os_error());
+            return;
+        }
         match self.change(&notification) {
             Outcome::Changed(socket) => {
                 self.tally.changed();
@@ -317,17 +334,9 @@ fn command(process: u32) -> String {
     String::from_utf8_lossy(&name).trim_end().to_owned()
 }
 
-/// Whether somebody sets TCP_NODELAY on the sockets of this very process: an outer `uncork run`.
-///
-/// Asked by a call that the outer one would see, and that does nothing else: a socket that is not
-/// connected is disconnected.
+/// Whether an outer `uncork run` supervises this very process, whatever it selects.
 pub(crate) fn is_supervised() -> bool {
-    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None);
-    let Ok(socket) = socket else { return false };
-    // Where all sockets have it from the beginning, nobody has to watch over a command.
-    let before = sockopt::tcp_nodelay(&socket);
-    let _ = rustix::net::connect_unspec(&socket);
-    (before, sockopt::tcp_nodelay(&socket)) == (Ok(false), Ok(true))
+    seccomp::connect_nothing(QUESTION) == ANSWER.raw_os_error()
 }
 
 /// Whether descriptors can be duplicated here at all (Linux 5.6, and no seccomp profile against it).

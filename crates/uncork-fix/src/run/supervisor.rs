@@ -10,9 +10,9 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 
 use super::End;
 use super::family;
-use super::keeper::{self, Keeper};
+use super::keeper::{self, Keeper, KeeperArguments};
 use super::quickack::Quickack;
-use super::service::Service;
+use super::service::{Selection, Service};
 use super::tally::Report;
 use crate::sys::signals::{self, Received};
 
@@ -25,17 +25,23 @@ enum Origin {
     Kernel,
 }
 
+/// How often a keeper that was killed, or could not begin, is replaced.
+const NEW_KEEPERS_MAX: u32 = 8;
+
 /// A command while it runs.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     command: Pid,
     signals: OwnedFd,
     /// `None` where the command has no filter.
-    pub(crate) service: Option<Service>,
-    /// `None` where it could not be started, or was killed.
-    pub(crate) keeper: Option<Keeper>,
+    service: Option<Service>,
+    /// `None` where none is needed, or none could be started; [`no_keeper`](Self::no_keeper) then says why.
+    keeper: Option<Keeper>,
+    pub(crate) no_keeper: Option<io::Error>,
+    keeper_arguments: KeeperArguments,
+    new_keepers: u32,
     /// `None` where that was not asked for.
-    pub(crate) quickack: Option<Quickack>,
+    quickack: Option<Quickack>,
     is_command_stopped: bool,
     /// No process has the filter any more.
     is_service_over: bool,
@@ -46,18 +52,34 @@ impl Supervisor {
         command: Pid,
         signals: OwnedFd,
         service: Option<Service>,
-        keeper: Option<Keeper>,
-        quickack: Option<Quickack>,
+        keeper_arguments: KeeperArguments,
     ) -> Self {
+        let keeper = service.as_ref();
+        let keeper = keeper.map(|service| Keeper::start(&keeper_arguments, service));
+        let (keeper, no_keeper) = match keeper {
+            None => (None, None),
+            Some(Ok(keeper)) => (Some(keeper), None),
+            Some(Err(error)) => (None, Some(error)),
+        };
         Self {
             command,
             signals,
             service,
             keeper,
-            quickack,
+            no_keeper,
+            keeper_arguments,
+            new_keepers: 0,
+            quickack: None,
             is_command_stopped: false,
             is_service_over: false,
         }
+    }
+
+    /// Begins to set QUICKACK again and again.
+    pub(crate) fn begin_quickack(&mut self, selection: &Selection) -> io::Result<()> {
+        let keeper = self.keeper.as_ref().map(Keeper::process);
+        self.quickack = Some(Quickack::start(selection, keeper)?);
+        Ok(())
     }
 
     /// Serves until the command has ended, and tells how it did.
@@ -68,7 +90,8 @@ impl Supervisor {
                 if let Some(service) = &mut self.service {
                     service.serve();
                 }
-            } else if !calls.is_empty() {
+            } else if calls.contains(PollFlags::HUP) {
+                // Not so at an error: a freezer that comes in between is one.
                 self.is_service_over = true;
             }
             if signals.contains(PollFlags::IN)
@@ -146,23 +169,35 @@ impl Supervisor {
     fn is_meant_for_command(&self, received: Received) -> bool {
         let Received { signal, code, .. } = received;
         let is_session_leader = || rustix::process::getsid(None) == Ok(rustix::process::getpid());
+        // What the kernel sends to this group has not reached a command that has left it.
+        let has_left =
+            || rustix::process::getpgid(Some(self.command)) != Ok(rustix::process::getpgrp());
         match origin(code) {
             Origin::Kernel => match signal {
                 // A terminal that hangs up tells the leader of the session alone; the others hear of it
                 // when the leader ends.
-                libc::SIGHUP => is_session_leader(),
+                libc::SIGHUP => is_session_leader() || has_left(),
                 // An alarm that was set before uncork became this process: it survives an exec.
                 libc::SIGALRM => true,
+                libc::SIGINT | libc::SIGQUIT | libc::SIGTSTP | libc::SIGCONT | libc::SIGWINCH => {
+                    has_left()
+                }
                 _ => false,
             },
             Origin::Process => match signal {
                 libc::SIGCHLD => false,
                 // A shell continues the whole group.
-                libc::SIGCONT => self.is_command_stopped,
+                libc::SIGCONT => self.is_command_stopped && !self.is_keeper(received.sender),
                 // `kill 0` and the like in the command has reached the command.
                 _ => !family::descends(received.sender, id(self.command)),
             },
         }
+    }
+
+    /// The keeper's signal is for this process.
+    fn is_keeper(&self, sender: u32) -> bool {
+        let keeper = self.keeper.as_ref();
+        keeper.is_some_and(|keeper| id(keeper.process()) == sender)
     }
 
     /// Asks how all children fare that have something to tell. As the first process of a container, and
@@ -175,7 +210,7 @@ impl Supervisor {
                 Ok(Some((process, status))) if process == self.command => {
                     if status.stopped() {
                         self.is_command_stopped = true;
-                        self.stop();
+                        self.stop(status.stopping_signal().unwrap_or(libc::SIGSTOP));
                     } else if status.continued() {
                         self.is_command_stopped = false;
                     } else {
@@ -184,8 +219,9 @@ impl Supervisor {
                 }
                 Ok(Some((process, status))) => {
                     let is_keeper = |keeper: &mut Keeper| keeper.process() == process;
-                    if !status.stopped() && !status.continued() {
-                        self.keeper.take_if(is_keeper);
+                    let has_ended = !status.stopped() && !status.continued();
+                    if has_ended && self.keeper.take_if(is_keeper).is_some() {
+                        self.replace_keeper();
                     }
                 }
                 Err(Errno::INTR) => {}
@@ -194,25 +230,52 @@ impl Supervisor {
         }
     }
 
-    /// The command has stopped: the shell has to see that, and sees this process only.
-    fn stop(&mut self) {
+    /// The keeper has ended, which it does by itself only where nobody needs it any more.
+    fn replace_keeper(&mut self) {
+        let Some(service) = self
+            .service
+            .as_ref()
+            .filter(|service| !keeper::is_over(service))
+        else {
+            return;
+        };
+        // One that can't live where this process is would be started for ever.
+        let started = if self.quickack.is_some() {
+            Err(io::Error::other(
+                "it was killed, and beside --quickack no other can be started",
+            ))
+        } else if self.new_keepers < NEW_KEEPERS_MAX {
+            Keeper::start(&self.keeper_arguments, service)
+        } else {
+            Err(io::Error::other("it ends again and again"))
+        };
+        self.new_keepers += 1;
+        match started {
+            Ok(keeper) => self.keeper = Some(keeper),
+            Err(error) => self.no_keeper = Some(error),
+        }
+    }
+
+    /// The command has stopped: the shell has to see that, and sees this process only. By the same
+    /// signal, as shells tell which one it was.
+    ///
+    /// Whoever makes the command alone go on, the keeper makes this process follow.
+    fn stop(&mut self, signal: i32) {
         if !family::is_job() {
             // Nobody would make this process go on.
             return;
         }
         // Other processes of the command may be going on, and wait in a call.
-        let taken = self.keeper.as_mut().map(Keeper::take_over);
+        let command = self.command;
+        let taken = self.keeper.as_mut().map(|keeper| keeper.take_over(command));
         // No duplicate is held for as long as this process is stopped.
         let _idle = self.quickack.as_ref().map(Quickack::pause);
-        signals::send(rustix::process::getpid(), libc::SIGSTOP);
+        signals::stop_by(signal);
         if matches!(taken, Some(Ok(())))
-            && self
-                .keeper
-                .as_mut()
-                .map(Keeper::hand_back)
-                .is_some_and(|done| done.is_err())
+            && let Some(keeper) = &mut self.keeper
         {
-            self.keeper = None;
+            // It fails where the keeper was killed meanwhile: then it will be replaced.
+            let _ = keeper.hand_back();
         }
     }
 }

@@ -1,8 +1,8 @@
 //! bpf(2): a socket program loaded, attached to a cgroup, found there again, detached.
 //!
 //! Layouts and numbers are those of `include/uapi/linux/bpf.h`. Each command has a struct of its own
-//! that begins as the kernel's `union bpf_attr` does and ends where its part is complete: the kernel
-//! takes what is missing behind as zeros.
+//! that begins as the kernel's `union bpf_attr` does and ends where its part is complete, answers
+//! included: the kernel takes what is missing behind as zeros.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -20,14 +20,18 @@ const BPF_CGROUP_SOCK_OPS: u32 = 3;
 /// Other programs may be attached to the same cgroup, and to those beneath it.
 const BPF_F_ALLOW_MULTI: u32 = 1 << 1;
 
+/// Programs of cgroups beneath take the place of this one.
+const BPF_F_ALLOW_OVERRIDE: u32 = 1 << 0;
+
 /// BPF_OBJ_NAME_LEN, the NUL behind it included.
 pub(crate) const NAME_BYTES: usize = 16;
 
 /// Programs of one kind that a cgroup can have: BPF_CGROUP_MAX_PROGS.
 const PROGRAMS_MAX: u32 = 64;
 
-/// `struct bpf_prog_info` up to and with the name, and where that begins.
+/// `struct bpf_prog_info` up to and with the name, and where the tag and the name begin.
 const INFO_BYTES: u32 = 80;
+const INFO_TAG_AT: usize = 8;
 const INFO_NAME_AT: usize = 64;
 
 #[repr(C)]
@@ -78,6 +82,28 @@ struct Query {
     ids: u64,
     count: u32,
     padding: u32,
+    program_attach_flags: u64,
+    link_ids: u64,
+    link_attach_flags: u64,
+    revision: u64,
+}
+
+/// The socket programs of one cgroup.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    pub(crate) ids: Vec<u32>,
+    /// Whether a program that is attached beneath takes their place.
+    pub(crate) is_overridable: bool,
+}
+
+/// By what a program can be told from others.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// What it is called, without the NULs.
+    pub(crate) name: Vec<u8>,
+    /// The kernel's hash of its instructions. Which hash that is differs between kernels, so that tags
+    /// are compared with those of programs that this kernel has loaded.
+    pub(crate) tag: u64,
 }
 
 /// Loads a socket program (`BPF_PROG_TYPE_SOCK_OPS`), which the kernel checks first.
@@ -129,8 +155,8 @@ pub(crate) fn detach(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Res
     unsafe { bpf(BPF_PROG_DETACH, &mut attr) }.map(drop)
 }
 
-/// Ids of the socket programs that are attached to this very cgroup.
-pub(crate) fn attached(cgroup: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+/// The socket programs that are attached to this very cgroup.
+pub(crate) fn attached(cgroup: BorrowedFd<'_>) -> io::Result<Attached> {
     let mut ids = vec![0_u32; PROGRAMS_MAX as usize];
     let mut attr = Query {
         cgroup: cgroup.as_raw_fd(),
@@ -140,12 +166,21 @@ pub(crate) fn attached(cgroup: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
         ids: ids.as_mut_ptr() as u64,
         count: PROGRAMS_MAX,
         padding: 0,
+        program_attach_flags: 0,
+        link_ids: 0,
+        link_attach_flags: 0,
+        revision: 0,
     };
     // SAFETY: BPF_PROG_QUERY writes at most `count` ids to where `ids` points, which has room for as
-    // many and lives until after the call; the rest of its answer goes into `attr`.
+    // many and lives until after the call; the other pointers are null, which it then leaves alone. The
+    // rest of its answer goes into `attr`, whatever size it was told: Linux 6.17 writes the revision,
+    // which is the last field that there is, and `Query` has room for it.
     unsafe { bpf(BPF_PROG_QUERY, &mut attr) }?;
     ids.truncate(attr.count as usize);
-    Ok(ids)
+    Ok(Attached {
+        is_overridable: !ids.is_empty() && attr.attach_flags & BPF_F_ALLOW_OVERRIDE != 0,
+        ids,
+    })
 }
 
 /// The program of an id. Needs CAP_SYS_ADMIN.
@@ -161,8 +196,8 @@ pub(crate) fn by_id(id: u32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// What a program is called, without the NULs.
-pub(crate) fn name(program: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+/// What a program is called, and of which instructions it is.
+pub(crate) fn identity(program: BorrowedFd<'_>) -> io::Result<Identity> {
     let mut info = [0_u64; INFO_BYTES as usize / 8];
     let mut attr = Info {
         program: program.as_raw_fd(),
@@ -176,7 +211,10 @@ pub(crate) fn name(program: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
     let name = info[INFO_NAME_AT / 8..]
         .iter()
         .flat_map(|word| word.to_ne_bytes());
-    Ok(name.take_while(|byte| *byte != 0).collect())
+    Ok(Identity {
+        name: name.take_while(|byte| *byte != 0).collect(),
+        tag: info[INFO_TAG_AT / 8],
+    })
 }
 
 /// The system call.
@@ -185,7 +223,8 @@ pub(crate) fn name(program: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
 /// `attr` must be what `command` expects, and what its pointers point to must be as long as its lengths
 /// say.
 unsafe fn bpf<T>(command: libc::c_int, attr: &mut T) -> io::Result<RawFd> {
-    // SAFETY: the kernel reads and writes no more of `attr` than its size; the rest is the caller's.
+    // SAFETY: the kernel reads no more of `attr` than its size, and writes no field that the caller's
+    // struct has not; the rest is the caller's.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attr as *mut T, size_of::<T>()) };
     match RawFd::try_from(result) {
         Ok(fd) if fd >= 0 => Ok(fd),
@@ -209,6 +248,8 @@ mod tests {
         assert_eq!(size_of::<Attach>(), 16);
         assert_eq!(offset_of!(Query, ids), 16);
         assert_eq!(offset_of!(Query, count), 24);
+        assert_eq!(offset_of!(Query, revision), 56);
+        assert_eq!(size_of::<Query>(), 64);
         assert_eq!(offset_of!(Info, info), 8);
         assert_eq!(INFO_NAME_AT + NAME_BYTES, INFO_BYTES as usize);
     }

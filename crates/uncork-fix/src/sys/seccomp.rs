@@ -144,14 +144,35 @@ pub(crate) fn receive(listener: BorrowedFd<'_>) -> io::Result<Notification> {
 /// Whether the thread still waits in that call: only then is what was found under its id its own.
 pub(crate) fn is_waiting(listener: BorrowedFd<'_>, id: u64) -> bool {
     // SAFETY: the ioctl reads one u64.
-    let result = unsafe {
+    let ask = || unsafe {
         libc::ioctl(
             listener.as_raw_fd(),
             libc::SECCOMP_IOCTL_NOTIF_ID_VALID,
             &raw const id,
         )
     };
-    result == 0
+    repeat(ask).is_ok()
+}
+
+/// A `connect` of no socket to no address, with an argument that only a listener sees. Returns the
+/// error: EBADF where there is none.
+pub(crate) fn connect_nothing(argument: u64) -> c_int {
+    const NO_SOCKET: libc::c_long = -1;
+    const NO_ADDRESS: libc::c_long = 0;
+    // SAFETY: a null address of no bytes is not followed, and a fourth argument is not looked at.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_connect,
+            NO_SOCKET,
+            NO_ADDRESS,
+            NO_ADDRESS,
+            argument,
+        )
+    };
+    match result {
+        0 => 0,
+        _ => io::Error::last_os_error().raw_os_error().unwrap_or(0),
+    }
 }
 
 /// Lets the call go on as if there was no filter.
@@ -162,27 +183,50 @@ pub(crate) fn is_waiting(listener: BorrowedFd<'_>, id: u64) -> bool {
 /// # Minimum kernel version
 /// 5.5 (`SECCOMP_USER_NOTIF_FLAG_CONTINUE`).
 pub(crate) fn go_on(listener: BorrowedFd<'_>, id: u64) -> io::Result<()> {
+    let flags = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1);
+    answer(listener, id, 0, flags)
+}
+
+/// Has the call fail with an error number of the kernel, without carrying it out.
+///
+/// # Errors
+/// As [`go_on`].
+pub(crate) fn refuse(listener: BorrowedFd<'_>, id: u64, error: c_int) -> io::Result<()> {
+    answer(listener, id, -error, 0)
+}
+
+fn answer(listener: BorrowedFd<'_>, id: u64, error: c_int, flags: u32) -> io::Result<()> {
     let answer = Roomy {
         value: libc::seccomp_notif_resp {
             id,
             val: 0,
-            error: 0,
-            flags: u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1),
+            error,
+            flags,
         },
         room: [0; 32],
     };
     // SAFETY: the ioctl reads one seccomp_notif_resp, for which `probe` has found room.
-    let result = unsafe {
+    let send = || unsafe {
         libc::ioctl(
             listener.as_raw_fd(),
             libc::SECCOMP_IOCTL_NOTIF_SEND,
             &raw const answer,
         )
     };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
+    repeat(send)
+}
+
+/// Until nothing interrupts it: blocked signals don't, but a freezer does, and who waits for an answer
+/// that was not sent would wait for ever.
+fn repeat(call: impl Fn() -> c_int) -> io::Result<()> {
+    loop {
+        if call() == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
     }
 }
 

@@ -133,6 +133,21 @@ pub(crate) fn send(process: rustix::process::Pid, signal: c_int) {
     let _ = unsafe { libc::kill(process.as_raw_nonzero().get(), signal) };
 }
 
+/// Stops this process by a signal that stops processes. Returns when it goes on; all that was blocked
+/// is so again.
+pub(crate) fn stop_by(signal: c_int) {
+    let mut only = empty_set();
+    // SAFETY: the set is initialised; a number that is no signal's makes the call fail.
+    let _ = unsafe { libc::sigaddset(&raw mut only, signal) };
+    let _ = set_disposition(signal, libc::SIG_DFL);
+    // Raised while it is blocked: one that the terminal has sent, too, is one with it then.
+    // SAFETY: the call touches no memory.
+    let _ = unsafe { libc::raise(signal) };
+    // SAFETY: an initialised set; the process stops within the call.
+    let _ = unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const only, ptr::null_mut()) };
+    let _ = set_mask(&all_but_own_mistakes());
+}
+
 /// Ends this process by a signal, without a core of its own. Returns where the signal does not end
 /// it: in a container's first process.
 pub(crate) fn die_by(signal: c_int) {
@@ -141,6 +156,9 @@ pub(crate) fn die_by(signal: c_int) {
         maximum: Some(0),
     };
     let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+    // The limit does not hold for cores that go to a program (`core_pattern` with a `|`).
+    let undumpable = rustix::process::DumpableBehavior::NotDumpable;
+    let _ = rustix::process::set_dumpable_behavior(undumpable);
     let _ = set_disposition(signal, libc::SIG_DFL);
     let _ = set_mask(&empty_set());
     // SAFETY: the call touches no memory.

@@ -27,6 +27,12 @@ pub(crate) fn set_variable(name: &CStr, value: &CStr) {
     let _ = unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), OVERWRITE) };
 }
 
+/// Removes a variable, under the same terms.
+pub(crate) fn unset_variable(name: &CStr) {
+    // SAFETY: a string with an end, and one thread: nothing reads the environment meanwhile.
+    let _ = unsafe { libc::unsetenv(name.as_ptr()) };
+}
+
 /// Hands a descriptor on to the program that this process is about to become.
 pub(crate) fn keep_across_exec(descriptor: BorrowedFd<'_>) -> io::Result<()> {
     Ok(rustix::io::fcntl_setfd(

@@ -49,3 +49,36 @@ fn each_socket_of_a_family_counts_once() {
     assert_eq!((counts(&report), report.processes), ((3, 0, 0), 3));
     assert_eq!((nodelay(family[0]), nodelay(grandchild)), ((0, 2), (0, 2)));
 }
+
+const HANDED_ON: &str = "
+import os, socket, time
+server = socket.create_server(('127.0.0.1', 0))
+child = os.fork()
+if child == 0:
+    time.sleep(600)
+print(child, flush=True)
+input()
+os._exit(0)
+";
+
+#[test]
+fn a_socket_that_lives_on_in_a_child_is_found() {
+    let Some(mut python) = Python::start(HANDED_ON, &[]) else {
+        return;
+    };
+    let child: u32 = python.line().unwrap().parse().unwrap();
+    let notebook = Notebook::new();
+    assert_eq!(counts(&notebook.fix(&Target::new([python.pid()]))).0, 1);
+    assert_eq!(nodelay(child), (1, 1));
+    // The one that the record names ends.
+    let _ = python.ask("");
+    let report = notebook.undo_all();
+    assert_eq!(report.changed_count, 1, "{report:?}");
+    assert_eq!(nodelay(child), (0, 1));
+    assert_eq!(notebook.text(), "");
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(i32::try_from(child).unwrap()).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+}

@@ -39,6 +39,12 @@ impl Entry {
         }
     }
 
+    /// Its own port, and its peer's, 0 where it had none.
+    pub(crate) fn ports(&self) -> (u16, u16) {
+        let remote = self.remote.map_or(0, |remote| remote.port());
+        (self.local.port(), remote)
+    }
+
     pub(super) fn parse(line: &[u8]) -> Option<Self> {
         let line = line.get(..line.len().min(LINE_BYTES_MAX))?;
         serde_json::from_slice(line).ok()
