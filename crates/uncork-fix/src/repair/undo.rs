@@ -7,7 +7,7 @@ use uncork_sockets::{Error, Process};
 
 use super::record::{Entry, RecordError};
 use super::repairer::Repairer;
-use super::report::{Already, Refusal};
+use super::report::{Already, Refusal, RefusalKind};
 use super::target::Target;
 
 /// How many processes are looked through for a socket that has left its own.
@@ -101,11 +101,11 @@ impl Repairer<'_> {
             if lost.iter().all(|cookie| done.contains(cookie)) {
                 return HashSet::new();
             }
-            let refused_before = self.report.refused_count;
+            let (refused_before, done_before) = (self.report.refused_count, done.len());
             match self.undo_process(pid, &wanted, done) {
                 // What was found, and refused, has been said, and stays in the record.
                 Ok(()) if self.report.refused_count > refused_before => lost.clear(),
-                Ok(()) => self.report.processes += 1,
+                Ok(()) => self.report.processes += u64::from(done.len() > done_before),
                 Err(error) if error.is_gone() => {}
                 Err(error) => hidden = hidden.or(Some((pid, error))),
             }
@@ -125,7 +125,11 @@ impl Repairer<'_> {
                 1 => "1 socket is not where it was, and stays in the record".to_owned(),
                 count => format!("{count} sockets are not where they were, and stay in the record"),
             });
-            self.refuse(Refusal::new(hider, None, &error));
+            // That all of them can't be looked into is usual: something remains, and no more is said by it.
+            self.refuse(Refusal {
+                kind: RefusalKind::Failed,
+                ..Refusal::new(hider, None, &error)
+            });
         }
         kept
     }

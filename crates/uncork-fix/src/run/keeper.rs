@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -37,10 +38,7 @@ const YOURS: u8 = b'y';
 
 /// Between two looks at a command that has stopped: nothing tells a process that is not its parent when
 /// it goes on.
-const LOOK_INTERVAL: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 50_000_000,
-};
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The supervisor's word with its keeper.
 #[derive(Debug)]
@@ -170,13 +168,18 @@ fn watch(mut service: Service, mut control: UnixStream) -> io::Result<()> {
             }
         } else if calls.contains(PollFlags::IN) && is_serving {
             service.serve();
+        } else if let (Some(command), Some(supervisor)) = (stopped, &supervisor) {
+            if !family::is_stopped(command) {
+                // Somebody has made the command go on, or has ended it: nobody else tells who waits for
+                // it. Again and again, as that one may be about to stop only now.
+                let _ = pidfd_send_signal(supervisor, Signal::CONT);
+            }
+            if calls.contains(PollFlags::HUP) {
+                // It would never let `poll` sleep again.
+                std::thread::sleep(LOOK_PAUSE);
+            }
         } else if calls.contains(PollFlags::HUP) {
             return Ok(());
-        } else if let (Some(command), Some(supervisor)) = (stopped, &supervisor)
-            && !family::is_stopped(command)
-        {
-            // Somebody has made the command go on, or has ended it: nobody else tells who waits for it.
-            let _ = pidfd_send_signal(supervisor, Signal::CONT);
         }
     }
     drop(control);
@@ -204,7 +207,11 @@ fn wait(
     control: &UnixStream,
     is_stopped: bool,
 ) -> io::Result<(PollFlags, PollFlags)> {
-    let timeout = is_stopped.then_some(&LOOK_INTERVAL);
+    let pause = Timespec {
+        tv_sec: 0,
+        tv_nsec: LOOK_PAUSE.subsec_nanos().into(),
+    };
+    let timeout = is_stopped.then_some(&pause);
     let mut polled = [
         PollFd::from_borrowed_fd(service.listener(), listener_events),
         PollFd::new(control, PollFlags::IN),

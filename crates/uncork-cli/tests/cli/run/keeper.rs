@@ -166,7 +166,7 @@ fn nothing_is_left() {
     assert!(!late.keeper.is_alive());
 }
 
-/// The keeper is killed: the supervisor does the work as before.
+/// The keeper is killed: the supervisor does the work as before, and has a new one for the time after.
 #[test]
 fn the_keeper_is_killed() {
     let Some(python) = python() else { return };
@@ -179,6 +179,7 @@ fn the_keeper_is_killed() {
         .unwrap();
     wait_for(|| !late.keeper.is_alive());
     assert_eq!(late.attempt(), "[1, 1]\n");
+    wait_for(|| tree(late.supervisor.id()).iter().any(is_keeper));
     drop(late.stdin.take());
     assert!(late.supervisor.wait().unwrap().success());
 }

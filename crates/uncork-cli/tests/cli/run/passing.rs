@@ -1,12 +1,14 @@
 //! What passes through: exit codes, signals, input and output, and what a process inherits.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use super::{python, script, under};
-use crate::signals::kill;
+use crate::signals::{kill, wait_for};
 use crate::support::{run, uncork};
+use uncork_lab::process::tree;
 use uncork_lab::requirement;
 
 #[test]
@@ -75,6 +77,37 @@ fn signals_that_processes_send() {
     }
     drop(job.child.stdin.take());
     assert_eq!(job.child.wait().unwrap().code(), Some(3));
+}
+
+/// Somebody stops the command alone, and makes it alone go on, or ends it: the shell's child follows.
+#[test]
+fn the_command_alone_is_stopped() {
+    for (signal, code, by) in [("-CONT", Some(7), None), ("-KILL", None, Some(9))] {
+        let mut command = under(["sh", "-c", "echo $$; read line; exit 7"]);
+        // A job of whoever runs the tests.
+        let mut job = Job::start(command.process_group(0));
+        let mut id = String::new();
+        job.stdout.read_line(&mut id).unwrap();
+        let send = |signal: &str| {
+            let sent = Command::new("kill").args([signal, id.trim()]).status();
+            assert!(sent.unwrap().success());
+        };
+        let own = job.child.id();
+        // The keeper has to be there, or nobody would wake the supervisor.
+        wait_for(|| {
+            let names = tree(own).into_iter();
+            let names = names.map(|one| fs::read_to_string(format!("/proc/{}/comm", one.pid)));
+            names.flatten().any(|name| name == "uncork-keeper\n")
+        });
+        send("-STOP");
+        let stat = || fs::read_to_string(format!("/proc/{own}/stat")).unwrap();
+        wait_for(|| stat().contains(") T "));
+        send(signal);
+        wait_for(|| !stat().contains(") T "));
+        drop(job.child.stdin.take());
+        let status = job.child.wait().unwrap();
+        assert_eq!((status.code(), status.signal()), (code, by));
+    }
 }
 
 /// What the command sends to its whole group comes back to it only once; it ends the supervisor as

@@ -73,7 +73,7 @@ say("\x03")
 os.kill(job(), signal.SIGRTMAX)
 until("('SIGINT', 1)")
 say("\x1a")
-until("shell: stopped by SIGSTOP")
+until("shell: stopped by SIGTSTP")
 # Who stops does not keep the others from connecting.
 os.kill(helper, signal.SIGUSR2)
 while not os.path.exists(file):

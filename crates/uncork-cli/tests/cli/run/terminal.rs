@@ -20,7 +20,7 @@ fn keys_and_job_control() {
         assert_eq!(ended.stderr, "");
         for words in [
             "('SIGINT', 1)",
-            "shell: stopped by SIGSTOP",
+            "shell: stopped by SIGTSTP",
             "heard still there",
             "('SIGCONT', 1)",
             "shell: killed by SIGQUIT",
