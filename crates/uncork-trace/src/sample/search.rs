@@ -316,14 +316,16 @@ enum Met {
     Done,
 }
 
-/// It went at some time since the last sample; in the middle the error is least.
+/// The look that didn't find it is a sample too: it went at some time since the one before, and a hold
+/// ended then.
 fn close(watched: &Watched, outbox: &Outbox) {
-    let gone_ns = watched.gone_ns.unwrap_or_else(now_ns);
-    let at_ns = match watched.previous_ns {
-        0 => gone_ns,
-        previous_ns => previous_ns.midpoint(gone_ns),
+    let at_ns = watched.gone_ns.unwrap_or_else(now_ns);
+    let facts = watched.last_facts();
+    let sample = Kind::Sample {
+        previous_ns: watched.previous_ns,
     };
-    outbox.send(at_ns, watched.id, Kind::Close, watched.last_facts());
+    outbox.send(at_ns, watched.id, sample, facts);
+    outbox.send(at_ns, watched.id, Kind::Close, facts);
 }
 
 /// A look has failed. Where it was for want of a descriptor, more of them are asked for.
