@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use uncork_sockets::{Descriptor, Error, Process};
 
@@ -86,16 +86,14 @@ impl Search {
     pub(super) fn search(&mut self) {
         let is_urgent = self.sockets.values().any(|one| one.gone_ns.is_some());
         if self.process_pace.is_due(is_urgent) {
-            let begun = Instant::now();
-            let begun_ns = now_ns();
+            let begun = self.process_pace.begin();
             self.find_processes();
-            self.process_pace.done(begun, begun_ns);
+            self.process_pace.done(begun);
         }
         if self.socket_pace.is_due(is_urgent) {
-            let begun = Instant::now();
-            let begun_ns = now_ns();
+            let begun = self.socket_pace.begin();
             self.find_sockets();
-            self.socket_pace.done(begun, begun_ns);
+            self.socket_pace.done(begun);
         }
     }
 
