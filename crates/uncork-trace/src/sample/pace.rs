@@ -50,7 +50,7 @@ impl Pace {
         Begun(processor_time())
     }
 
-    pub(super) fn done(&mut self, begun: Begun) {
+    pub(super) fn done(&mut self, begun: &Begun) {
         let took = processor_time().saturating_sub(begun.0);
         self.last = Some((Instant::now(), took));
     }

@@ -88,12 +88,12 @@ impl Search {
         if self.process_pace.is_due(is_urgent) {
             let begun = self.process_pace.begin();
             self.find_processes();
-            self.process_pace.done(begun);
+            self.process_pace.done(&begun);
         }
         if self.socket_pace.is_due(is_urgent) {
             let begun = self.socket_pace.begin();
             self.find_sockets();
-            self.socket_pace.done(begun);
+            self.socket_pace.done(&begun);
         }
     }
 
