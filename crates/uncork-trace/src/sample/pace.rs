@@ -2,6 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::session::now_ns;
+
 /// What is done now and then, and costs more the more there is: it gets one twentieth of the time.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -39,15 +43,31 @@ impl Pace {
         })
     }
 
-    pub(super) fn done(&mut self, begun: Instant, begun_ns: u64) {
-        let now = Instant::now();
-        self.last = Some((now, now - begun));
-        self.begun_ns = begun_ns;
+    /// It begins. What counts is the time on the processor: a machine that is busy with other things makes
+    /// a search longer, but not dearer.
+    pub(super) fn begin(&mut self) -> Begun {
+        self.begun_ns = now_ns();
+        Begun(processor_time())
+    }
+
+    pub(super) fn done(&mut self, begun: &Begun) {
+        let took = processor_time().saturating_sub(begun.0);
+        self.last = Some((Instant::now(), took));
     }
 
     pub(super) fn begun_ns(&self) -> u64 {
         self.begun_ns
     }
+}
+
+/// How much this thread had worked when something was begun.
+#[must_use]
+pub(super) struct Begun(Duration);
+
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 fn rest(least: Duration, took: Duration) -> Duration {

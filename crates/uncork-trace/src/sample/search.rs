@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use uncork_sockets::{Descriptor, Error, Process};
 
@@ -86,16 +86,14 @@ impl Search {
     pub(super) fn search(&mut self) {
         let is_urgent = self.sockets.values().any(|one| one.gone_ns.is_some());
         if self.process_pace.is_due(is_urgent) {
-            let begun = Instant::now();
-            let begun_ns = now_ns();
+            let begun = self.process_pace.begin();
             self.find_processes();
-            self.process_pace.done(begun, begun_ns);
+            self.process_pace.done(&begun);
         }
         if self.socket_pace.is_due(is_urgent) {
-            let begun = Instant::now();
-            let begun_ns = now_ns();
+            let begun = self.socket_pace.begin();
             self.find_sockets();
-            self.socket_pace.done(begun, begun_ns);
+            self.socket_pace.done(&begun);
         }
     }
 
@@ -316,14 +314,16 @@ enum Met {
     Done,
 }
 
-/// It went at some time since the last sample; in the middle the error is least.
+/// The look that didn't find it is a sample too: it went at some time since the one before, and a hold
+/// ended then.
 fn close(watched: &Watched, outbox: &Outbox) {
-    let gone_ns = watched.gone_ns.unwrap_or_else(now_ns);
-    let at_ns = match watched.previous_ns {
-        0 => gone_ns,
-        previous_ns => previous_ns.midpoint(gone_ns),
+    let at_ns = watched.gone_ns.unwrap_or_else(now_ns);
+    let facts = watched.last_facts();
+    let sample = Kind::Sample {
+        previous_ns: watched.previous_ns,
     };
-    outbox.send(at_ns, watched.id, Kind::Close, watched.last_facts());
+    outbox.send(at_ns, watched.id, sample, facts);
+    outbox.send(at_ns, watched.id, Kind::Close, facts);
 }
 
 /// A look has failed. Where it was for want of a descriptor, more of them are asked for.
