@@ -180,6 +180,13 @@ impl Ledger {
 /// What kept bytes from leaving in the interval that `event` ends; `None` where none waited.
 fn limit_of(before: &Facts, event: &Event) -> Option<Limit> {
     let facts = &event.facts;
+    // The time of the last departure lies ahead: congestion control paces (BBR does), and has set when the
+    // next segment may leave.
+    let is_paced = facts.departed_ns.is_some_and(|ns| ns > event.at_ns);
+    let limit_of_unsent = |facts: &Facts| match limit_of_unsent(facts) {
+        Limit::Device if is_paced => Limit::CongestionWindow,
+        limit => limit,
+    };
     match event.kind {
         // The facts of a write are those after it. What had been written before it has left in the
         // meantime, or waits still.
