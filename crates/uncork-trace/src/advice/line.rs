@@ -1,4 +1,5 @@
-//! The line to write, language by language. Each was tried, or read in the language's own source.
+//! The line to write, language by language. Those of Python, Node, Java and Go were tried; of the others the
+//! names were read in the language's documentation or source, and not run.
 
 use crate::report::{Cause, Language};
 

@@ -40,8 +40,8 @@ fn pages() -> TempDir {
 #[track_caller]
 fn ask(addr: SocketAddr) {
     succeed(&mut client(addr, SMALL, 200).unwrap());
-    // nginx sets NODELAY after the first answer of a connection: were that the large one, its end might
-    // really be held.
+    // With `tcp_nopush` nginx leaves Nagle's algorithm on: where many connections mix sizes, the end of a
+    // large answer may really be held.
     succeed(&mut client(addr, &format!("{SMALL},{LARGE}"), 100).unwrap());
     let mut load = LoadConfig::new(addr, vec![get("localhost", SMALL)]);
     load.connections = 8;
