@@ -13,7 +13,7 @@ pub(super) struct Pace {
     least: Duration,
     /// When it was done, and how long it took.
     last: Option<(Instant, Duration)>,
-    /// When it was begun last, by [`now_ns`](crate::now_ns).
+    /// When it was begun last, by [`now_ns`].
     begun_ns: u64,
 }
 
