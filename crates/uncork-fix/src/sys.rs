@@ -6,6 +6,7 @@
 
 pub(crate) mod bpf;
 pub(crate) mod descriptors;
+pub(crate) mod group;
 pub(crate) mod seccomp;
 pub(crate) mod signals;
 pub(crate) mod spawn;

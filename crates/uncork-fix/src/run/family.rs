@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use rustix::process::{getpgrp, getpid, getsid};
+use crate::sys::group;
 
 /// How many ancestors are looked at: a chain that is longer is nobody's shell.
 const ANCESTORS_MAX: usize = 256;
@@ -64,12 +64,8 @@ fn stat_is_stopped(stat: &str) -> bool {
 /// Whether somebody of this session started the group that this process is in, and so can make it go on
 /// when it has stopped: a shell with job control. POSIX calls a group without one orphaned.
 pub(crate) fn is_job() -> bool {
-    let id = |pid: rustix::process::Pid| pid.as_raw_nonzero().get().cast_unsigned();
-    let Ok(session) = getsid(None) else {
-        return false;
-    };
-    let (group, session) = (id(getpgrp()), id(session));
-    let mut place = Place::of(id(getpid()));
+    let (group, session) = (group::own_group(), group::own_session());
+    let mut place = Place::of(std::process::id());
     for _ in 0..ANCESTORS_MAX {
         let Some(parent) = place.and_then(|place| Place::of(place.parent)) else {
             return false;

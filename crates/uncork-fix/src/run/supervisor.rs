@@ -14,6 +14,7 @@ use super::keeper::{self, Keeper, KeeperArguments};
 use super::quickack::Quickack;
 use super::service::{Selection, Service};
 use super::tally::Report;
+use crate::sys::group;
 use crate::sys::signals::{self, Received};
 
 /// Where signals come from, as far as it matters whether the command has got them, too.
@@ -168,10 +169,9 @@ impl Supervisor {
 
     fn is_meant_for_command(&self, received: Received) -> bool {
         let Received { signal, code, .. } = received;
-        let is_session_leader = || rustix::process::getsid(None) == Ok(rustix::process::getpid());
+        let is_session_leader = || group::own_session() == std::process::id();
         // What the kernel sends to this group has not reached a command that has left it.
-        let has_left =
-            || rustix::process::getpgid(Some(self.command)) != Ok(rustix::process::getpgrp());
+        let has_left = || group::group_of(self.command) != Some(group::own_group());
         match origin(code) {
             Origin::Kernel => match signal {
                 // A terminal that hangs up tells the leader of the session alone; the others hear of it

@@ -274,3 +274,34 @@ os.kill(os.getpid(), 9)
     let ended = run(command.arg("run").arg(python).args(["-c", orphan])).with(137);
     assert_eq!(ended.stdout, "1\n");
 }
+
+/// A container that was entered from outside: its processes have a session, and the first one a group,
+/// whose ids are none in there. The command stops, and whoever waits for uncork sees it.
+#[test]
+fn a_session_from_outside_the_container() {
+    if !requirement::root() {
+        return;
+    }
+    let (Some(python), Some(unshare)) = (python(), requirement::program("unshare")) else {
+        return;
+    };
+    let shell = "
+import os, signal, sys
+child = os.fork()
+if child == 0:
+    os.setpgid(0, 0)
+    os.execv(sys.argv[1], sys.argv[1:])
+stopped = os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1])
+os.killpg(child, signal.SIGCONT)
+code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(os.getsid(0), os.getpgrp(), stopped, code)
+";
+    let mut command = Command::new(unshare);
+    command
+        .args(["--pid", "--fork", "--mount-proc"])
+        .arg(python)
+        .args(["-c", shell])
+        .arg(uncork().get_program())
+        .args(["run", "sh", "-c", "kill -STOP $$; exit 7"]);
+    assert_eq!(run(&mut command).with(0).stdout, "0 0 True 7\n");
+}
