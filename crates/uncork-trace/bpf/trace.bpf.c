@@ -39,7 +39,6 @@ enum {
 #define STACKS 16
 
 enum {
-	AF_INET = 2,
 	AF_INET6 = 10,
 	TCP_SYN_SENT = 2,
 	TCP_FIN_WAIT1 = 4,
@@ -178,11 +177,11 @@ struct {
 	__uint(max_entries, 8 * 1024 * 1024);
 } events SEC(".maps");
 
-// What was left out: counters that user space reads.
+// The number of the last socket, and what was left out. User space reads it: the layout is that of
+// `Counters` in src/ebpf.rs.
 struct counters {
-	__u64 lost;
-	__u64 skipped;
 	__u64 next_id;
+	__u64 lost;
 	__u64 untracked;
 };
 
@@ -230,15 +229,16 @@ static __always_inline enum holding holding(struct tcp_sock *tp)
 	return HOLDING_NAGLE;
 }
 
-// Whether the bytes that the last write has left behind stayed for long, or are still here.
-static __always_inline bool has_lasted(struct watched *w, struct tcp_sock *tp)
+// Whether the bytes that the last write has left behind stayed for long, or are still here. In a call, the
+// kernel has looked at the clock a moment ago (`is_now`), when it decided what to send.
+static __always_inline bool has_lasted(struct watched *w, struct tcp_sock *tp, bool is_now)
 {
 	__u64 lasting_ns = w->left_ns + LASTING_NS;
 	if (!w->left_ns)
 		return 0;
-	if (tp->write_seq != tp->snd_nxt)
-		return bpf_ktime_get_ns() >= lasting_ns;
-	return tp->tcp_wstamp_ns >= lasting_ns;
+	if (tp->write_seq == tp->snd_nxt)
+		return tp->tcp_wstamp_ns >= lasting_ns;
+	return (is_now ? tp->tcp_mstamp * 1000 : bpf_ktime_get_ns()) >= lasting_ns;
 }
 
 // Whether an event is passed on; counts those that are not. A look at the clock costs as much as all the
@@ -420,6 +420,16 @@ static __always_inline struct watched *make(struct sock *sk)
 	return w;
 }
 
+// The state of a socket that the present process uses, introduced; 0 where it is not to be watched.
+static __always_inline struct watched *used(struct sock *sk, struct tcp_sock *tp, struct watched *w)
+{
+	if (!w)
+		w = make(sk);
+	if (!w || (w->state != STATE_KNOWN && !introduce(tp, w)))
+		return 0;
+	return w;
+}
+
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 {
@@ -427,16 +437,14 @@ int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
+	w = used(sk, tp, w);
 	if (!w)
-		w = make(sk);
-	if (!w || (w->state != STATE_KNOWN && !introduce(tp, w)))
 		return 0;
 	w->writes++;
 	enum holding now_held = holding(tp);
 	bool begins = now_held && !w->held;
-	bool matters = now_held == HOLDING_NAGLE || has_lasted(w, tp);
+	bool matters = now_held == HOLDING_NAGLE || has_lasted(w, tp, 1);
 	w->held = now_held;
-	// The kernel has looked at the clock a moment ago, when it decided what to send.
 	w->left_ns = now_held ? tp->tcp_mstamp * 1000 : 0;
 	if (!is_passed(w, tp, matters))
 		return 0;
@@ -462,9 +470,8 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
+	w = used(sk, tp, w);
 	if (!w)
-		w = make(sk);
-	if (!w || (w->state != STATE_KNOWN && !introduce(tp, w)))
 		return 0;
 	w->reads++;
 	w->passed++;
@@ -484,7 +491,7 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 		return 0;
 	bool was_held = w->held == HOLDING_NAGLE;
 	w->held = holding(tp);
-	if (!is_passed(w, tp, was_held || w->held == HOLDING_NAGLE || has_lasted(w, tp)))
+	if (!is_passed(w, tp, was_held || w->held == HOLDING_NAGLE || has_lasted(w, tp, 0)))
 		return 0;
 	struct tcp_skb_cb *cb = (struct tcp_skb_cb *)skb->cb;
 	// The skb begins with the TCP header here; its fourth word begins with the header's length.

@@ -60,7 +60,7 @@ pub struct EbpfEngine {
     /// Holds the programs and their links.
     _programs: Ebpf,
     ring: RingBuf<MapData>,
-    counters: Array<MapData, [u64; 4]>,
+    counters: Array<MapData, Counters>,
 }
 
 impl std::fmt::Debug for EbpfEngine {
@@ -139,10 +139,13 @@ impl EbpfEngine {
     /// What was left out so far.
     #[must_use]
     pub fn losses(&self) -> Losses {
-        let [events, _, _, sockets] = self.counters.get(&0, 0).unwrap_or_default();
+        let [_, events, sockets] = self.counters.get(&0, 0).unwrap_or_default();
         Losses { events, sockets }
     }
 }
+
+/// `struct counters` of the programs.
+type Counters = [u64; 3];
 
 /// What is kept with each socket: `struct watched` of the programs.
 type Watched = [u64; 12];
@@ -158,7 +161,6 @@ fn watch_sockets(sockets: &mut SkStorage<MapData, Watched>, pid: u32) {
     for (to, from) in name.iter_mut().take(15).zip(command.bytes()) {
         *to = from;
     }
-    let name = u128::from_ne_bytes(name).to_ne_bytes();
     let word = |at: usize| name[at..at + 8].try_into().map_or(0, u64::from_ne_bytes);
     for descriptor in process.descriptors().unwrap_or_default() {
         let Ok(Some(socket)) = process.socket(descriptor.number) else {
@@ -167,7 +169,7 @@ fn watch_sockets(sockets: &mut SkStorage<MapData, Watched>, pid: u32) {
         if socket.is_listening() || socket.remote().is_none() {
             continue;
         }
-        let mut watched = [0; 12];
+        let mut watched = Watched::default();
         watched[WATCHED_PID] = u64::from(pid) | u64::from(pid) << 32;
         (watched[WATCHED_COMMAND], watched[WATCHED_COMMAND + 1]) = (word(0), word(8));
         // One that is watched already stays as it is (EEXIST).
