@@ -3,9 +3,9 @@
 //! Advice is for programs, not for connections: one for each process and cause. The pattern of the
 //! writes comes first, because NODELAY alone turns held messages into many small packets.
 
-use std::collections::{BTreeMap, HashSet};
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
 
+use crate::ends::Ends;
 use crate::report::{Advice, Cause, Language, Limit, SocketReport, Stall};
 use figures::{counted, time};
 use side::Side;
@@ -39,16 +39,17 @@ const OTHER_LIMITS_TIMES: f64 = 10.0;
 /// What to do about the sockets, the most worthwhile first.
 #[must_use]
 pub fn advise(sockets: &[SocketReport]) -> Vec<Advice> {
+    let ends = Ends::of(sockets);
     let mut cases: BTreeMap<(u32, Cause), Case<'_>> = BTreeMap::new();
     for socket in sockets {
         for stall in &socket.stalls {
             let case = cases.entry((socket.pid, stall.cause)).or_default();
             case.add(socket, stall);
+            case.is_own |= !ends.is_of_peer(socket, stall);
         }
     }
     let mut cases: Vec<_> = cases.into_iter().collect();
-    let holders = holders(sockets);
-    cases.retain(|((_, cause), case)| case.is_worthwhile(*cause, &holders));
+    cases.retain(|((_, cause), case)| case.is_worthwhile(*cause));
     let most_ms = cases
         .iter()
         .map(|(_, case)| case.held_ms)
@@ -65,21 +66,6 @@ pub fn advise(sockets: &[SocketReport]) -> Vec<Advice> {
         .collect()
 }
 
-/// Our address and the peer's.
-type Ends = (SocketAddr, SocketAddr);
-
-/// Sockets whose small writes were held. Where the peer of one is watched too, what the peer says of
-/// its own delayed ACKs is the same time, seen from the other end.
-#[must_use]
-pub fn holders(sockets: &[SocketReport]) -> HashSet<(SocketAddr, SocketAddr)> {
-    let is_holder = |one: &&SocketReport| {
-        let mut stalls = one.stalls.iter();
-        stalls.any(|stall| stall.cause == Cause::Nagle)
-    };
-    let holders = sockets.iter().filter(is_holder);
-    holders.map(|one| (one.local, one.remote)).collect()
-}
-
 /// All that one process lost by one cause.
 #[derive(Default)]
 struct Case<'a> {
@@ -89,6 +75,9 @@ struct Case<'a> {
     count: u64,
     held_ms: f64,
     segments_wasted: u64,
+    /// Whether any of it is told here, and not at the other ends of the connections: where those are
+    /// watched too, and are the ones that hold, the change belongs there.
+    is_own: bool,
 }
 
 impl<'a> Case<'a> {
@@ -113,11 +102,11 @@ impl<'a> Case<'a> {
         self.segments_wasted = self.segments_wasted.saturating_add(stall.segments_wasted);
     }
 
-    fn is_worthwhile(&self, cause: Cause, holders: &HashSet<Ends>) -> bool {
+    fn is_worthwhile(&self, cause: Cause) -> bool {
         match cause {
             Cause::Nagle => self.is_lost() && !self.has_another_limit(),
             Cause::Cork => self.is_lost(),
-            Cause::LocalDelayedAck => self.is_lost() && !self.is_told_at_the_peer(holders),
+            Cause::LocalDelayedAck => self.is_lost() && self.is_own,
             Cause::StopAndWait => {
                 let part = self.held_ms / 1000.0 / self.seconds();
                 self.held_ms >= SAVED_MS_MIN && part >= SAVED_SHARE_MIN
@@ -146,12 +135,6 @@ impl<'a> Case<'a> {
         let parts = self.sockets.iter().flat_map(|one| one.shares.parts());
         let others = parts.filter(|(limit, _)| limits.contains(limit));
         others.map(|(_, ms)| ms).sum::<f64>() > OTHER_LIMITS_TIMES * self.held_ms
-    }
-
-    /// Whether the other end is watched too, and is the one that holds: the change belongs there.
-    fn is_told_at_the_peer(&self, holders: &HashSet<Ends>) -> bool {
-        let mut sockets = self.sockets.iter();
-        sockets.all(|one| holders.contains(&(one.remote, one.local)))
     }
 
     /// For how long the sockets were watched, all together.

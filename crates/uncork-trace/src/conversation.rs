@@ -64,7 +64,6 @@ pub(crate) struct Conversation {
     segments_least: u64,
     /// Time of the cycles in [`Cause::StopAndWait`], the program's own left out.
     waited_ns: u64,
-    skipped: u64,
 }
 
 /// How much of it a report has.
@@ -106,14 +105,13 @@ impl Conversation {
             holds_ms: Vec::new(),
             segments_least: 0,
             waited_ns: 0,
-            skipped: 0,
         }
     }
 
     /// Something has happened. `started_ns` is when the trace began, for the timeline.
     pub(crate) fn take(&mut self, event: &Event, started_ns: u64) {
         if event.skipped > 0 {
-            self.forget_the_message(event.skipped);
+            self.forget_the_message();
             self.follow_hold_over_gap(event);
         }
         let was_held = self.hold.is_some();
@@ -143,8 +141,7 @@ impl Conversation {
     }
 
     /// Events are missing: nothing that spans the gap is known.
-    fn forget_the_message(&mut self, skipped: u32) {
-        self.skipped += u64::from(skipped);
+    fn forget_the_message(&mut self) {
         self.message = None;
         self.data = None;
         self.settled = None;
@@ -169,16 +166,7 @@ impl Conversation {
     }
 
     fn count_hold(&mut self, hold: &Hold, ended: Ended, started_ns: u64) {
-        let lasted_ns = ended.at_ns.saturating_sub(hold.since_ns);
-        let lost_ns = ended.loss.map_or(0, |loss| loss.ns.min(lasted_ns));
-        let limit = limit_of_hold(hold.by);
-        if hold.by == HeldBy::Device {
-            self.ledger.add(limit, lasted_ns);
-        } else {
-            // What was held while the program went on writing was gathered, not lost.
-            self.ledger.add(limit, lost_ns);
-            self.ledger.add(ended.rest, lasted_ns - lost_ns);
-        }
+        charge(&mut self.ledger, hold, ended);
         if let Some(message) = &mut self.message {
             message.was_held = true;
             message.done_ns = message.done_ns.max(ended.at_ns);
@@ -197,9 +185,8 @@ impl Conversation {
         let key = PatternKey {
             cause: loss.cause,
             writes,
-            held: writes,
         };
-        let tally = tally_of(&mut self.tallies, key.clone());
+        let tally = tally_of(&mut self.tallies, key);
         tally.add(loss.ns, ended.error_ns, Some(loss.ended_by));
         tally.add_held(hold.bytes);
         if sizes.is_empty() {
@@ -335,7 +322,6 @@ impl Conversation {
         let key = PatternKey {
             cause: Cause::StopAndWait,
             writes: 1,
-            held: 0,
         };
         let tally = tally_of(&mut self.tallies, key);
         tally.add(cycle.round_trip_ns, 0, None);
@@ -356,7 +342,6 @@ impl Conversation {
         let key = PatternKey {
             cause: Cause::PacketWaste,
             writes: (message.writes as usize).min(PATTERN_WRITES + 1),
-            held: 0,
         };
         let tally = tally_of(&mut self.tallies, key);
         tally.add(0, 0, None);
@@ -393,7 +378,6 @@ impl Conversation {
             let key = PatternKey {
                 cause: Cause::LocalDelayedAck,
                 writes: 0,
-                held: 0,
             };
             tally_of(&mut self.tallies, key).add(held_ns, 0, Some(EndedBy::DelayedAck));
         }
@@ -486,7 +470,7 @@ impl Conversation {
         let mut tallies = self.tallies.clone();
         let mut rest_ns = end_ns - self.last_ns;
         if let Some(hold) = &self.hold {
-            cut_hold(hold, end_ns, &mut ledger, &mut tallies);
+            count_cut(hold, hold.cut(end_ns), &mut ledger, &mut tallies);
             rest_ns = 0;
         }
         let shares = ledger.shares(rest_ns, &self.last);
@@ -532,45 +516,35 @@ impl Conversation {
     pub(crate) fn last_ns(&self) -> u64 {
         self.last_ns
     }
-
-    /// Events of this socket that were left out.
-    pub(crate) fn skipped(&self) -> u64 {
-        self.skipped
-    }
 }
 
-fn limit_of_hold(by: HeldBy) -> Limit {
-    match by {
-        HeldBy::Nagle => Limit::Nagle,
-        HeldBy::Cork => Limit::Cork,
-        HeldBy::Device => Limit::Device,
+/// Adds the time of a hold to the shares.
+fn charge(ledger: &mut Ledger, hold: &Hold, ended: Ended) {
+    let lasted_ns = ended.at_ns.saturating_sub(hold.since_ns);
+    if hold.by == HeldBy::Device {
+        ledger.add(hold.by.limit(), lasted_ns);
+        return;
     }
+    // What was held while the program went on writing was gathered, not lost.
+    let lost_ns = ended.loss.map_or(0, |loss| loss.ns.min(lasted_ns));
+    ledger.add(hold.by.limit(), lost_ns);
+    ledger.add(ended.rest, lasted_ns - lost_ns);
 }
 
-/// A hold that goes on at the end of the trace.
-fn cut_hold(
+/// Adds a hold that goes on at the end of the trace.
+fn count_cut(
     hold: &Hold,
-    end_ns: u64,
+    ended: Ended,
     ledger: &mut Ledger,
     tallies: &mut BTreeMap<PatternKey, Tally>,
 ) {
-    let ended = hold.cut(end_ns);
-    let lasted_ns = end_ns.saturating_sub(hold.since_ns);
-    match ended.loss {
-        Some(loss) => {
-            let lost_ns = loss.ns.min(lasted_ns);
-            ledger.add(limit_of_hold(hold.by), lost_ns);
-            ledger.add(ended.rest, lasted_ns - lost_ns);
-        }
-        None => ledger.add(limit_of_hold(hold.by), lasted_ns),
-    }
+    charge(ledger, hold, ended);
     let Some(loss) = ended.loss else {
         return;
     };
     let key = PatternKey {
         cause: loss.cause,
         writes: 0,
-        held: 0,
     };
     let tally = tally_of(tallies, key);
     tally.add(loss.ns, ended.error_ns, Some(loss.ended_by));
@@ -583,7 +557,7 @@ fn tally_of(tallies: &mut BTreeMap<PatternKey, Tally>, key: PatternKey) -> &mut 
     let other = (tallies.len() >= PATTERNS && !tallies.contains_key(&key))
         .then(|| tallies.keys().find(|other| other.cause == key.cause))
         .flatten();
-    let key = other.cloned().unwrap_or(key);
+    let key = other.copied().unwrap_or(key);
     tallies.entry(key).or_insert_with(Tally::new)
 }
 

@@ -36,6 +36,17 @@ pub(crate) enum HeldBy {
     Device,
 }
 
+impl HeldBy {
+    /// Whose the time is.
+    pub(crate) fn limit(self) -> Limit {
+        match self {
+            Self::Nagle => Limit::Nagle,
+            Self::Cork => Limit::Cork,
+            Self::Device => Limit::Device,
+        }
+    }
+}
+
 /// Why less than a segment stays though both windows have room; `None` where it doesn't.
 pub(crate) fn held_by(facts: &Facts) -> Option<HeldBy> {
     if facts.unsent_bytes() == 0 || fills_a_segment(facts) {
@@ -254,7 +265,7 @@ impl Hold {
     /// The hold has ended before or with this event; `previous_ns` is when the one before it was.
     pub(crate) fn end(&self, at_ns: u64, previous_ns: u64, kind: &Kind, facts: &Facts) -> Ended {
         if let Kind::Sample { .. } = kind {
-            return self.end_by_sample(at_ns, previous_ns, facts);
+            return self.end_by_sample(at_ns, previous_ns, kind, facts);
         }
         // The program had more to say, and now something else keeps it.
         if self.is_here(facts) && fills_a_segment(facts) {
@@ -321,15 +332,16 @@ impl Hold {
     /// The trace ends while the hold goes on; after the ACK that frees it, something else keeps it.
     pub(crate) fn cut(&self, at_ns: u64) -> Ended {
         let freeing_ack_ns = self.freeing_ack_ns.filter(|_| self.by == HeldBy::Nagle);
+        let loss = self.loss(freeing_ack_ns.unwrap_or(at_ns), EndedBy::Unknown);
         Ended {
             at_ns,
-            loss: self.loss(freeing_ack_ns.unwrap_or(at_ns), EndedBy::Unknown),
-            rest: Limit::Unseen,
+            loss,
+            rest: loss.map_or(self.by.limit(), |_| Limit::Unseen),
             error_ns: self.error_ns,
         }
     }
 
-    fn end_by_sample(&self, at_ns: u64, previous_ns: u64, facts: &Facts) -> Ended {
+    fn end_by_sample(&self, at_ns: u64, previous_ns: u64, kind: &Kind, facts: &Facts) -> Ended {
         let half_ns = at_ns.saturating_sub(previous_ns) / 2;
         let ended_ns = at_ns - half_ns;
         let option = facts.nodelay != self.nodelay || facts.corked != self.corked;
@@ -338,7 +350,7 @@ impl Hold {
         } else if self.by == HeldBy::Nagle {
             self.ended_by_ack(ended_ns, facts)
         } else {
-            self.ended_otherwise(ended_ns, &Kind::Close, facts)
+            self.ended_otherwise(ended_ns, kind, facts)
         };
         // Seen by one sample only it may have been a write on its way through the kernel.
         let loss = self.loss(ended_ns, ended_by).filter(|_| self.samples > 0);

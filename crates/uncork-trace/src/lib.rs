@@ -9,6 +9,7 @@ pub mod advice;
 pub mod container;
 mod conversation;
 pub mod ebpf;
+mod ends;
 pub mod engine;
 pub mod event;
 mod hold;
@@ -25,6 +26,7 @@ mod stacks;
 mod tally;
 
 pub use conversation::Detail;
+pub use ends::Ends;
 pub use event::{Event, Facts, Identity, Kind, SocketId};
 pub use machine::Machine;
 pub use process::{Process, Processes};

@@ -8,10 +8,11 @@ mod tests;
 use std::collections::HashMap;
 
 use crate::conversation::{Conversation, Detail};
+use crate::ends::Ends;
 use crate::engine::Losses;
 use crate::event::{Event, Kind, SocketId};
 use crate::process::{Process, Processes};
-use crate::report::{Cause, Engine, Report, SocketReport};
+use crate::report::{Engine, Report, SocketReport, Stall};
 
 /// Sockets of which everything is known at the same time.
 const SOCKETS: usize = 4096;
@@ -174,8 +175,6 @@ impl Machine {
             ));
             sockets.truncate(SOCKETS_TOLD);
         }
-        let unfinished: u64 = self.conversations.values().map(Conversation::skipped).sum();
-        debug_assert!(unfinished <= self.skipped, "each gap is a socket's");
         Report {
             engine: self.engine,
             seconds: crate::tally::millis(at_ns.saturating_sub(self.started_ns)) / 1000.0,
@@ -201,14 +200,9 @@ impl Machine {
         }
         if losses.sockets > 0 {
             let sockets = losses.sockets;
-            notes.push(match self.engine {
-                Engine::Ebpf => {
-                    format!("{sockets} calls were on sockets for which the kernel had no room")
-                }
-                Engine::Sample => {
-                    format!("up to {sockets} sockets at a time were too many to be sampled")
-                }
-            });
+            notes.push(format!(
+                "{sockets} calls were on sockets for which the kernel had no room"
+            ));
         }
         if self.clean > 0 {
             let clean = self.clean;
@@ -233,27 +227,14 @@ impl Machine {
     }
 }
 
-/// Time lost in all sockets and its error. What our delayed ACK has held counts at the peer, where
-/// the peer is watched too.
+/// Time lost in all sockets and its error.
 fn held(sockets: &[SocketReport]) -> (f64, f64) {
-    let senders: std::collections::HashSet<_> = sockets
-        .iter()
-        .filter(|socket| {
-            socket
-                .stalls
-                .iter()
-                .any(|stall| stall.cause == Cause::Nagle)
-        })
-        .map(|socket| (socket.local, socket.remote))
-        .collect();
+    let ends = Ends::of(sockets);
     let mut total = 0.0;
     let mut variance: f64 = 0.0;
     for socket in sockets {
-        let has_watched_peer = senders.contains(&(socket.remote, socket.local));
-        for stall in socket.stalls.iter().filter(|stall| stall.cause.is_time()) {
-            if stall.cause == Cause::LocalDelayedAck && has_watched_peer {
-                continue;
-            }
+        let is_counted = |stall: &&Stall| stall.cause.is_time() && !ends.is_of_peer(socket, stall);
+        for stall in socket.stalls.iter().filter(is_counted) {
             total += stall.held_ms_total;
             variance += stall.held_ms_error * stall.held_ms_error;
         }

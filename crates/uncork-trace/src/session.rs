@@ -238,9 +238,8 @@ fn learn(
 ) {
     match &event.kind {
         Kind::Open(identity) => {
-            if let (Some(process), Some(recorder), Ok(())) =
-                (processes.meet(identity.pid), recorder, &written)
-            {
+            let met = processes.meet(identity.pid);
+            if let (Some(process), Some(recorder), Ok(())) = (met, recorder, &written) {
                 *written = recorder.process(process);
             }
         }

@@ -11,13 +11,11 @@ const LENGTHS: usize = 256;
 pub(crate) const PATTERN_WRITES: usize = 4;
 
 /// The writes of a message up to the one that was held: what makes two stalls the same.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PatternKey {
     pub(crate) cause: Cause,
     /// How many writes it has, at most one more than are told.
     pub(crate) writes: usize,
-    /// Which of them was the first that was held.
-    pub(crate) held: usize,
 }
 
 /// Counted stalls.
@@ -262,7 +260,6 @@ mod tests {
         let key = PatternKey {
             cause: Cause::Nagle,
             writes: 2,
-            held: 1,
         };
         let stall = tally.stall(&key, Vec::new());
         assert_eq!(stall.pattern, "write 180–2345, write 2, read waits 43 ms");

@@ -5,12 +5,12 @@
 use std::collections::BTreeSet;
 
 use uncork_lab::html::{self, Document};
-use uncork_trace::Report;
 use uncork_trace::report::{Advice, Cause, SocketReport, Stall};
+use uncork_trace::{Ends, Report};
 
 use super::summary::{
-    Ends, all_stalls, connection, excerpt, headline, is_lost, notes, origin, process, shown,
-    traffic, true_limit,
+    all_stalls, connection, excerpt, headline, is_lost, notes, origin, process, shown, traffic,
+    true_limit,
 };
 use super::words;
 use crate::words::{count, printable};
@@ -144,7 +144,7 @@ fn sockets(report: &Report, top: usize) -> String {
     };
     let mut text = format!("<h2>{title}</h2>\n");
     text.push_str(&meanings(&shown.sockets));
-    let ends = Ends::of(report);
+    let ends = Ends::of(&report.sockets);
     for (number, socket) in shown.sockets.iter().enumerate() {
         text.push_str(&section(number, socket, &ends));
     }

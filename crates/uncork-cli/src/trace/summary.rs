@@ -1,11 +1,9 @@
 //! The report in words: what terminal, page and live view all say.
 
-use std::collections::{BTreeMap, HashSet};
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
 
-use uncork_trace::Report;
-use uncork_trace::advice::holders;
-use uncork_trace::report::{Cause, Limit, SocketReport, Stall};
+use uncork_trace::report::{Limit, SocketReport, Stall};
+use uncork_trace::{Ends, Report};
 
 use super::words::{engine, limit, limit_sentence, share, time};
 use crate::words::{count, counted, printable, size};
@@ -91,7 +89,7 @@ struct Loser {
 
 /// Processes that lost time, those that lost the most first.
 fn losers(report: &Report) -> Vec<Loser> {
-    let ends = Ends::of(report);
+    let ends = Ends::of(&report.sockets);
     let mut losers: BTreeMap<u32, Loser> = BTreeMap::new();
     for socket in &report.sockets {
         // What both ends saw is the loss of the end that held.
@@ -292,7 +290,7 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
 
 /// Whether there is time that two sockets tell of.
 fn has_both_ends(report: &Report) -> bool {
-    let ends = Ends::of(report);
+    let ends = Ends::of(&report.sockets);
     let mut sockets = report.sockets.iter();
     sockets.any(|socket| {
         socket
@@ -300,21 +298,6 @@ fn has_both_ends(report: &Report) -> bool {
             .iter()
             .any(|stall| ends.is_of_peer(socket, stall))
     })
-}
-
-/// Sockets whose peers are watched, too, and are those who hold.
-#[derive(Debug)]
-pub(super) struct Ends(HashSet<(SocketAddr, SocketAddr)>);
-
-impl Ends {
-    pub(super) fn of(report: &Report) -> Self {
-        Self(holders(&report.sockets))
-    }
-
-    /// Whether a stall is told, and counted, at the other end of the connection.
-    pub(super) fn is_of_peer(&self, socket: &SocketReport, stall: &Stall) -> bool {
-        stall.cause == Cause::LocalDelayedAck && self.0.contains(&(socket.remote, socket.local))
-    }
 }
 
 #[cfg(test)]

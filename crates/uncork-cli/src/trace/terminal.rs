@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use uncork_trace::Report;
 use uncork_trace::report::{Advice, Cause, SocketReport, Stall};
+use uncork_trace::{Ends, Report};
 
 use super::summary::{
-    Ends, connection, excerpt, headline, is_lost, notes, origin, process, shown, times, traffic,
+    connection, excerpt, headline, is_lost, notes, origin, process, shown, times, traffic,
     true_limit,
 };
 use super::words;
@@ -34,7 +34,7 @@ const ADVICE_MAX: usize = 10;
 /// Prints the report, with the first `top` sockets.
 pub(super) fn print(out: &mut impl Write, report: &Report, top: usize) -> io::Result<()> {
     let out = &mut Lines::new(out, WIDTH, Copies::Whole);
-    let (shown, ends) = (shown(report, top), Ends::of(report));
+    let (shown, ends) = (shown(report, top), Ends::of(&report.sockets));
     out.wrapped(0, &format!("uncork lost-time report: {}", headline(report)))?;
     if !is_lost(report) && !shown.sockets.is_empty() {
         out.line("what the limit is instead:")?;
@@ -61,7 +61,7 @@ pub(super) fn print(out: &mut impl Write, report: &Report, top: usize) -> io::Re
 pub(super) fn details(report: &Report, socket: &SocketReport, width: usize) -> String {
     let mut text = Vec::new();
     let out = &mut Lines::new(&mut text, width, Copies::Wrapped);
-    let ends = Ends::of(report);
+    let ends = Ends::of(&report.sockets);
     let mut print = || {
         print_socket(out, &ends, socket)?;
         print_meanings(out, &[socket])?;

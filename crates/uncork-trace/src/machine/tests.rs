@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::simulation::{Call, Peer, Simulation, Truth, identity};
 use super::*;
 use crate::event::Facts;
-use crate::report::{EndedBy, Limit, Stall};
+use crate::report::{Cause, EndedBy, Limit, Stall};
 
 const LAN: Peer = Peer {
     round_trip_ns: 50_000,
