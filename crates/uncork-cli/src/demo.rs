@@ -1,12 +1,15 @@
 //! `uncork demo`.
 
 use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressStyle};
-use uncork_lab::demo::{self, DemoError, DemoReport, MESSAGES_DEFAULT, MailRow, Network, WebRow};
+use uncork_lab::demo::{
+    self, DemoError, DemoReport, MESSAGES_DEFAULT, MailRow, Network, ProgramStory, Programs, WebRow,
+};
 
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Page};
@@ -19,7 +22,7 @@ Examples:
   uncork demo --html demo.html
   uncork demo --messages 500 --json | jq .sentences
 
-Takes a quarter of a minute. Everything happens on loopback, with embedded servers and in temporary
+Takes half a minute. Everything happens on loopback, with embedded servers and in temporary
 folders; no privileges are needed.")]
 pub(crate) struct DemoArgs {
     /// Mails for the fast rows (slow rows take fewer and say so)
@@ -35,6 +38,25 @@ pub(crate) struct DemoArgs {
     /// No progress and no tables
     #[arg(long)]
     quiet: bool,
+}
+
+/// The importer of the demo's last story, which runs as a program of its own; only the demo starts it.
+#[derive(Debug, Args)]
+pub(crate) struct ImporterArgs {
+    addr: SocketAddr,
+    mails: usize,
+    took: PathBuf,
+}
+
+/// The verb of [`ImporterArgs`].
+const IMPORTER: &str = "demo-importer";
+
+/// Is the importer.
+pub(crate) fn import(arguments: &ImporterArgs) -> Result<Exit, Failure> {
+    let ImporterArgs { addr, mails, took } = arguments;
+    let imported =
+        demo::create(took).and_then(|mut took| demo::import_naively(*addr, *mails, &mut took));
+    imported.map(|()| Exit::Done).map_err(demo_failure)
 }
 
 /// Runs the demo and prints what was seen.
@@ -71,7 +93,15 @@ fn run_with_progress(arguments: &DemoArgs) -> Result<DemoReport, DemoError> {
         bar.set_style(style);
     }
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
-    let report = demo::run(arguments.messages, |step| {
+    let uncork = std::env::current_exe().map_err(|source| DemoError::System {
+        what: "the place of its own program",
+        source,
+    })?;
+    let programs = Programs {
+        uncork,
+        importer: IMPORTER,
+    };
+    let report = demo::run(arguments.messages, &programs, |step| {
         bar.set_length(step.of as u64);
         bar.set_position(step.number as u64);
         bar.set_message(step.what.clone());
@@ -108,6 +138,11 @@ fn print_tables(report: &DemoReport) -> anyhow::Result<()> {
         report.web.head_bytes, report.web.segment_bytes, report.web.rounds
     )?;
     writeln!(out, "{}\n", web_table(&report.web.rows))?;
+    writeln!(out, "the naive client as a program of its own, unchanged")?;
+    writeln!(out, "{}\n", program_table(&report.program))?;
+    for refused in &report.program.refused {
+        writeln!(out, "{refused}\n")?;
+    }
     for sentence in &report.sentences {
         writeln!(out, "* {sentence}")?;
     }
@@ -140,6 +175,22 @@ fn mail_table(report: &DemoReport, is_shown: impl Fn(&MailRow) -> bool) -> Table
             row.messages_held.to_string(),
             format!("{:.0}", row.held_ms_total),
             format!("{:.1}", row.times_as_fast),
+        ]);
+    }
+    table
+}
+
+fn program_table(story: &ProgramStory) -> Table {
+    let mut table = output::table(&["", "mails", "ms/mail", "stalls seen", "ms held", "by"]);
+    for row in &story.rows {
+        let seen = row.seen.as_ref();
+        table.add_row([
+            row.manner.name().to_owned(),
+            row.messages.to_string(),
+            format!("{:.3}", row.ms_per_message),
+            seen.map_or_else(String::new, |seen| seen.stalls.to_string()),
+            seen.map_or_else(String::new, |seen| format!("{:.0}", seen.held_ms_total)),
+            seen.map_or_else(String::new, |seen| seen.engine.clone()),
         ]);
     }
     table

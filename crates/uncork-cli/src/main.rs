@@ -24,6 +24,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Demo(demo::DemoArgs),
+    #[command(hide = true)]
+    DemoImporter(demo::ImporterArgs),
     Fix(fix::FixArgs),
     Import(Box<import::ImportArgs>),
     Run(run::RunArgs),
@@ -36,6 +38,7 @@ enum Verb {
 fn main() -> std::process::ExitCode {
     let done = match Cli::parse().verb {
         Verb::Demo(arguments) => demo::run(&arguments),
+        Verb::DemoImporter(arguments) => demo::import(&arguments),
         Verb::Fix(arguments) => fix::run(&arguments),
         Verb::Import(arguments) => import::run(&arguments),
         Verb::Run(arguments) => run::run(&arguments),

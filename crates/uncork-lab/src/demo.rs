@@ -1,7 +1,7 @@
 //! The demo: what small writes cost on this machine, and what whole messages do about it.
 //!
-//! Two stories, on embedded servers and over real sockets: [mail](MailStory) into an IMAP
-//! server, and a header with a [file](WebStory) to a browser.
+//! Three stories, on embedded servers and over real sockets: [mail](MailStory) into an IMAP server, a
+//! header with a [file](WebStory) to a browser, and a [program](ProgramStory) that nobody may change.
 
 use std::io;
 use std::time::Instant;
@@ -11,12 +11,17 @@ use crate::naive_client::ClientError;
 
 mod html;
 mod mail_story;
+mod program_story;
 mod report;
 mod sentences;
 mod web_story;
 
 pub use html::page;
-pub use report::{DemoReport, Machine, MailManner, MailRow, MailStory, Network, WebRow, WebStory};
+pub use program_story::{Programs, create, import_naively};
+pub use report::{
+    DemoReport, Machine, MailManner, MailRow, MailStory, Network, ProgramManner, ProgramRow,
+    ProgramStory, Seen, WebRow, WebStory,
+};
 
 /// Mails that are generated, unless told otherwise.
 pub const MESSAGES_DEFAULT: u32 = 5000;
@@ -63,13 +68,17 @@ pub enum DemoError {
     },
 }
 
-/// Runs both stories with this many mails and tells each step before it is made.
+/// Runs the stories, the first with this many mails, and tells each step before it is made.
 ///
 /// # Errors
 /// See [`DemoError`].
-pub fn run(messages: u32, mut on_step: impl FnMut(&Step)) -> Result<DemoReport, DemoError> {
+pub fn run(
+    messages: u32,
+    programs: &Programs,
+    mut on_step: impl FnMut(&Step),
+) -> Result<DemoReport, DemoError> {
     let started = Instant::now();
-    let of = mail_story::STEPS + web_story::STEPS;
+    let of = mail_story::STEPS + web_story::STEPS + program_story::STEPS;
     let mut number = 0;
     let mut step = |what: String| {
         number += 1;
@@ -78,12 +87,14 @@ pub fn run(messages: u32, mut on_step: impl FnMut(&Step)) -> Result<DemoReport, 
     let machine = machine();
     let mail = mail_story::run(messages.max(1) as usize, &mut step)?;
     let web = web_story::run(&mut step).map_err(system("loopback sockets and a file"))?;
+    let program = program_story::run(programs, &mut step)?;
     Ok(DemoReport {
         machine,
         seconds: started.elapsed().as_secs_f64(),
-        sentences: sentences::sentences(&mail, &web),
+        sentences: sentences::sentences(&mail, &web, &program),
         mail,
         web,
+        program,
     })
 }
 

@@ -55,7 +55,8 @@ fn it_shows_everything() {
         );
     }
     let sentences = report["sentences"].as_array().unwrap();
-    assert_eq!(sentences.len(), 3);
+    assert_eq!(sentences.len(), 4);
+    the_program(&report["program"]);
     assert!(
         report["machine"]["kernel"]
             .as_str()
@@ -72,6 +73,25 @@ fn it_shows_everything() {
     assert!(page.trim_end().ends_with("</html>"));
 }
 
+/// The naive client is seen from outside, and mended there: nothing of it is refused here.
+fn the_program(story: &Value) {
+    assert_eq!(story["refused"], serde_json::json!([]));
+    let rows = story["rows"].as_array().unwrap();
+    let manners: Vec<_> = rows.iter().map(|row| row["manner"].as_str()).collect();
+    assert_eq!(manners, [Some("as_it_is"), Some("run"), Some("fixed")]);
+    let stalls = |at: usize| rows[at]["seen"]["stalls"].as_u64().unwrap();
+    // The first mails of a connection are acknowledged at once.
+    assert!((40..=50).contains(&stalls(0)), "{story}");
+    assert_eq!(stalls(1), 0, "{story}");
+    let pattern = rows[0]["seen"]["pattern"].as_str().unwrap();
+    assert!(!pattern.is_empty());
+    assert_eq!(
+        (&rows[0]["messages"], &rows[1]["messages"]),
+        (&50.into(), &1000.into())
+    );
+    assert!(rows[2]["messages"].as_u64().unwrap() >= 500, "{story}");
+}
+
 #[test]
 fn tables_for_people() {
     let ended = run(uncork().args(["demo", "--messages", "1"])).with(0);
@@ -83,6 +103,7 @@ fn tables_for_people() {
         "round trip",
         "segments",
         "cores",
+        "running, after uncork fix",
     ] {
         assert!(
             ended.stdout.contains(words),
@@ -96,7 +117,7 @@ fn tables_for_people() {
             .lines()
             .filter(|line| line.starts_with("* "))
             .count(),
-        3
+        4
     );
 }
 

@@ -1,5 +1,5 @@
-//! Process groups and sessions, as ids in this pid namespace: 0 for one whose leader lives outside it,
-//! as in a container that was entered from a shell.
+//! Process groups and sessions, as ids in this pid namespace: 0 for one whose leader lives outside it, as in
+//! a container that was entered from a shell, and for what the kernel has started and nobody has moved.
 //!
 //! rustix has these calls too, for a group and a session that have an id: its `Pid` is never 0.
 

@@ -5,6 +5,7 @@
 mod mail;
 mod notes;
 mod plot;
+mod program;
 mod scale;
 mod table;
 #[cfg(test)]
@@ -28,12 +29,13 @@ pub fn page(report: &DemoReport) -> String {
     let opening = opening(report);
     let mail = mail::section(&report.mail);
     let web = web::section(&report.web);
+    let program = program::section(&report.program);
     let notes = notes::section(report);
     let seconds = figure(report.seconds);
     let document = Document {
         title: TITLE,
         style: STYLE,
-        main: &format!("{opening}{mail}{web}{notes}"),
+        main: &format!("{opening}{mail}{web}{program}{notes}"),
         footer: &format!("Made by <code>uncork demo --html</code> in {seconds} seconds."),
     };
     document.html()

@@ -15,7 +15,9 @@ pub struct DemoReport {
     pub mail: MailStory,
     /// The web server's story.
     pub web: WebStory,
-    /// What was seen, in three sentences.
+    /// The story of a program that nobody may change.
+    pub program: ProgramStory,
+    /// What was seen, in four sentences.
     pub sentences: Vec<String>,
 }
 
@@ -150,4 +152,63 @@ pub struct WebRow {
     pub cpu_us: f64,
     /// From the request to the last byte.
     pub latency_us: f64,
+}
+
+/// The naive client as a process of its own: seen from outside, and mended from outside.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ProgramStory {
+    /// As it is, then mended.
+    pub rows: Vec<ProgramRow>,
+    /// What could not be shown here, and why.
+    pub refused: Vec<String>,
+}
+
+/// What is done about a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProgramManner {
+    /// Nothing.
+    AsItIs,
+    /// `uncork run` has started it.
+    Run,
+    /// `uncork fix` has found it running.
+    Fixed,
+}
+
+impl ProgramManner {
+    /// A short name for tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AsItIs => "as it is",
+            Self::Run => "started by uncork run",
+            Self::Fixed => "running, after uncork fix",
+        }
+    }
+}
+
+/// One run of the program.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProgramRow {
+    /// What was done about it.
+    pub manner: ProgramManner,
+    /// Mails that were timed.
+    pub messages: u64,
+    /// Wall time of one mail (median).
+    pub ms_per_message: f64,
+    /// What `uncork trace` saw of it, where that watched.
+    pub seen: Option<Seen>,
+}
+
+/// What `uncork trace` saw of a program.
+#[derive(Debug, Clone, Serialize)]
+pub struct Seen {
+    /// `ebpf`, which is exact, or `sample`.
+    pub engine: String,
+    /// Stalls by Nagle's algorithm.
+    pub stalls: u64,
+    /// Time lost by them.
+    pub held_ms_total: f64,
+    /// The writes of a message that stalls; `None` where none did.
+    pub pattern: Option<String>,
 }

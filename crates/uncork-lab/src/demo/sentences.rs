@@ -1,13 +1,20 @@
-//! What was seen, in plain words: three sentences made of the figures, and of nothing else.
+//! What was seen, in plain words: four sentences made of the figures, and of nothing else.
 
-use super::report::{MailManner, MailRow, MailStory, Network, WebStory};
+use super::report::{
+    MailManner, MailRow, MailStory, Network, ProgramManner, ProgramRow, ProgramStory, WebStory,
+};
 use crate::web::WebManner;
 
 /// From this share of mails on, the stall is said to have shown.
 const STALL_SHARE: f64 = 0.5;
 
-pub(super) fn sentences(mail: &MailStory, web: &WebStory) -> Vec<String> {
-    vec![stall(mail), round_trips(mail), segments(web)]
+pub(super) fn sentences(mail: &MailStory, web: &WebStory, program: &ProgramStory) -> Vec<String> {
+    vec![
+        stall(mail),
+        round_trips(mail),
+        segments(web),
+        unchanged(program),
+    ]
 }
 
 fn find(mail: &MailStory, manner: MailManner, network: Network) -> Option<&MailRow> {
@@ -125,8 +132,41 @@ fn segments(web: &WebStory) -> String {
     )
 }
 
+/// What can be seen of a program from outside, and done about it.
+fn unchanged(program: &ProgramStory) -> String {
+    let find = |manner: ProgramManner| program.rows.iter().find(|row| row.manner == manner);
+    let mut parts = Vec::new();
+    if let Some(row) = find(ProgramManner::AsItIs)
+        && let Some(seen) = &row.seen
+    {
+        let pattern = seen.pattern.as_deref();
+        parts.push(format!(
+            "`uncork trace` saw {} stalls in {} mails from outside ({})",
+            seen.stalls,
+            row.messages,
+            pattern.unwrap_or("nothing was held"),
+        ));
+    }
+    let taken = |row: &ProgramRow| format!("{:.2} ms a mail", row.ms_per_message);
+    if let Some(row) = find(ProgramManner::Run) {
+        parts.push(format!("started by `uncork run` it took {}", taken(row)));
+    }
+    if let Some(row) = find(ProgramManner::Fixed) {
+        parts.push(format!(
+            "and after `uncork fix`, while it ran, {}",
+            taken(row)
+        ));
+    }
+    if parts.is_empty() {
+        return "Neither `uncork trace` nor `uncork run` and `uncork fix` can be shown here."
+            .to_owned();
+    }
+    format!("The naive client needn't be changed: {}.", parts.join("; "))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::report::Seen;
     use super::*;
 
     #[test]
@@ -178,5 +218,35 @@ mod tests {
             "{said}"
         );
         assert!(said.contains("uncork 22,700, 1,030 times"), "{said}");
+    }
+
+    #[test]
+    fn what_can_not_be_shown_is_left_out() {
+        let row = |manner, ms_per_message, seen| ProgramRow {
+            manner,
+            messages: 50,
+            ms_per_message,
+            seen,
+        };
+        let seen = Seen {
+            engine: "sample".to_owned(),
+            stalls: 49,
+            held_ms_total: 2150.0,
+            pattern: Some("write 351, write 2, read waits 43 ms".to_owned()),
+        };
+        let mut story = ProgramStory::default();
+        assert!(unchanged(&story).contains("can be shown here"));
+        story.rows = vec![row(ProgramManner::AsItIs, 44.0, Some(seen))];
+        assert_eq!(
+            unchanged(&story),
+            "The naive client needn't be changed: `uncork trace` saw 49 stalls in 50 mails from \
+             outside (write 351, write 2, read waits 43 ms)."
+        );
+        story.rows.push(row(ProgramManner::Run, 0.151, None));
+        story.rows.push(row(ProgramManner::Fixed, 0.149, None));
+        assert!(unchanged(&story).ends_with(
+            "; started by `uncork run` it took 0.15 ms a mail; and after `uncork fix`, while it \
+             ran, 0.15 ms a mail."
+        ));
     }
 }

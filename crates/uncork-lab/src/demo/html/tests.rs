@@ -1,5 +1,8 @@
 use super::page;
-use crate::demo::{DemoReport, Machine, MailManner, MailRow, MailStory, Network, WebRow, WebStory};
+use crate::demo::{
+    DemoReport, Machine, MailManner, MailRow, MailStory, Network, ProgramManner, ProgramRow,
+    ProgramStory, Seen, WebRow, WebStory,
+};
 use crate::web::WebManner;
 
 #[test]
@@ -34,6 +37,10 @@ fn every_row_is_named() {
         "<td class=\"lost\">13 too many <small>at worst 111</small></td>",
         "1,410× the quickest",
         "<td>exact</td>",
+        "running, after uncork fix",
+        "<td class=\"lost\">49</td>",
+        "write 351, write 2, read waits 43 ms",
+        "&lt;no reason&gt;",
     ] {
         assert!(page.contains(words), "{words}");
     }
@@ -138,6 +145,7 @@ fn empty() -> DemoReport {
     let mut report = sample();
     report.mail.rows.clear();
     report.web.rows.clear();
+    report.program.rows.clear();
     report.sentences.clear();
     report
 }
@@ -171,6 +179,30 @@ fn degenerate(value: f64, number: u64) -> DemoReport {
 }
 
 /// What a run on a small machine sees.
+fn program() -> ProgramStory {
+    let seen = |stalls: u64, pattern: Option<&str>| Seen {
+        engine: "sample".to_owned(),
+        stalls,
+        held_ms_total: stalls as f64 * 43.5,
+        pattern: pattern.map(str::to_owned),
+    };
+    let row = |manner, ms_per_message, seen| ProgramRow {
+        manner,
+        messages: 50,
+        ms_per_message,
+        seen,
+    };
+    let pattern = Some("write 351, write 2, read waits 43 ms");
+    ProgramStory {
+        rows: vec![
+            row(ProgramManner::AsItIs, 43.91, Some(seen(49, pattern))),
+            row(ProgramManner::Run, 0.151, Some(seen(0, None))),
+            row(ProgramManner::Fixed, 0.149, None),
+        ],
+        refused: vec!["`uncork fix` can't be shown here: <no reason>".to_owned()],
+    }
+}
+
 fn sample() -> DemoReport {
     DemoReport {
         machine: Machine {
@@ -182,6 +214,7 @@ fn sample() -> DemoReport {
         seconds: 14.2,
         mail: mail(),
         web: web(),
+        program: program(),
         sentences: [
             "A naive client stores 22.7 mails a second on this machine: each waits 43.9 ms for an \
              ACK before its last two bytes leave.",
