@@ -18,6 +18,7 @@ use uncork_fix::repair::{
 
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::words::{counted, shell_word};
 
 /// Turn Nagle's algorithm off in programs that are running, without touching them
 ///
@@ -275,14 +276,14 @@ impl Voice {
                     0 => String::new(),
                     count => format!("; {count} had been before"),
                 };
-                self.note(&format!("{} as before{already}", sockets(*changed_count)));
+                self.note(&format!("{} as before{already}", counted(*changed_count, "socket")));
             }
             return;
         }
         if report.processes == 0 && *refused_count > 0 {
             return;
         }
-        let mut parts = vec![format!("{} changed", sockets(*changed_count))];
+        let mut parts = vec![format!("{} changed", counted(*changed_count, "socket"))];
         if *already_count > 0 {
             parts.push(format!("{already_count} had NODELAY already"));
         }
@@ -323,14 +324,7 @@ fn undo_words(arguments: &FixArgs) -> String {
         words += " --tree";
     }
     if let Some(path) = &arguments.cgroup {
-        words += &format!(" --cgroup {}", path.display());
+        words += &format!(" --cgroup {}", shell_word(&path.to_string_lossy()));
     }
     words
-}
-
-fn sockets(count: u64) -> String {
-    match count {
-        1 => "1 socket".to_owned(),
-        count => format!("{count} sockets"),
-    }
 }

@@ -27,8 +27,9 @@ use super::server::Server;
 const CONNECTIONS: usize = 64;
 const BODY_BYTES: usize = 1024;
 
-/// The part of a run's time that goes before it and is not counted.
-const WARM_UP: f64 = 0.2;
+/// How long each part runs before it is counted: new connections, of which each event is passed on and
+/// the stacks are looked up, are not what a busy server pays for.
+const WARM_UP: Duration = Duration::from_millis(500);
 
 /// How long uncork may take until it watches.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -51,10 +52,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     uncork: Option<PathBuf>,
     /// How many rounds there are.
-    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
     /// How long each part of a round is.
-    #[arg(long, default_value_t = 2.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 0.5, value_parser = seconds)]
     seconds: f64,
 }
 
@@ -118,8 +119,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     cores.load()?;
     let site = Site::create()?;
     for peer in &peers {
-        let table = measure(peer, cores, &site, &uncork, arguments)?;
-        report.push(table);
+        let rounds = measure(peer, cores, &site, &uncork, arguments)?;
+        let name = peer.name.name();
+        report.push(table(name, &rounds));
+        report.note(format!("{name}: {}.", certainty(&rounds)));
     }
     cores.note(&mut report);
     report.note(format!(
@@ -139,7 +142,7 @@ fn measure(
     site: &Site,
     uncork: &Path,
     arguments: &Arguments,
-) -> Result<Table> {
+) -> Result<Vec<[Sample; Watch::ALL.len()]>> {
     let name = peer.name.name();
     let path = site.page(BODY_BYTES)?;
     let server = peer.start(cores, &Content::OneHost(site.root()), BODY_BYTES)?;
@@ -162,7 +165,7 @@ fn measure(
         let [untraced, ebpf, sample, again] = round;
         rounds.push([untraced?, ebpf?, sample?, again?]);
     }
-    Ok(table(name, &rounds))
+    Ok(rounds)
 }
 
 /// One part of a round, with connections of its own.
@@ -179,7 +182,7 @@ fn part(
         .map(|engine| Tracer::start(uncork, engine, server.pid()))
         .transpose()?;
     let mut load = Load::connect(load.clone())?;
-    load.run(Until::Elapsed(Duration::from_secs_f64(seconds * WARM_UP)))?;
+    load.run(Until::Elapsed(WARM_UP))?;
     let own_ns = || tracer.as_ref().map_or(0, Tracer::cpu_ns);
     let (cpu_before, own_before) = (server.cpu_ns(), own_ns());
     let outcome = load.run(Until::Elapsed(Duration::from_secs_f64(seconds)))?;
@@ -214,6 +217,40 @@ fn table(name: &str, rounds: &[[Sample; Watch::ALL.len()]]) -> Table {
         table.push(watch.name(), &cells);
     }
     table
+}
+
+/// Between what the medians of the ratios lie, where the same is measured again and again.
+fn certainty(rounds: &[[Sample; Watch::ALL.len()]]) -> String {
+    let of = |watch: Watch| {
+        let ratios = rounds.iter().map(|round| ratio(round, watch)).collect();
+        let (least, most) = median_interval(ratios);
+        format!("{} {least:.3} to {most:.3}", watch.name())
+    };
+    format!(
+        "95 % intervals of the median ratio: {}, {}",
+        of(Watch::Ebpf),
+        of(Watch::Sample)
+    )
+}
+
+/// The 95 % interval of a median, whatever the distribution: by the binomial one, as a normal one (1.96
+/// standard deviations of it, sqrt(n) / 2 each, either side of the middle).
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a small number of rounds"
+)]
+fn median_interval(mut values: Vec<f64>) -> (f64, f64) {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() as f64 / 2.0;
+    let side = 0.98 * (values.len() as f64).sqrt();
+    let last = values.len().saturating_sub(1);
+    let at = |rank: f64| {
+        let value = values.get((rank.max(0.0) as usize).min(last));
+        value.copied().unwrap_or(f64::NAN)
+    };
+    (at((middle - side).floor()), at((middle + side).ceil()))
 }
 
 /// The CPU time of a part in terms of the mean of both that were untraced.
@@ -284,6 +321,14 @@ impl Drop for Tracer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_median_of_many_is_certain() {
+        let values = |count: u32| (0..count).map(f64::from).collect();
+        assert_eq!(median_interval(values(100)), (40.0, 60.0));
+        assert_eq!(median_interval(values(3)), (0.0, 2.0));
+        assert!(median_interval(Vec::new()).0.is_nan());
+    }
 
     #[test]
     fn the_ratio_is_to_both_untraced_parts() {

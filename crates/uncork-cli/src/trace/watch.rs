@@ -21,7 +21,7 @@ use super::live;
 use super::progress::{Progress, Watching};
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::words::printable;
+use crate::words::shell_word;
 
 /// Samples a second unless told otherwise.
 const RATE_HZ: u32 = 500;
@@ -105,7 +105,7 @@ pub(super) fn watch(arguments: &TraceArgs) -> Result<Watch, Failure> {
 fn name_the_command(advice: &mut [Advice], words: &[OsString]) {
     let words: Vec<_> = words
         .iter()
-        .map(|word| quoted(&word.to_string_lossy()))
+        .map(|word| shell_word(&word.to_string_lossy()))
         .collect();
     let command = words.join(" ");
     for advice in advice {
@@ -118,15 +118,6 @@ fn name_the_command(advice: &mut [Advice], words: &[OsString]) {
                     None => repair.replace("COMMAND", &command),
                 });
     }
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", printable(word).replace('\'', "'\\''"))
 }
 
 /// Makes the report of a recording.

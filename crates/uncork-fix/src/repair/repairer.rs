@@ -105,21 +105,17 @@ impl<'a> Repairer<'a> {
             Ok(true) => self.report.push_already(Already::new(pid, &socket)),
             Ok(false) => {
                 let (number, cookie) = (socket.number(), socket.cookie());
-                let entry = self
-                    .record
-                    .as_ref()
-                    .map(|record| record.entry(pid, &socket, false));
-                let mut again = Some(socket);
-                if let Some(entry) = entry {
-                    again = None;
-                    self.write_down(&entry);
-                }
-                if again.is_none() {
-                    again = process.socket(number)?;
-                }
+                let record = self.record.as_ref();
+                let socket = match record.map(|record| record.entry(pid, &socket, false)) {
+                    None => Some(socket),
+                    Some(entry) => {
+                        drop(socket);
+                        self.write_down(&entry);
+                        process.socket(number)?
+                    }
+                };
                 // Closed meanwhile, or even another one: the next look finds that.
-                let same = again.filter(|socket| socket.cookie() == cookie);
-                if let Some(socket) = same {
+                if let Some(socket) = socket.filter(|socket| socket.cookie() == cookie) {
                     self.change(pid, socket, true);
                 }
             }

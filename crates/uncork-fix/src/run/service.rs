@@ -256,7 +256,7 @@ impl Service {
             let process = status_field(thread, "Tgid:").unwrap_or(thread);
             ChangedSocket {
                 pid: process,
-                command: command(process),
+                command: uncork_sockets::command(process).unwrap_or_default(),
                 call: call.to_string(),
                 local,
                 remote,
@@ -285,7 +285,7 @@ pub(crate) fn change_inherited(
     let pid = std::process::id();
     Ok(Some(ChangedSocket {
         pid,
-        command: command(pid),
+        command: uncork_sockets::command(pid).unwrap_or_default(),
         call: "start".to_owned(),
         local,
         remote,
@@ -327,11 +327,6 @@ fn status_field(process: u32, name: &str) -> Option<u32> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().parse().ok()
-}
-
-fn command(process: u32) -> String {
-    let name = std::fs::read(format!("/proc/{process}/comm")).unwrap_or_default();
-    String::from_utf8_lossy(&name).trim_end().to_owned()
 }
 
 /// Whether an outer `uncork run` supervises this very process, whatever it selects.
