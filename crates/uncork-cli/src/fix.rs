@@ -276,7 +276,10 @@ impl Voice {
                     0 => String::new(),
                     count => format!("; {count} had been before"),
                 };
-                self.note(&format!("{} as before{already}", counted(*changed_count, "socket")));
+                self.note(&format!(
+                    "{} as before{already}",
+                    counted(*changed_count, "socket")
+                ));
             }
             return;
         }

@@ -129,18 +129,30 @@ enum state {
 
 // What is kept of each socket that is watched, with the socket itself. User space makes it for sockets
 // that are older than the trace: the layout is that of `Watched` in src/ebpf.rs.
+//
+// Calls and segments are handled by two processors, and each would wait for the lines that the other
+// writes. So what both read is written seldom; what either writes has a line of its own; and as a
+// processor also fetches the line behind the one that it reads, that of calls is far from the others.
+// The whole begins 8 or 16 bytes into a line.
 struct watched {
 	__u64 id;
 	__u64 window_us;
 	__u32 passed;
-	__u32 skipped;
-	__u32 writes;
-	__u32 reads;
-	__u32 stacks;
-	// enum holding
-	__u32 held;
+	// Whether Nagle's algorithm held bytes at the last event.
+	__u32 is_nagle;
 	// enum state
 	__u64 state;
+	__u64 stacks;
+	__u64 gap_before_segments[2];
+	// Of segments: what was when the last one came.
+	__u64 skipped_segments;
+	__u64 segment_us;
+	__u64 was_unsent;
+	__u64 gap_before_calls[14];
+	// Of calls.
+	__u32 writes;
+	__u32 reads;
+	__u64 skipped_calls;
 	// When the last write was, if it has left bytes behind.
 	__u64 left_ns;
 	// Whose it is.
@@ -148,8 +160,7 @@ struct watched {
 	__u32 pid;
 	__u32 thread;
 	char command[16];
-	__u32 connects;
-	__u32 unused;
+	__u64 connects;
 };
 
 struct {
@@ -207,7 +218,7 @@ static __always_inline void count_lost(struct watched *w)
 	struct counters *c = the_counters();
 	if (c)
 		__sync_fetch_and_add(&c->lost, 1);
-	w->skipped++;
+	w->skipped_calls++;
 }
 
 // Why less than a segment stays though the congestion window has room.
@@ -241,7 +252,7 @@ static __always_inline bool has_lasted(struct watched *w, struct tcp_sock *tp, b
 	return (is_now ? tp->tcp_mstamp * 1000 : bpf_ktime_get_ns()) >= lasting_ns;
 }
 
-// Whether an event is passed on; counts those that are not. A look at the clock costs as much as all the
+// Whether an event is passed on. A look at the clock costs as much as all the
 // rest; when the kernel last handled the socket is near enough.
 static __always_inline bool is_passed(struct watched *w, struct tcp_sock *tp, bool matters)
 {
@@ -257,8 +268,13 @@ static __always_inline bool is_passed(struct watched *w, struct tcp_sock *tp, bo
 		w->passed++;
 		return 1;
 	}
-	w->skipped++;
 	return 0;
+}
+
+static __always_inline void note_nagle(struct watched *w, bool is_nagle)
+{
+	if (w->is_nagle != is_nagle)
+		w->is_nagle = is_nagle;
 }
 
 static __always_inline void fill(struct event *e, struct tcp_sock *tp, struct watched *w, __u64 now,
@@ -280,7 +296,7 @@ static __always_inline void fill(struct event *e, struct tcp_sock *tp, struct wa
 	e->at_ns = now;
 	e->socket = w->id;
 	e->kind = kind;
-	e->skipped = w->skipped;
+	e->skipped = w->skipped_calls + w->skipped_segments;
 	e->flags = flags;
 	e->write_seq = tp->write_seq;
 	e->snd_nxt = tp->snd_nxt;
@@ -304,7 +320,8 @@ static __always_inline void fill(struct event *e, struct tcp_sock *tp, struct wa
 	e->departed_ns = tp->tcp_wstamp_ns;
 	e->handled_us = tp->tcp_mstamp;
 	e->left_ns = w->left_ns;
-	w->skipped = 0;
+	w->skipped_calls = 0;
+	w->skipped_segments = 0;
 }
 
 static __always_inline void pass_on(struct tcp_sock *tp, struct watched *w, __u64 now, __u32 kind,
@@ -442,12 +459,15 @@ int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 		return 0;
 	w->writes++;
 	enum holding now_held = holding(tp);
-	bool begins = now_held && !w->held;
+	// What was left before has departed: this is another hold.
+	bool begins = now_held && (!w->left_ns || tp->tcp_wstamp_ns >= w->left_ns + 1000);
 	bool matters = now_held == HOLDING_NAGLE || has_lasted(w, tp, 1);
-	w->held = now_held;
+	note_nagle(w, now_held == HOLDING_NAGLE);
 	w->left_ns = now_held ? tp->tcp_mstamp * 1000 : 0;
-	if (!is_passed(w, tp, matters))
+	if (!is_passed(w, tp, matters)) {
+		w->skipped_calls++;
 		return 0;
+	}
 	__u64 now = bpf_ktime_get_ns();
 	__u32 thread = bpf_get_current_pid_tgid();
 	if (begins && w->stacks < STACKS)
@@ -464,7 +484,7 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	if (w && w->passed >= WINDOW_EVENTS) {
 		w->reads++;
-		w->skipped++;
+		w->skipped_calls++;
 		return 0;
 	}
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
@@ -489,10 +509,19 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	// A call that sends a lot returns late: what it does shows by the segments that come in meanwhile.
 	if (!tp || (w->state != STATE_KNOWN && !introduce(tp, w)))
 		return 0;
-	bool was_held = w->held == HOLDING_NAGLE;
-	w->held = holding(tp);
-	if (!is_passed(w, tp, was_held || w->held == HOLDING_NAGLE || has_lasted(w, tp, 0)))
+	bool is_nagle = holding(tp) == HOLDING_NAGLE;
+	bool is_unsent = tp->write_seq != tp->snd_nxt;
+	// What was written since the last segment, and has departed, can't have stayed for longer than that.
+	bool may_have_lasted = is_unsent || w->was_unsent ||
+			       tp->tcp_wstamp_ns >= w->segment_us * 1000 + LASTING_NS;
+	bool matters = is_nagle || w->is_nagle || (may_have_lasted && has_lasted(w, tp, 0));
+	w->was_unsent = is_unsent;
+	w->segment_us = tp->tcp_mstamp;
+	note_nagle(w, is_nagle);
+	if (!is_passed(w, tp, matters)) {
+		w->skipped_segments++;
 		return 0;
+	}
 	struct tcp_skb_cb *cb = (struct tcp_skb_cb *)skb->cb;
 	// The skb begins with the TCP header here; its fourth word begins with the header's length.
 	__u8 offset = 0;

@@ -148,7 +148,7 @@ impl EbpfEngine {
 type Counters = [u64; 3];
 
 /// What is kept with each socket: `struct watched` of the programs.
-type Watched = [u64; 12];
+type Watched = [u64; 32];
 
 /// Watches the sockets that a process has already, so that one that is in the middle of a long call is
 /// seen before the call returns. Where that isn't permitted, the call's return is waited for.
@@ -178,8 +178,8 @@ fn watch_sockets(sockets: &mut SkStorage<MapData, Watched>, pid: u32) {
 }
 
 /// Where `pid` (and `thread`) and `command` stand in [`Watched`].
-const WATCHED_PID: usize = 8;
-const WATCHED_COMMAND: usize = 9;
+const WATCHED_PID: usize = 28;
+const WATCHED_COMMAND: usize = 29;
 
 /// Make it, and leave alone what is there.
 const BPF_NOEXIST: u64 = 1;
