@@ -68,7 +68,7 @@ impl Ledger {
         let limit = if is_free {
             None
         } else {
-            limit_of(before, event)
+            limit_of(before, event, ns)
         };
         if event.skipped > 0 {
             self.add(Limit::Unseen, ns.saturating_add(self.pending_ns));
@@ -177,37 +177,34 @@ impl Ledger {
     }
 }
 
-/// What kept bytes from leaving in the interval that `event` ends; `None` where none waited.
-fn limit_of(before: &Facts, event: &Event) -> Option<Limit> {
+/// What kept bytes from leaving in the interval of so many nanoseconds that `event` ends; `None` where
+/// none waited.
+fn limit_of(before: &Facts, event: &Event, ns: u64) -> Option<Limit> {
     let facts = &event.facts;
-    // The time of the last departure lies ahead: congestion control paces (BBR does), and has set when the
-    // next segment may leave.
-    let is_paced = facts.departed_ns.is_some_and(|ns| ns > event.at_ns);
-    let limit_of_unsent = |facts: &Facts| match limit_of_unsent(facts) {
-        Limit::Device if is_paced => Limit::CongestionWindow,
-        limit => limit,
-    };
+    let at_ns = event.at_ns;
     match event.kind {
         // The facts of a write are those after it. What had been written before it has left in the
         // meantime, or waits still.
         Kind::Write { result, .. } => {
             let written_bytes = u32::try_from(result).unwrap_or(0);
             let waited_bytes = facts.unsent_bytes().checked_sub(written_bytes)?;
-            (waited_bytes > 0 && before.unsent_bytes() > 0).then(|| limit_of_unsent(facts))
+            (waited_bytes > 0 && before.unsent_bytes() > 0).then(|| limit_of_unsent(facts, at_ns))
         }
         // A socket that this side has shut tells nothing more until it is gone.
-        Kind::Close if before.unsent_bytes() > 0 => Some(limit_of_unsent(before)),
+        Kind::Close if before.unsent_bytes() > 0 => {
+            Some(limit_of_unsent(before, at_ns.saturating_sub(ns)))
+        }
         // Those of all others are from before: they held for the interval.
-        _ if facts.unsent_bytes() > 0 => Some(limit_of_unsent(facts)),
+        _ if facts.unsent_bytes() > 0 => Some(limit_of_unsent(facts, at_ns)),
         _ if facts.no_space == Some(true) && facts.unacked_bytes() > 0 => Some(Limit::SendBuffer),
         _ => None,
     }
 }
 
-/// The window that is short of room for what waits. A kernel that could send a little waits until it can
+/// The window that is short of room for what waited at a time. A kernel that could send a little waits until it can
 /// send a lot (`tcp_tso_should_defer`: up to a third of the window), so that a window is a limit before
 /// it is quite full.
-fn limit_of_unsent(facts: &Facts) -> Limit {
+fn limit_of_unsent(facts: &Facts, at_ns: u64) -> Limit {
     let segments_free = facts.cwnd.saturating_sub(facts.in_flight_segments);
     let unsent_bytes = u64::from(facts.unsent_bytes());
     let congestion = Room {
@@ -226,6 +223,10 @@ fn limit_of_unsent(facts: &Facts) -> Limit {
     let next_bytes = unsent_bytes.min(u64::from(facts.mss));
     if smaller.free_bytes < next_bytes || (smaller.is_low() && smaller.free_bytes < unsent_bytes) {
         limit
+    } else if facts.departed_ns.is_some_and(|ns| ns > at_ns) {
+        // The time of the last departure lies ahead: congestion control paces (BBR does), and has set when
+        // the next segment may leave.
+        Limit::CongestionWindow
     } else {
         Limit::Device
     }
@@ -241,5 +242,51 @@ struct Room {
 impl Room {
     fn is_low(self) -> bool {
         self.free_bytes * 3 <= self.window_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::SocketId;
+
+    /// What is paced waits for congestion control, as long as its time of departure lies ahead of the
+    /// moment that the facts are of: at a close, of the event before.
+    #[test]
+    fn what_is_paced_is_not_the_devices() {
+        let facts = |departed_ns| Facts {
+            write_seq: 50_000,
+            snd_nxt: 20_000,
+            snd_una: 10_000,
+            mss: 1000,
+            cwnd: 20,
+            in_flight_segments: 10,
+            snd_wnd: 60_000,
+            departed_ns: Some(departed_ns),
+            ..Facts::default()
+        };
+        let event = |kind, facts| Event {
+            at_ns: 9_000,
+            socket: SocketId(1),
+            kind,
+            skipped: 0,
+            facts,
+        };
+        let ack = || Kind::Segment {
+            bytes: 0,
+            ack_seq: 0,
+        };
+        let before = facts(3_000);
+        for (departed_ns, expected) in [(9_001, Limit::CongestionWindow), (9_000, Limit::Device)] {
+            let event = event(ack(), facts(departed_ns));
+            assert_eq!(limit_of(&before, &event, 8_000), Some(expected));
+        }
+        // It was shut at 1,000 or at 4,000 ns; all has left since.
+        let close = event(Kind::Close, Facts::default());
+        assert_eq!(
+            limit_of(&before, &close, 8_000),
+            Some(Limit::CongestionWindow)
+        );
+        assert_eq!(limit_of(&before, &close, 5_000), Some(Limit::Device));
     }
 }

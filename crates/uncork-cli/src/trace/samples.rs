@@ -49,6 +49,10 @@ pub(super) fn socket(pid: u32, command: &str, local: &str, remote: &str) -> Sock
     }
 }
 
+fn mark(timeline: &mut Vec<Mark>, at_ms: f64, kind: MarkKind) {
+    timeline.push(Mark { at_ms, kind });
+}
+
 /// Stalls of one cause that all took about as long.
 pub(super) fn stall(cause: Cause, count: u64, each_ms: f64, by: EndedBy) -> Stall {
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
@@ -105,12 +109,7 @@ pub(super) fn imaplib() -> Report {
     for mail in 0..100_u32 {
         let start = f64::from(mail) * 44.2;
         let held_ms = 43.1 + f64::from(mail % 7) * 0.15;
-        let mut add = |after: f64, kind| {
-            socket.timeline.push(Mark {
-                at_ms: start + after,
-                kind,
-            });
-        };
+        let mut add = |after: f64, kind| mark(&mut socket.timeline, start + after, kind);
         add(0.0, MarkKind::Write(53));
         add(0.2, MarkKind::Data(16));
         add(0.25, MarkKind::Read(16));
@@ -228,12 +227,7 @@ pub(super) fn corked() -> Report {
     socket.limit = Limit::Program;
     for number in 0..20_u32 {
         let start = f64::from(number) * 450.0;
-        let mut add = |after: f64, kind| {
-            socket.timeline.push(Mark {
-                at_ms: start + after,
-                kind,
-            });
-        };
+        let mut add = |after: f64, kind| mark(&mut socket.timeline, start + after, kind);
         add(0.0, MarkKind::Data(120));
         add(1.0, MarkKind::Read(120));
         add(3.0, MarkKind::Write(180));
