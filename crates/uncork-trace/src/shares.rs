@@ -223,13 +223,19 @@ fn limit_of_unsent(facts: &Facts, at_ns: u64) -> Limit {
     let next_bytes = unsent_bytes.min(u64::from(facts.mss));
     if smaller.free_bytes < next_bytes || (smaller.is_low() && smaller.free_bytes < unsent_bytes) {
         limit
-    } else if facts.departed_ns.is_some_and(|ns| ns > at_ns) {
-        // The time of the last departure lies ahead: congestion control paces (BBR does), and has set when
-        // the next segment may leave.
+    } else if is_paced(facts, at_ns) {
         Limit::CongestionWindow
     } else {
         Limit::Device
     }
+}
+
+/// Whether congestion control has set when the next segment may leave (BBR does), which mostly shows by a
+/// time of departure that lies ahead. It may be just over; then nothing else is left that could keep a
+/// full segment, if the device isn't behind.
+fn is_paced(facts: &Facts, at_ns: u64) -> bool {
+    let is_ahead = facts.departed_ns.is_some_and(|ns| ns > at_ns);
+    is_ahead || (facts.device_limited == Some(false) && facts.unsent_bytes() >= facts.mss)
 }
 
 /// What a window has left.
@@ -263,6 +269,7 @@ mod tests {
             in_flight_segments: 10,
             snd_wnd: 60_000,
             departed_ns: Some(departed_ns),
+            device_limited: Some(true),
             ..Facts::default()
         };
         let event = |kind, facts| Event {
@@ -281,6 +288,15 @@ mod tests {
             let event = event(ack(), facts(departed_ns));
             assert_eq!(limit_of(&before, &event, 8_000), Some(expected));
         }
+        let idle_device = Facts {
+            device_limited: Some(false),
+            ..facts(9_000)
+        };
+        let event_of_idle = event(ack(), idle_device);
+        assert_eq!(
+            limit_of(&before, &event_of_idle, 8_000),
+            Some(Limit::CongestionWindow)
+        );
         // It was shut at 1,000 or at 4,000 ns; all has left since.
         let close = event(Kind::Close, Facts::default());
         assert_eq!(
