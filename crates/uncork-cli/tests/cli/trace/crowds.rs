@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use uncork_lab::http::get;
 use uncork_lab::http::load::{Load, LoadConfig, Until};
@@ -175,7 +176,10 @@ fn more_events_than_there_is_room_for() {
     let tracing = Tracing::of(running.child.id(), EBPF);
     load.run(Until::Requests(5000)).unwrap();
     kill(&tracing.child, "-STOP");
+    // Some events of each socket are passed on each second: more of both than there is room for, even
+    // where that many requests take no two seconds.
     load.run(Until::Requests(150_000)).unwrap();
+    load.run(Until::Elapsed(Duration::from_secs(5))).unwrap();
     kill(&tracing.child, "-CONT");
     load.run(Until::Requests(5000)).unwrap();
     let traced = tracing.stop().with(0);
