@@ -54,8 +54,7 @@ const IMPORTER: &str = "demo-importer";
 /// Is the importer.
 pub(crate) fn import(arguments: &ImporterArgs) -> Result<Exit, Failure> {
     let ImporterArgs { addr, mails, took } = arguments;
-    let imported =
-        demo::create(took).and_then(|mut took| demo::import_naively(*addr, *mails, &mut took));
+    let imported = demo::import_naively(*addr, *mails, took);
     imported.map(|()| Exit::Done).map_err(demo_failure)
 }
 

@@ -17,7 +17,7 @@ mod sentences;
 mod web_story;
 
 pub use html::page;
-pub use program_story::{Programs, create, import_naively};
+pub use program_story::{Programs, import_naively};
 pub use report::{
     DemoReport, Machine, MailManner, MailRow, MailStory, Network, ProgramManner, ProgramRow,
     ProgramStory, Seen, WebRow, WebStory,

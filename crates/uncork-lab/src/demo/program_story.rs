@@ -51,16 +51,14 @@ pub struct Programs {
     pub importer: &'static str,
 }
 
-/// Sends mails one by one as imaplib does, and writes down how long each took: its nanoseconds, one
-/// line a mail.
+/// Sends mails one by one as imaplib does, and writes into a new file how long each took: its
+/// nanoseconds, one line a mail.
 ///
 /// # Errors
 /// Where the server doesn't take a mail, or the file no line.
-pub fn import_naively(
-    addr: SocketAddr,
-    mails: usize,
-    took: &mut impl Write,
-) -> Result<(), DemoError> {
+pub fn import_naively(addr: SocketAddr, mails: usize, took: &Path) -> Result<(), DemoError> {
+    let written = || system("a file for the times of its mails");
+    let mut took = File::create(took).map_err(written())?;
     // `uncork fix` is no ancestor of this process; Yama would ask for that. Without Yama it fails.
     let _ = rustix::process::set_ptracer(PTracer::Any);
     let lab = ServerConfig::new("");
@@ -71,8 +69,7 @@ pub fn import_naively(
         let started = Instant::now();
         client.append("INBOX", &mail.flags.imap_list(), None, &literal)?;
         let line = format!("{}\n", started.elapsed().as_nanos());
-        let written = took.write_all(line.as_bytes());
-        written.map_err(system("a file for the times of its mails"))?;
+        took.write_all(line.as_bytes()).map_err(written())?;
     }
     client.logout().map_err(ClientError::into)
 }
@@ -156,10 +153,10 @@ impl Lab<'_> {
         }
         let output = finish(command.args(self.importer(mails)))?;
         let report: Value = serde_json::from_slice(&output.stdout)
-            .map_err(|_| Refused(last_words(&output.stderr)))?;
+            .map_err(|_| Refused(first_words(&output.stderr)))?;
         let times = times(&self.took)?;
         if times.len() < mails {
-            return Err(Refused(last_words(&output.stderr)));
+            return Err(Refused(first_words(&output.stderr)));
         }
         Ok((times, seen(&report)))
     }
@@ -172,7 +169,7 @@ impl Lab<'_> {
         command.args(["fix", "--quiet", "-p"]);
         let output = finish(command.arg(client.0.id().to_string()))?;
         if !output.status.success() {
-            return Err(Refused(last_words(&output.stderr)));
+            return Err(Refused(first_words(&output.stderr)));
         }
         // The mail that was on its way waits to its end.
         let before = times(&self.took)?.len() + 1;
@@ -265,21 +262,13 @@ fn seen(report: &Value) -> Seen {
     }
 }
 
-/// The line by which a program ended.
-fn last_words(stderr: &[u8]) -> String {
+/// The first line that a program said.
+fn first_words(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let lines = text.lines().map(str::trim);
     let mut lines = lines.filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or("it said nothing");
     first.strip_prefix("uncork: ").unwrap_or(first).to_owned()
-}
-
-/// Opens the file to which [`import_naively`] writes.
-///
-/// # Errors
-/// What the system says.
-pub fn create(took: &Path) -> Result<File, DemoError> {
-    File::create(took).map_err(system("a file for the times of its mails"))
 }
 
 #[cfg(test)]
@@ -327,11 +316,11 @@ mod tests {
 
     #[test]
     fn why_it_was_refused() {
-        let said = last_words(b"\nuncork: pidfd_open: Function not implemented\nLinux 5.6\n");
+        let said = first_words(b"\nuncork: pidfd_open: Function not implemented\nLinux 5.6\n");
         assert_eq!(
             Refused(said).say("trace"),
             "`uncork trace` can't be shown here: pidfd_open: Function not implemented"
         );
-        assert_eq!(last_words(b""), "it said nothing");
+        assert_eq!(first_words(b""), "it said nothing");
     }
 }

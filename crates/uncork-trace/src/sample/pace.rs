@@ -66,8 +66,7 @@ pub(super) struct Begun(Duration);
 
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
+    Duration::try_from(time).unwrap_or_default()
 }
 
 fn rest(least: Duration, took: Duration) -> Duration {

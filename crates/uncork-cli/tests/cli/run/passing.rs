@@ -241,13 +241,18 @@ fn what_the_command_closes_is_closed() {
     assert_eq!(child.wait().unwrap().code(), Some(5));
 }
 
+/// What runs a command as the first process of a container; `None` after saying that the test is skipped.
+fn container() -> Option<Command> {
+    let unshare = requirement::root().then(|| requirement::program("unshare"));
+    let mut command = Command::new(unshare.flatten()?);
+    command.args(["--pid", "--fork", "--mount-proc"]);
+    Some(command)
+}
+
 /// As the first process of a container it is everybody's heir, and does not die by signals.
 #[test]
 fn as_the_first_process() {
-    if !requirement::root() {
-        return;
-    }
-    let (Some(python), Some(unshare)) = (python(), requirement::program("unshare")) else {
+    let (Some(python), Some(mut command)) = (python(), container()) else {
         return;
     };
     let orphan = "
@@ -267,10 +272,7 @@ while os.path.exists('/proc/' + child):
 print(os.getppid())
 os.kill(os.getpid(), 9)
 ";
-    let mut command = Command::new(unshare);
-    command
-        .args(["--pid", "--fork", "--mount-proc"])
-        .arg(uncork().get_program());
+    command.arg(uncork().get_program());
     let ended = run(command.arg("run").arg(python).args(["-c", orphan])).with(137);
     assert_eq!(ended.stdout, "1\n");
 }
@@ -279,10 +281,7 @@ os.kill(os.getpid(), 9)
 /// whose ids are none in there. The command stops, and whoever waits for uncork sees it.
 #[test]
 fn a_session_from_outside_the_container() {
-    if !requirement::root() {
-        return;
-    }
-    let (Some(python), Some(unshare)) = (python(), requirement::program("unshare")) else {
+    let (Some(python), Some(mut command)) = (python(), container()) else {
         return;
     };
     let shell = "
@@ -296,9 +295,7 @@ os.killpg(child, signal.SIGCONT)
 code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 print(os.getsid(0), os.getpgrp(), stopped, code)
 ";
-    let mut command = Command::new(unshare);
     command
-        .args(["--pid", "--fork", "--mount-proc"])
         .arg(python)
         .args(["-c", shell])
         .arg(uncork().get_program())

@@ -13,7 +13,8 @@ pub(super) fn section(report: &DemoReport) -> String {
          <h3>How mail was sent</h3>\n{MAIL_MANNERS}\
          <h3>How files were sent</h3>\n{WEB_MANNERS}\
          <h3>How it was measured</h3>\n<ul>\n\
-         <li>Clients and servers ran in one process on this machine, over loopback. Times are \
+         <li>Clients and servers ran in one process on this machine, over loopback; the last client \
+         was a process of its own. Times are \
          those of this machine and move from run to run; counts and ratios hold better.</li>\n\
          <li>Held time was seen by sampling the kernel’s <code>TCP_INFO</code> while the mails \
          were sent: a socket with unsent bytes, waiting for an ACK, that no window holds \
