@@ -2,9 +2,9 @@
 // comes in, and the end of each socket, with the facts of the connection at that moment.
 //
 // Nothing is decided here but what is worth passing on. A socket that is busy loses no time, and
-// seeing it must not cost it any: once WINDOW_EVENTS events of a socket have come within 100 ms, only
-// their number is passed on for the rest of a second. What begins or may end a hold by Nagle's algorithm
-// is always passed on, and so is what ends a long hold of any kind.
+// seeing it must not cost it any: once CALLS or SEGMENTS of a socket have come within 100 ms, only their
+// number is passed on for the rest of a second. What begins or may end a hold by Nagle's algorithm is
+// always passed on, and so is what ends a long hold of any kind.
 //
 // Built by `cargo xtask bpf`; the object is committed, so that nobody needs clang to build uncork.
 // SPDX-License-Identifier: MIT OR Apache-2.0 OR GPL-2.0
@@ -28,10 +28,11 @@ enum {
 #include <bpf/bpf_tracing.h>
 
 // Length of a window in microseconds, that of a socket with more events than are passed on in one, and
-// how many these are.
+// how many these are: about a dozen requests with two calls each.
 #define WINDOW_US 100000ULL
 #define BUSY_WINDOW_US 1000000ULL
-#define WINDOW_EVENTS 32
+#define CALLS 24
+#define SEGMENTS 12
 // From when on bytes that a write has left behind are of interest.
 #define LASTING_NS 1000000ULL
 // Frames of a stack, and how many stacks of one socket are taken.
@@ -40,6 +41,7 @@ enum {
 
 enum {
 	AF_INET6 = 10,
+	TCP_ESTABLISHED = 1,
 	TCP_SYN_SENT = 2,
 	TCP_FIN_WAIT1 = 4,
 	TCP_CLOSE = 7,
@@ -127,48 +129,71 @@ enum state {
 	STATE_KNOWN,
 };
 
-// What is kept of each socket that is watched, with the socket itself. User space makes it for sockets
-// that are older than the trace: the layout is that of `Watched` in src/ebpf.rs.
-//
-// Calls and segments are handled by two processors, and each would wait for the lines that the other
-// writes. So what both read is written seldom; what either writes has a line of its own; and as a
-// processor also fetches the line behind the one that it reads, that of calls is far from the others.
-// The whole begins 8 or 16 bytes into a line.
-struct watched {
-	__u64 id;
-	__u64 window_us;
+// How much of a socket was passed on.
+struct window {
+	__u64 since_us;
 	__u32 passed;
-	// Whether Nagle's algorithm held bytes at the last event.
-	__u32 is_nagle;
-	// enum state
-	__u64 state;
-	__u64 stacks;
-	__u64 gap_before_segments[2];
-	// Of segments: what was when the last one came.
-	__u64 skipped_segments;
-	__u64 segment_us;
-	__u64 was_unsent;
-	__u64 gap_before_calls[14];
-	// Of calls.
-	__u32 writes;
-	__u32 reads;
-	__u64 skipped_calls;
+	// Since the last event that was passed on.
+	__u32 skipped;
+};
+
+// What is kept with a socket that is watched. Its calls and its segments are handled by two processors,
+// each of which would wait for the lines that the other writes, and a line that is not in the cache costs
+// more than all the rest of a program. So either has a storage of its own, whose first 40 bytes, all that
+// a busy socket needs, share a line with the pointer by which the kernel finds it.
+//
+// User space makes them for sockets that are older than the trace: the layout is that of `Calls` and
+// `Segments` in src/ebpf.rs.
+struct calls {
+	struct window window;
 	// When the last write was, if it has left bytes behind.
 	__u64 left_ns;
+	__u32 writes;
+	__u32 reads;
+	// enum state
+	__u64 state;
+	__u64 id;
 	// Whose it is.
 	__u64 cgroup;
 	__u32 pid;
 	__u32 thread;
 	char command[16];
-	__u64 connects;
+	__u32 connects;
+	__u32 stacks;
+};
+
+struct segments {
+	struct window window;
+	// When the last one came, and whether bytes were left behind then.
+	__u64 last_us;
+	__u64 was_unsent;
+	// Whether Nagle's algorithm held bytes at the last event.
+	__u64 is_nagle;
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct watched);
-} sockets SEC(".maps");
+	__type(value, struct calls);
+} calls_of SEC(".maps");
+
+// Made before `calls_of`: a socket that has those has these.
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct segments);
+} segments_of SEC(".maps");
+
+// Local ports of sockets that are watched, so that the segments of most others cost next to nothing: a
+// look at what is kept with a socket is a look at memory that nothing else needs.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, __u8);
+} ports SEC(".maps");
 
 // Processes to watch. WATCH_CHILDREN alone: the process itself is left out (it is uncork).
 enum {
@@ -213,12 +238,12 @@ static __always_inline struct counters *the_counters(void)
 	return bpf_map_lookup_elem(&counters, &zero);
 }
 
-static __always_inline void count_lost(struct watched *w)
+static __always_inline void count_lost(struct calls *calls)
 {
 	struct counters *c = the_counters();
 	if (c)
 		__sync_fetch_and_add(&c->lost, 1);
-	w->skipped_calls++;
+	calls->window.skipped++;
 }
 
 // Why less than a segment stays though the congestion window has room.
@@ -242,43 +267,38 @@ static __always_inline enum holding holding(struct tcp_sock *tp)
 
 // Whether the bytes that the last write has left behind stayed for long, or are still here. In a call, the
 // kernel has looked at the clock a moment ago (`is_now`), when it decided what to send.
-static __always_inline bool has_lasted(struct watched *w, struct tcp_sock *tp, bool is_now)
+static __always_inline bool has_lasted(struct calls *calls, struct tcp_sock *tp, bool is_now)
 {
-	__u64 lasting_ns = w->left_ns + LASTING_NS;
-	if (!w->left_ns)
+	__u64 lasting_ns = calls->left_ns + LASTING_NS;
+	if (!calls->left_ns)
 		return 0;
 	if (tp->write_seq == tp->snd_nxt)
 		return tp->tcp_wstamp_ns >= lasting_ns;
 	return (is_now ? tp->tcp_mstamp * 1000 : bpf_ktime_get_ns()) >= lasting_ns;
 }
 
-// Whether an event is passed on. A look at the clock costs as much as all the
-// rest; when the kernel last handled the socket is near enough.
-static __always_inline bool is_passed(struct watched *w, struct tcp_sock *tp, bool matters)
+// Whether an event is passed on. A look at the clock costs as much as all the rest; when the kernel last
+// handled the socket is near enough.
+static __always_inline bool is_passed(struct window *w, struct tcp_sock *tp, __u32 most, bool matters)
 {
 	__u64 now_us = tp->tcp_mstamp;
-	__u64 window_us = w->passed < WINDOW_EVENTS ? WINDOW_US : BUSY_WINDOW_US;
-	if (now_us - w->window_us > window_us) {
-		w->window_us = now_us;
+	__u64 window_us = w->passed < most ? WINDOW_US : BUSY_WINDOW_US;
+	if (now_us - w->since_us > window_us) {
+		w->since_us = now_us;
 		w->passed = 0;
 	}
 	if (matters)
 		return 1;
-	if (w->passed < WINDOW_EVENTS) {
+	if (w->passed < most) {
 		w->passed++;
 		return 1;
 	}
+	w->skipped++;
 	return 0;
 }
 
-static __always_inline void note_nagle(struct watched *w, bool is_nagle)
-{
-	if (w->is_nagle != is_nagle)
-		w->is_nagle = is_nagle;
-}
-
-static __always_inline void fill(struct event *e, struct tcp_sock *tp, struct watched *w, __u64 now,
-				 __u32 kind)
+static __always_inline void fill(struct event *e, struct tcp_sock *tp, struct calls *calls,
+				 struct segments *segments, __u64 now, __u32 kind)
 {
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	struct socket *socket = sk->sk_socket;
@@ -294,9 +314,9 @@ static __always_inline void fill(struct event *e, struct tcp_sock *tp, struct wa
 	if (socket && (socket->flags & (1UL << SOCK_NOSPACE)))
 		flags |= FACT_NO_SPACE;
 	e->at_ns = now;
-	e->socket = w->id;
+	e->socket = calls->id;
 	e->kind = kind;
-	e->skipped = w->skipped_calls + w->skipped_segments;
+	e->skipped = calls->window.skipped + segments->window.skipped;
 	e->flags = flags;
 	e->write_seq = tp->write_seq;
 	e->snd_nxt = tp->snd_nxt;
@@ -315,43 +335,44 @@ static __always_inline void fill(struct event *e, struct tcp_sock *tp, struct wa
 	e->total_retrans = tp->total_retrans;
 	e->srtt_us = tp->srtt_us >> 3;
 	e->min_rtt_us = tp->rtt_min.s[0].v;
-	e->writes = w->writes;
-	e->reads = w->reads;
+	e->writes = calls->writes;
+	e->reads = calls->reads;
 	e->departed_ns = tp->tcp_wstamp_ns;
 	e->handled_us = tp->tcp_mstamp;
-	e->left_ns = w->left_ns;
-	w->skipped_calls = 0;
-	w->skipped_segments = 0;
+	e->left_ns = calls->left_ns;
+	calls->window.skipped = 0;
+	segments->window.skipped = 0;
 }
 
-static __always_inline void pass_on(struct tcp_sock *tp, struct watched *w, __u64 now, __u32 kind,
-				    __s32 result, __u32 thread)
+static __always_inline void pass_on(struct tcp_sock *tp, struct calls *calls, struct segments *segments,
+				    __u64 now, __u32 kind, __s32 result, __u32 thread)
 {
 	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
-		count_lost(w);
+		count_lost(calls);
 		return;
 	}
-	fill(e, tp, w, now, kind);
+	fill(e, tp, calls, segments, now, kind);
 	e->result = result;
 	e->thread = thread;
 	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
 }
 
 // The write that begins a hold, with the stack of who made it.
-static __always_inline void pass_on_with_stack(void *ctx, struct tcp_sock *tp, struct watched *w,
-					       __u64 now, __s32 result, __u32 thread)
+static __always_inline void pass_on_with_stack(void *ctx, struct tcp_sock *tp, struct calls *calls,
+					       struct segments *segments, __u64 now, __s32 result,
+					       __u32 thread)
 {
 	struct stack_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
-		count_lost(w);
+		count_lost(calls);
 		return;
 	}
-	fill(&e->event, tp, w, now, KIND_WRITE);
+	fill(&e->event, tp, calls, segments, now, KIND_WRITE);
 	e->event.result = result;
 	e->event.thread = thread;
 	e->bytes = bpf_get_stack(ctx, e->frames, sizeof(e->frames), BPF_F_USER_STACK);
-	w->stacks++;
+	calls->stacks++;
 	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
 }
 
@@ -375,35 +396,35 @@ static __always_inline void copy_addresses(struct open_event *e, struct sock_com
 
 // Introduces a socket, unless that is done or being done. Where there is no room, the next event tries
 // again.
-static __noinline int introduce(struct tcp_sock *tp, struct watched *w)
+static __noinline int introduce(struct tcp_sock *tp, struct calls *calls, struct segments *segments)
 {
 	struct sock_common *common = &tp->inet_conn.icsk_inet.sk.__sk_common;
 	struct counters *c = the_counters();
 	struct open_event *e;
 
-	if (!c || __sync_val_compare_and_swap(&w->state, STATE_NEW, STATE_BUSY) != STATE_NEW)
+	if (!c || __sync_val_compare_and_swap(&calls->state, STATE_NEW, STATE_BUSY) != STATE_NEW)
 		return 0;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
-		count_lost(w);
-		w->state = STATE_NEW;
+		count_lost(calls);
+		calls->state = STATE_NEW;
 		return 0;
 	}
-	w->id = __sync_fetch_and_add(&c->next_id, 1) + 1;
-	fill(&e->event, tp, w, bpf_ktime_get_ns(), KIND_OPEN);
+	calls->id = __sync_fetch_and_add(&c->next_id, 1) + 1;
+	fill(&e->event, tp, calls, segments, bpf_ktime_get_ns(), KIND_OPEN);
 	e->event.result = 0;
-	e->event.thread = w->thread;
-	e->cgroup = w->cgroup;
-	e->pid = w->pid;
+	e->event.thread = calls->thread;
+	e->cgroup = calls->cgroup;
+	e->pid = calls->pid;
 	e->namespace = common->skc_net.net->ns.inum;
 	e->family = common->skc_family;
 	e->local_port = common->skc_num;
 	e->remote_port = common->skc_dport;
-	e->connects = w->connects;
+	e->connects = calls->connects;
 	copy_addresses(e, common);
-	__builtin_memcpy(e->command, w->command, sizeof(e->command));
+	__builtin_memcpy(e->command, calls->command, sizeof(e->command));
 	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
-	w->state = STATE_KNOWN;
+	calls->state = STATE_KNOWN;
 	return 1;
 }
 
@@ -415,65 +436,80 @@ static __always_inline bool is_target(__u32 pid)
 	return how && (*how & WATCH_ITSELF);
 }
 
-// Makes the state of a socket that the present process uses, if it is a target.
-static __always_inline struct watched *make(struct sock *sk)
+// Makes the segments of a socket be looked at.
+static __always_inline void watch_port(struct sock *sk)
+{
+	__u32 port = sk->__sk_common.skc_num;
+	__u8 *is_watched = bpf_map_lookup_elem(&ports, &port);
+	if (is_watched && !*is_watched)
+		*is_watched = 1;
+}
+
+// Makes what is kept with a socket that the present process uses, if it is a target.
+static __always_inline struct calls *make(struct sock *sk)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	if (!is_target(pid_tgid >> 32))
 		return 0;
-	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!w) {
+	struct calls *calls = 0;
+	if (bpf_sk_storage_get(&segments_of, sk, 0, BPF_SK_STORAGE_GET_F_CREATE))
+		calls = bpf_sk_storage_get(&calls_of, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!calls) {
 		struct counters *c = the_counters();
 		if (c)
 			__sync_fetch_and_add(&c->untracked, 1);
 		return 0;
 	}
-	if (!w->pid) {
-		w->pid = pid_tgid >> 32;
-		w->thread = (__u32)pid_tgid;
-		w->cgroup = bpf_get_current_cgroup_id();
-		bpf_get_current_comm(w->command, sizeof(w->command));
+	if (!calls->pid) {
+		calls->pid = pid_tgid >> 32;
+		calls->thread = (__u32)pid_tgid;
+		calls->cgroup = bpf_get_current_cgroup_id();
+		bpf_get_current_comm(calls->command, sizeof(calls->command));
 	}
-	return w;
+	watch_port(sk);
+	return calls;
 }
 
-// The state of a socket that the present process uses, introduced; 0 where it is not to be watched.
-static __always_inline struct watched *used(struct sock *sk, struct tcp_sock *tp, struct watched *w)
+// The socket's segments, once the socket is introduced; 0 where that can't be done.
+static __always_inline struct segments *introduced(struct sock *sk, struct tcp_sock *tp,
+						   struct calls *calls)
 {
-	if (!w)
-		w = make(sk);
-	if (!w || (w->state != STATE_KNOWN && !introduce(tp, w)))
+	struct segments *segments =
+		bpf_sk_storage_get(&segments_of, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!segments || (calls->state != STATE_KNOWN && !introduce(tp, calls, segments)))
 		return 0;
-	return w;
+	return segments;
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 {
-	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	w = used(sk, tp, w);
-	if (!w)
+	struct calls *calls = bpf_sk_storage_get(&calls_of, sk, 0, 0);
+	if (!calls)
+		calls = make(sk);
+	if (!calls)
 		return 0;
-	w->writes++;
+	calls->writes++;
 	enum holding now_held = holding(tp);
 	// What was left before has departed: this is another hold.
-	bool begins = now_held && (!w->left_ns || tp->tcp_wstamp_ns >= w->left_ns + 1000);
-	bool matters = now_held == HOLDING_NAGLE || has_lasted(w, tp, 1);
-	note_nagle(w, now_held == HOLDING_NAGLE);
-	w->left_ns = now_held ? tp->tcp_mstamp * 1000 : 0;
-	if (!is_passed(w, tp, matters)) {
-		w->skipped_calls++;
+	bool begins = now_held && (!calls->left_ns || tp->tcp_wstamp_ns >= calls->left_ns + 1000);
+	bool matters = now_held == HOLDING_NAGLE || has_lasted(calls, tp, 1);
+	calls->left_ns = now_held ? tp->tcp_mstamp * 1000 : 0;
+	if (!is_passed(&calls->window, tp, CALLS, matters))
 		return 0;
-	}
+	struct segments *segments = introduced(sk, tp, calls);
+	if (!segments)
+		return 0;
+	segments->is_nagle = now_held == HOLDING_NAGLE;
 	__u64 now = bpf_ktime_get_ns();
 	__u32 thread = bpf_get_current_pid_tgid();
-	if (begins && w->stacks < STACKS)
-		pass_on_with_stack(ctx, tp, w, now, ret, thread);
+	if (begins && calls->stacks < STACKS)
+		pass_on_with_stack(ctx, tp, calls, segments, now, ret, thread);
 	else
-		pass_on(tp, w, now, KIND_WRITE, ret, thread);
+		pass_on(tp, calls, segments, now, KIND_WRITE, ret, thread);
 	return 0;
 }
 
@@ -481,62 +517,72 @@ int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 {
-	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (w && w->passed >= WINDOW_EVENTS) {
-		w->reads++;
-		w->skipped_calls++;
-		return 0;
-	}
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	w = used(sk, tp, w);
-	if (!w)
+	struct calls *calls = bpf_sk_storage_get(&calls_of, sk, 0, 0);
+	if (!calls)
+		calls = make(sk);
+	if (!calls)
 		return 0;
-	w->reads++;
-	w->passed++;
-	pass_on(tp, w, bpf_ktime_get_ns(), KIND_READ, ret, bpf_get_current_pid_tgid());
+	calls->reads++;
+	if (!is_passed(&calls->window, tp, CALLS, 0))
+		return 0;
+	struct segments *segments = introduced(sk, tp, calls);
+	if (segments)
+		pass_on(tp, calls, segments, bpf_ktime_get_ns(), KIND_READ, ret,
+			bpf_get_current_pid_tgid());
 	return 0;
 }
 
 SEC("tp_btf/tcp_probe")
 int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 {
-	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (!w)
+	__u32 port = sk->__sk_common.skc_num;
+	__u8 *is_watched = bpf_map_lookup_elem(&ports, &port);
+	if (!is_watched || !*is_watched)
+		return 0;
+	struct segments *segments = bpf_sk_storage_get(&segments_of, sk, 0, 0);
+	if (!segments)
 		return 0;
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	// A call that sends a lot returns late: what it does shows by the segments that come in meanwhile.
-	if (!tp || (w->state != STATE_KNOWN && !introduce(tp, w)))
+	if (!tp)
 		return 0;
+	struct calls *calls = 0;
 	bool is_nagle = holding(tp) == HOLDING_NAGLE;
+	bool matters = is_nagle || segments->is_nagle;
 	bool is_unsent = tp->write_seq != tp->snd_nxt;
 	// What was written since the last segment, and has departed, can't have stayed for longer than that.
-	bool may_have_lasted = is_unsent || w->was_unsent ||
-			       tp->tcp_wstamp_ns >= w->segment_us * 1000 + LASTING_NS;
-	bool matters = is_nagle || w->is_nagle || (may_have_lasted && has_lasted(w, tp, 0));
-	w->was_unsent = is_unsent;
-	w->segment_us = tp->tcp_mstamp;
-	note_nagle(w, is_nagle);
-	if (!is_passed(w, tp, matters)) {
-		w->skipped_segments++;
-		return 0;
+	if (is_unsent || segments->was_unsent ||
+	    tp->tcp_wstamp_ns >= segments->last_us * 1000 + LASTING_NS) {
+		calls = bpf_sk_storage_get(&calls_of, sk, 0, 0);
+		matters = matters || (calls && has_lasted(calls, tp, 0));
 	}
+	segments->was_unsent = is_unsent;
+	segments->last_us = tp->tcp_mstamp;
+	segments->is_nagle = is_nagle;
+	if (!is_passed(&segments->window, tp, SEGMENTS, matters))
+		return 0;
+	if (!calls)
+		calls = bpf_sk_storage_get(&calls_of, sk, 0, 0);
+	// A call that sends a lot returns late: what it does shows by the segments that come in meanwhile.
+	if (!calls || (calls->state != STATE_KNOWN && !introduce(tp, calls, segments)))
+		return 0;
 	struct tcp_skb_cb *cb = (struct tcp_skb_cb *)skb->cb;
 	// The skb begins with the TCP header here; its fourth word begins with the header's length.
 	__u8 offset = 0;
 	bpf_probe_read_kernel(&offset, sizeof(offset), skb->data + 12);
 	__u32 bytes = skb->len - (offset >> 4) * 4;
-	pass_on(tp, w, bpf_ktime_get_ns(), KIND_SEGMENT, bytes, BPF_CORE_READ(cb, ack_seq));
+	pass_on(tp, calls, segments, bpf_ktime_get_ns(), KIND_SEGMENT, bytes, BPF_CORE_READ(cb, ack_seq));
 	return 0;
 }
 
 // The process that connects is noted, as its socket may be used by segments before it is by calls.
 static __always_inline void note_connect(struct sock *sk)
 {
-	struct watched *w = make(sk);
-	if (w)
-		w->connects = 1;
+	struct calls *calls = make(sk);
+	if (calls)
+		calls->connects = 1;
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -550,15 +596,23 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int oldstate, int newstate)
 		return 0;
 	}
 	__u32 kind;
-	if (newstate == TCP_CLOSE)
+	if (newstate == TCP_ESTABLISHED)
+		kind = KIND_OPEN;
+	else if (newstate == TCP_CLOSE)
 		kind = KIND_CLOSE;
 	else if (newstate == TCP_FIN_WAIT1 || newstate == TCP_LAST_ACK)
 		kind = KIND_SHUT;
 	else
 		return 0;
-	struct watched *w = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (w && w->state == STATE_KNOWN)
-		pass_on(tp, w, bpf_ktime_get_ns(), kind, 0, 0);
+	struct calls *calls = bpf_sk_storage_get(&calls_of, sk, 0, 0);
+	struct segments *segments = bpf_sk_storage_get(&segments_of, sk, 0, 0);
+	if (!calls || !segments)
+		return 0;
+	// It had no port yet when it began to connect.
+	if (kind == KIND_OPEN)
+		watch_port(sk);
+	else if (calls->state == STATE_KNOWN)
+		pass_on(tp, calls, segments, bpf_ktime_get_ns(), kind, 0, 0);
 	return 0;
 }
 

@@ -36,9 +36,10 @@ const WASTED_SHARE_MIN: f64 = 0.1;
 /// against the holds is no help to the program.
 const OTHER_LIMITS_TIMES: f64 = 10.0;
 
-/// What to do about the sockets, the most worthwhile first.
+/// What to do about the sockets, the most worthwhile first. A command that was started for the trace is
+/// repaired at its next start.
 #[must_use]
-pub fn advise(sockets: &[SocketReport]) -> Vec<Advice> {
+pub fn advise(sockets: &[SocketReport], command: Option<&str>) -> Vec<Advice> {
     let ends = Ends::of(sockets);
     let mut cases: BTreeMap<(u32, Cause), Case<'_>> = BTreeMap::new();
     for socket in sockets {
@@ -62,7 +63,7 @@ pub fn advise(sockets: &[SocketReport]) -> Vec<Advice> {
     cases.truncate(ADVICE_MAX);
     cases
         .into_iter()
-        .map(|((pid, cause), case)| case.advice(pid, cause))
+        .map(|((pid, cause), case)| case.advice(pid, cause, command))
         .collect()
 }
 
@@ -151,7 +152,7 @@ impl<'a> Case<'a> {
         self.sockets.iter().all(|one| one.nodelay)
     }
 
-    fn advice(&self, pid: u32, cause: Cause) -> Advice {
+    fn advice(&self, pid: u32, cause: Cause, started: Option<&str>) -> Advice {
         let command = self.sockets.first().map(|one| one.command.clone());
         let side = self
             .worst
@@ -161,9 +162,14 @@ impl<'a> Case<'a> {
         let is_set = cause == Cause::Nagle && self.has_nodelay();
         let line = language.filter(|_| !is_set);
         let line = line.and_then(|language| line::line(language, cause, side));
-        let repair = match cause {
-            Cause::Nagle if !is_set => Some(format!("uncork fix -p {pid}")),
-            Cause::LocalDelayedAck => Some("uncork run --quickack -- COMMAND".to_owned()),
+        let repair = match (cause, started) {
+            (Cause::Nagle, _) if is_set => None,
+            (Cause::Nagle, Some(started)) => Some(format!("uncork run -- {started}")),
+            (Cause::Nagle, None) => Some(format!("uncork fix -p {pid}")),
+            (Cause::LocalDelayedAck, _) => {
+                let started = started.unwrap_or("COMMAND");
+                Some(format!("uncork run --quickack -- {started}"))
+            }
             _ => None,
         };
         Advice {

@@ -97,7 +97,11 @@ impl EbpfEngine {
         };
         let ring = map(&mut programs, "events")?;
         let counters = map(&mut programs, "counters")?;
-        let mut sockets = map(&mut programs, "sockets")?;
+        let mut older = OlderSockets {
+            calls: map(&mut programs, "calls_of")?,
+            segments: map(&mut programs, "segments_of")?,
+            ports: map(&mut programs, "ports")?,
+        };
         if *target == Target::Children {
             watch(own_pid, WATCH_CHILDREN)?;
         }
@@ -112,9 +116,9 @@ impl EbpfEngine {
             for pid in pids {
                 for child in uncork_sockets::children(*pid) {
                     watch(child, WATCH_BOTH)?;
-                    watch_sockets(&mut sockets, child);
+                    older.watch(child);
                 }
-                watch_sockets(&mut sockets, *pid);
+                older.watch(*pid);
             }
         }
         Ok(Self {
@@ -147,39 +151,53 @@ impl EbpfEngine {
 /// `struct counters` of the programs.
 type Counters = [u64; 3];
 
-/// What is kept with each socket: `struct watched` of the programs.
-type Watched = [u64; 32];
+/// What is kept with each socket: `struct calls` and `struct segments` of the programs.
+type Calls = [u64; 11];
+type Segments = [u64; 5];
 
-/// Watches the sockets that a process has already, so that one that is in the middle of a long call is
-/// seen before the call returns. Where that isn't permitted, the call's return is waited for.
-fn watch_sockets(sockets: &mut SkStorage<MapData, Watched>, pid: u32) {
-    let Ok(process) = uncork_sockets::Process::open(pid) else {
-        return;
-    };
-    let command = uncork_sockets::command(pid).unwrap_or_default();
-    let mut name = [0; 16];
-    for (to, from) in name.iter_mut().take(15).zip(command.bytes()) {
-        *to = from;
-    }
-    let word = |at: usize| name[at..at + 8].try_into().map_or(0, u64::from_ne_bytes);
-    for descriptor in process.descriptors().unwrap_or_default() {
-        let Ok(Some(socket)) = process.socket(descriptor.number) else {
-            continue;
-        };
-        if socket.is_listening() || socket.remote().is_none() {
-            continue;
-        }
-        let mut watched = Watched::default();
-        watched[WATCHED_PID] = u64::from(pid) | u64::from(pid) << 32;
-        (watched[WATCHED_COMMAND], watched[WATCHED_COMMAND + 1]) = (word(0), word(8));
-        // One that is watched already stays as it is (EEXIST).
-        let _ = sockets.insert(&socket, watched, BPF_NOEXIST);
-    }
+/// Where `pid` (and `thread`) and `command` stand in [`Calls`].
+const CALLS_PID: usize = 7;
+const CALLS_COMMAND: usize = 8;
+
+/// Where the programs look for the sockets that they know.
+struct OlderSockets {
+    calls: SkStorage<MapData, Calls>,
+    segments: SkStorage<MapData, Segments>,
+    ports: Array<MapData, u8>,
 }
 
-/// Where `pid` (and `thread`) and `command` stand in [`Watched`].
-const WATCHED_PID: usize = 28;
-const WATCHED_COMMAND: usize = 29;
+impl OlderSockets {
+    /// Watches the sockets that a process has already, so that one that is in the middle of a long call
+    /// is seen before the call returns. Where that isn't permitted, the call's return is waited for.
+    fn watch(&mut self, pid: u32) {
+        let Ok(process) = uncork_sockets::Process::open(pid) else {
+            return;
+        };
+        let command = uncork_sockets::command(pid).unwrap_or_default();
+        let mut name = [0; 16];
+        for (to, from) in name.iter_mut().take(15).zip(command.bytes()) {
+            *to = from;
+        }
+        let word = |at: usize| name[at..at + 8].try_into().map_or(0, u64::from_ne_bytes);
+        for descriptor in process.descriptors().unwrap_or_default() {
+            let Ok(Some(socket)) = process.socket(descriptor.number) else {
+                continue;
+            };
+            if socket.is_listening() || socket.remote().is_none() {
+                continue;
+            }
+            let mut calls = Calls::default();
+            calls[CALLS_PID] = u64::from(pid) | u64::from(pid) << 32;
+            (calls[CALLS_COMMAND], calls[CALLS_COMMAND + 1]) = (word(0), word(8));
+            // One that is watched already stays as it is (EEXIST), and one that can't be is watched from
+            // its next call on. The order is that of the programs.
+            let segments = Segments::default();
+            let _ = self.segments.insert(&socket, segments, BPF_NOEXIST);
+            let _ = self.calls.insert(&socket, calls, BPF_NOEXIST);
+            let _ = self.ports.set(u32::from(socket.local().port()), 1, 0);
+        }
+    }
+}
 
 /// Make it, and leave alone what is there.
 const BPF_NOEXIST: u64 = 1;

@@ -26,6 +26,8 @@ pub struct Machine {
     engine: Engine,
     /// When the trace began, in nanoseconds of `CLOCK_MONOTONIC`.
     started_ns: u64,
+    /// What a shell would take to start what is watched, where uncork has started it.
+    command: Option<String>,
     conversations: HashMap<SocketId, Conversation>,
     /// Sockets that were closed without a loss, and dropped to make room.
     clean: u64,
@@ -43,6 +45,7 @@ impl Machine {
         Self {
             engine,
             started_ns,
+            command: None,
             conversations: HashMap::new(),
             clean: 0,
             dropped: 0,
@@ -50,6 +53,18 @@ impl Machine {
             events: 0,
             skipped: 0,
         }
+    }
+
+    /// What is watched was started for the trace, by this line of a shell: it is repaired at its next
+    /// start, as it has ended by then.
+    pub fn set_command(&mut self, command: String) {
+        self.command = Some(command);
+    }
+
+    /// What was told by [`Machine::set_command`].
+    #[must_use]
+    pub fn command(&self) -> Option<&str> {
+        self.command.as_deref()
     }
 
     /// Something has happened.
@@ -166,7 +181,7 @@ impl Machine {
         });
         let dropped_ms = crate::tally::millis(self.dropped_lost_ns);
         let (held_ms_total, held_ms_error) = held(&sockets);
-        let advice = crate::advice::advise(&sockets);
+        let advice = crate::advice::advise(&sockets, self.command());
         let mut notes = self.notes(losses);
         if sockets.len() > SOCKETS_TOLD {
             let more = sockets.len() - SOCKETS_TOLD;

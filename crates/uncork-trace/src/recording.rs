@@ -19,6 +19,9 @@ const VERSION: u32 = 1;
 /// No line that is written is longer.
 const LINE_BYTES: u64 = 64 * 1024;
 
+/// No command is kept that is longer; JSON may take six bytes for one of its own.
+const COMMAND_BYTES: usize = 8 * 1024;
+
 /// Why a recording can't be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,6 +50,8 @@ enum Line {
         version: u32,
         engine: Engine,
         started_ns: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        command: Option<String>,
     },
     Process(Process),
     Stack(Stack),
@@ -66,18 +71,20 @@ pub struct Recorder<W: Write> {
 }
 
 impl<W: Write> Recorder<W> {
-    /// Begins a recording.
+    /// Begins a recording of what a machine is about to take in.
     ///
     /// # Errors
     /// What writing says.
-    pub fn begin(file: W, engine: Engine, started_ns: u64) -> io::Result<Self> {
+    pub fn begin(file: W, machine: &Machine) -> io::Result<Self> {
+        let command = machine.command().map(str::to_owned);
         let mut recorder = Self {
             file: BufWriter::new(file),
         };
         recorder.write(&Line::UncorkTrace {
             version: VERSION,
-            engine,
-            started_ns,
+            engine: machine.engine(),
+            started_ns: machine.started_ns(),
+            command: command.filter(|command| command.len() <= COMMAND_BYTES),
         })?;
         Ok(recorder)
     }
@@ -131,6 +138,7 @@ pub fn replay(file: impl Read) -> Result<Report, RecordingError> {
         version,
         engine,
         started_ns,
+        command,
     }) = first
     else {
         return Err(lines.wrong("it doesn't begin as one"));
@@ -139,6 +147,9 @@ pub fn replay(file: impl Read) -> Result<Report, RecordingError> {
         return Err(RecordingError::Version(version));
     }
     let mut machine = Machine::new(engine, started_ns);
+    if let Some(command) = command {
+        machine.set_command(command);
+    }
     let mut processes = Processes::default();
     let mut ended_ns = started_ns;
     let mut losses = Losses::default();
@@ -217,8 +228,12 @@ mod tests {
     use crate::event::{Facts, Identity, Kind, SocketId};
 
     fn recording() -> Vec<u8> {
+        recording_of(&Machine::new(Engine::Ebpf, 1_000))
+    }
+
+    fn recording_of(machine: &Machine) -> Vec<u8> {
         let mut file = Vec::new();
-        let mut recorder = Recorder::begin(&mut file, Engine::Ebpf, 1_000).unwrap();
+        let mut recorder = Recorder::begin(&mut file, machine).unwrap();
         let process = Process {
             pid: 7,
             command_line: "python3 import.py".to_owned(),
@@ -255,6 +270,25 @@ mod tests {
             )
             .unwrap();
         file
+    }
+
+    #[test]
+    fn the_command_is_kept() {
+        let command_of = |command: &str| {
+            let mut machine = Machine::new(Engine::Ebpf, 1_000);
+            machine.set_command(command.to_owned());
+            let file = recording_of(&machine);
+            assert!(replay(&file[..]).is_ok());
+            let first = file.split(|byte| *byte == b'\n').next().unwrap();
+            match serde_json::from_slice(first).unwrap() {
+                Line::UncorkTrace { command, .. } => command,
+                line => panic!("{line:?}"),
+            }
+        };
+        assert_eq!(command_of("sh -c 'a'").as_deref(), Some("sh -c 'a'"));
+        assert_eq!(command_of(&"\u{1}".repeat(64 * 1024)), None);
+        let most = "\u{1}".repeat(COMMAND_BYTES);
+        assert_eq!(command_of(&most), Some(most));
     }
 
     #[test]

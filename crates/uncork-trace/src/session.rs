@@ -104,13 +104,17 @@ impl Session {
         })
     }
 
+    /// What is watched is started for it, by this line of a shell: the advice is to start it otherwise.
+    pub fn set_command(&mut self, command: String) {
+        self.machine.set_command(command);
+    }
+
     /// Keeps the events in a file, too.
     ///
     /// # Errors
     /// What writing says.
     pub fn record(&mut self, file: File) -> io::Result<()> {
-        let engine = self.machine.engine();
-        self.recorder = Some(Recorder::begin(file, engine, self.machine.started_ns())?);
+        self.recorder = Some(Recorder::begin(file, &self.machine)?);
         Ok(())
     }
 

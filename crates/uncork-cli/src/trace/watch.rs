@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use uncork_sockets::Process;
 use uncork_trace::engine::Target as Watched;
-use uncork_trace::report::Advice;
 use uncork_trace::{Choice, Report, SampleError, Session, StartError};
 
 use super::arguments::{EngineChoice, Target, TraceArgs};
@@ -90,34 +89,12 @@ pub(super) fn watch(arguments: &TraceArgs) -> Result<Watch, Failure> {
         lock(&subject).await_end();
     }
     let command = lock(&subject).finish(arguments.is_quiet());
-    let (mut report, is_unrecorded) = runner.finish();
-    if let Target::Command(words) = arguments.target() {
-        name_the_command(&mut report.advice, words);
-    }
+    let (report, is_unrecorded) = runner.finish();
     Ok(Watch {
         report,
         command,
         is_unrecorded,
     })
-}
-
-/// A command that was started here has ended, or will: it is repaired at its next start.
-fn name_the_command(advice: &mut [Advice], words: &[OsString]) {
-    let words: Vec<_> = words
-        .iter()
-        .map(|word| shell_word(&word.to_string_lossy()))
-        .collect();
-    let command = words.join(" ");
-    for advice in advice {
-        advice.repair =
-            advice
-                .repair
-                .take()
-                .map(|repair| match repair.strip_prefix("uncork fix ") {
-                    Some(_) => format!("uncork run -- {command}"),
-                    None => repair.replace("COMMAND", &command),
-                });
-    }
 }
 
 /// Makes the report of a recording.
@@ -223,6 +200,10 @@ impl Runner {
         };
         let rate_hz = arguments.rate().unwrap_or(RATE_HZ);
         let mut session = Session::start(&target, choice, rate_hz).map_err(not_started)?;
+        if let Target::Command(words) = arguments.target() {
+            let words = words.iter().map(|word| shell_word(&word.to_string_lossy()));
+            session.set_command(words.collect::<Vec<_>>().join(" "));
+        }
         if let Some(file) = events {
             session.record(file).map_err(not_written)?;
         }
@@ -335,29 +316,4 @@ fn not_written(error: io::Error) -> Failure {
     let kind = error.kind();
     let error = anyhow::Error::new(error).context("the events can't be written");
     Failure::io(Exit::Losses, kind, error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_is_repaired_at_its_next_start() {
-        #[track_caller]
-        fn check(repair: &str, words: &[&str], expected: &str) {
-            let mut advice = super::super::samples::imaplib().advice;
-            advice[0].repair = Some(repair.to_owned());
-            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-            name_the_command(&mut advice, &words);
-            assert_eq!(advice[0].repair.as_deref(), Some(expected));
-        }
-        check(
-            "uncork fix -p 7",
-            &["python3", "a.py"],
-            "uncork run -- python3 a.py",
-        );
-        let words = ["sh", "-c", "it's; rm"];
-        let quoted = r"uncork run --quickack -- sh -c 'it'\''s; rm'";
-        check("uncork run --quickack -- COMMAND", &words, quoted);
-    }
 }

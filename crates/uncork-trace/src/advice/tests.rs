@@ -54,7 +54,7 @@ fn with(stalls: Vec<Stall>) -> SocketReport {
 
 fn told(sockets: &[SocketReport]) -> String {
     let mut text = String::new();
-    for advice in advise(sockets) {
+    for advice in advise(sockets, None) {
         let Advice {
             pid,
             command,
@@ -92,6 +92,24 @@ fn each_cause() {
 }
 
 #[test]
+fn a_command_is_repaired_at_its_next_start() {
+    let slow = with(vec![
+        stall(Cause::Nagle, 100, 4310.0),
+        stall(Cause::LocalDelayedAck, 100, 4000.0),
+    ]);
+    let advice = advise(&[slow], Some("python3 a.py"));
+    let repairs: Vec<_> = advice
+        .iter()
+        .filter_map(|one| one.repair.as_deref())
+        .collect();
+    let expected = [
+        "uncork run -- python3 a.py",
+        "uncork run --quickack -- python3 a.py",
+    ];
+    assert_eq!(repairs, expected);
+}
+
+#[test]
 fn sockets_of_one_process_are_one_case() {
     let first = with(vec![stall(Cause::Nagle, 2, 80.0)]);
     let second = with(vec![
@@ -104,7 +122,7 @@ fn sockets_of_one_process_are_one_case() {
         language: Some(Language::Node),
         ..with(vec![stall(Cause::Nagle, 5, 200.0)])
     };
-    let advice = advise(&[first, second, other]);
+    let advice = advise(&[first, second, other], None);
     let pids: Vec<u32> = advice.iter().map(|one| one.pid).collect();
     assert_eq!(pids, [9, 4711]);
     assert!(
@@ -120,7 +138,7 @@ fn what_is_set_is_not_told() {
         nodelay: true,
         ..with(vec![stall(Cause::Nagle, 3, 120.0)])
     };
-    let advice = advise(&[set]);
+    let advice = advise(&[set], None);
     assert_eq!(advice.len(), 1);
     assert!(advice[0].change.contains("came too late"));
     assert_eq!((&advice[0].line, &advice[0].repair), (&None, &None));
@@ -132,7 +150,7 @@ fn what_is_set_is_not_told() {
             ..stall(Cause::PacketWaste, 200, 0.0)
         }])
     };
-    let advice = advise(&[set]);
+    let advice = advise(&[set], None);
     assert!(advice[0].change.contains("TCP_NODELAY can stay on"));
     assert_eq!(advice[0].repair, None);
 }
@@ -148,7 +166,7 @@ fn no_option_where_something_else_is_the_limit() {
         shares,
         ..with(vec![stall(Cause::Nagle, 1, 40.0)])
     };
-    assert_eq!(advise(&[bulk]), []);
+    assert_eq!(advise(&[bulk], None), []);
     // That the program itself has nothing to say most of the time does not make a hold harmless.
     let shares = Shares {
         program_ms: 4900.0,
@@ -159,7 +177,7 @@ fn no_option_where_something_else_is_the_limit() {
         shares,
         ..with(vec![stall(Cause::Nagle, 1, 40.0)])
     };
-    assert_eq!(advise(&[seldom]).len(), 1);
+    assert_eq!(advise(&[seldom], None).len(), 1);
 }
 
 #[test]
@@ -173,8 +191,8 @@ fn what_is_not_worth_a_change() {
         stall(Cause::StopAndWait, 30, 200.0),
         little,
     ];
-    assert_eq!(advise(&[with(stalls)]), []);
-    assert_eq!(advise(&[socket()]), []);
+    assert_eq!(advise(&[with(stalls)], None), []);
+    assert_eq!(advise(&[socket()], None), []);
 }
 
 #[test]
@@ -186,12 +204,12 @@ fn the_end_that_holds_is_the_one_to_change() {
         remote: client.local,
         ..with(vec![stall(Cause::LocalDelayedAck, 3, 120.0)])
     };
-    let pids: Vec<u32> = advise(&[client, server.clone()])
+    let pids: Vec<u32> = advise(&[client, server.clone()], None)
         .iter()
         .map(|one| one.pid)
         .collect();
     assert_eq!(pids, [4711]);
-    assert_eq!(advise(&[server]).len(), 1);
+    assert_eq!(advise(&[server], None).len(), 1);
 }
 
 #[test]
