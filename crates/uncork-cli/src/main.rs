@@ -33,6 +33,8 @@ enum Verb {
     RunKeeper(run::KeeperArgs),
     Serve(serve::ServeArgs),
     Trace(Box<trace::TraceArgs>),
+    #[command(hide = true)]
+    TraceSymbols,
 }
 
 fn main() -> std::process::ExitCode {
@@ -45,6 +47,7 @@ fn main() -> std::process::ExitCode {
         Verb::RunKeeper(arguments) => run::keep(arguments),
         Verb::Serve(arguments) => serve::run(&arguments),
         Verb::Trace(arguments) => trace::run(&arguments),
+        Verb::TraceSymbols => trace::serve_symbols(),
     };
     exit::code(done)
 }

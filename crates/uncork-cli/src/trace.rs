@@ -44,6 +44,15 @@ pub(crate) fn run(arguments: &TraceArgs) -> Result<Exit, Failure> {
     }
 }
 
+/// Finds the names of functions for an `uncork trace`, which alone starts this.
+pub(crate) fn serve_symbols() -> Result<Exit, Failure> {
+    match uncork_trace::serve_symbols(std::io::stdin(), std::io::stdout()) {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) => Err(Failure::new(Exit::Usage, error)
+            .advised(Some("only `uncork trace` starts this".to_owned()))),
+    }
+}
+
 /// Writes the page, prints the report in the way that was asked for, and says whether so much was lost
 /// that it counts as a loss. The page is opened before the trace, by [`TraceArgs::page`].
 fn present(report: &Report, arguments: &TraceArgs, page: Option<Page>) -> Result<Exit, Failure> {

@@ -23,6 +23,7 @@ mod sample;
 mod session;
 mod shares;
 mod stacks;
+mod symbolizer;
 mod tally;
 
 pub use conversation::Detail;
@@ -34,3 +35,4 @@ pub use recording::{Recorder, RecordingError, replay};
 pub use report::Report;
 pub use sample::SampleError;
 pub use session::{Choice, Session, StartError, now_ns};
+pub use symbolizer::serve_symbols;

@@ -109,6 +109,13 @@ impl Session {
         self.machine.set_command(command);
     }
 
+    /// The names of functions are found by a process that `command` starts, and that calls
+    /// [`serve_symbols`](crate::serve_symbols), not by a thread of this one: a library that is cut short
+    /// while it is read ends who reads it. To be called before the first turn.
+    pub fn set_symbolizer(&mut self, command: std::process::Command) {
+        self.processes.stacks.set_symbolizer(command);
+    }
+
     /// Keeps the events in a file, too.
     ///
     /// # Errors

@@ -2,27 +2,18 @@
 //! meanwhile; so a thread begins with each stack as soon as it is seen.
 
 use std::collections::HashMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use blazesym::symbolize::source::{self, Source};
-use blazesym::symbolize::{Input, Symbolized, Symbolizer};
 use serde::{Deserialize, Serialize};
 
-/// Stacks that are put into words, and frames of each that are told.
+use crate::symbolizer::Symbolizer;
+
+/// Stacks that are put into words.
 const STACKS: usize = 1024;
-const FRAMES: usize = 12;
-
-/// Bytes of a frame's name: C++ and Rust have very long ones.
-const NAME_CHARS: usize = 120;
-
-/// Of a map of names that a compiler at run time writes.
-const MAP_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How long a report waits for the last names.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -42,6 +33,8 @@ type Key = (u32, Vec<u64>);
 pub(crate) struct Stacks {
     shared: Arc<Shared>,
     requests: Option<Sender<Key>>,
+    /// Finds the names in a process of its own.
+    symbolizer: Option<Command>,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +45,12 @@ struct Shared {
 }
 
 impl Stacks {
+    /// From now on names are found by a process that this command starts; to be called before any is
+    /// asked for.
+    pub(crate) fn set_symbolizer(&mut self, command: Command) {
+        self.symbolizer = Some(command);
+    }
+
     /// Begins to look for the names of a stack, unless that has been done.
     pub(crate) fn ask(&mut self, pid: u32, addresses: &[u64]) {
         let key = (pid, addresses.to_vec());
@@ -65,10 +64,11 @@ impl Stacks {
         let requests = self.requests.get_or_insert_with(|| {
             let (sender, requests) = channel();
             let shared = Arc::clone(&self.shared);
+            let command = self.symbolizer.take();
             // Without a thread there are addresses only.
             let _ = thread::Builder::new()
                 .name("symbols".to_owned())
-                .spawn(move || shared.look_up(&requests));
+                .spawn(move || shared.look_up(Symbolizer::new(command), &requests));
             sender
         });
         if requests.send(key.clone()).is_err() {
@@ -126,69 +126,11 @@ impl Shared {
         self.found.notify_all();
     }
 
-    fn look_up(&self, requests: &Receiver<Key>) {
-        let symbolizer = Symbolizer::new();
+    fn look_up(&self, mut symbolizer: Symbolizer, requests: &Receiver<Key>) {
         for (pid, addresses) in requests {
-            let frames = frames(&symbolizer, pid, &addresses);
+            let frames = symbolizer.frames(pid, &addresses);
             self.put((pid, addresses), frames);
         }
-    }
-}
-
-/// Names of functions with their files where they are known; addresses otherwise.
-fn frames(symbolizer: &Symbolizer, pid: u32, addresses: &[u64]) -> Vec<String> {
-    // All but the innermost are addresses to which calls return: one before is in the call.
-    let calls: Vec<u64> = addresses
-        .iter()
-        .take(FRAMES)
-        .enumerate()
-        .map(|(depth, address)| address.saturating_sub(u64::from(depth > 0)))
-        .collect();
-    let mut process = source::Process::new(pid.into());
-    // Names that a program's own compiler has written into /tmp/perf-PID.map: anybody could have put
-    // something else there, or a pipe that is never opened at its other end.
-    process.perf_map = has_own_map(pid);
-    let source = Source::Process(process);
-    match symbolizer.symbolize(&source, Input::AbsAddr(&calls)) {
-        Ok(symbols) => symbols.into_iter().zip(&calls).map(frame).collect(),
-        Err(_) => Vec::new(),
-    }
-}
-
-/// Whether there is a map of reasonable size that the process's own user has written.
-fn has_own_map(pid: u32) -> bool {
-    let process = fs::metadata(format!("/proc/{pid}"));
-    let map = fs::symlink_metadata(format!("/proc/{pid}/root/tmp/perf-{pid}.map"));
-    let (Ok(process), Ok(map)) = (process, map) else {
-        return false;
-    };
-    map.is_file() && map.uid() == process.uid() && map.len() <= MAP_BYTES
-}
-
-fn frame((symbol, address): (Symbolized<'_>, &u64)) -> String {
-    let Symbolized::Sym(symbol) = symbol else {
-        return format!("{address:#x}");
-    };
-    let name: String = symbol.name.chars().take(NAME_CHARS).collect();
-    let name = uncork_sockets::harmless(name.as_bytes());
-    let place = symbol.code_info.as_deref();
-    let line = place.and_then(|place| {
-        let file = place.file.as_encoded_bytes();
-        Some((&file[file.len().saturating_sub(NAME_CHARS)..], place.line?))
-    });
-    let module = symbol.module.as_deref();
-    match (
-        line,
-        module.and_then(|module| Path::new(module).file_name()),
-    ) {
-        (Some((file, line)), _) => format!("{name} ({}:{line})", uncork_sockets::harmless(file)),
-        (None, Some(module)) => {
-            format!(
-                "{name} in {}",
-                uncork_sockets::harmless(module.as_encoded_bytes())
-            )
-        }
-        (None, None) => name,
     }
 }
 
@@ -199,17 +141,14 @@ mod tests {
     #[test]
     fn a_function_of_this_very_program() {
         let pid = std::process::id();
-        let address = frame as *const () as u64;
+        let address = Shared::put as *const () as u64;
         let mut stacks = Stacks::default();
         stacks.ask(pid, &[address]);
         stacks.ask(pid, &[1]);
         let all = stacks.all();
         assert_eq!(all.len(), 2);
         let frames = stacks.frames(pid, &[address]);
-        assert!(
-            frames.len() == 1 && frames[0].contains("frame"),
-            "{frames:?}"
-        );
+        assert!(frames.len() == 1 && frames[0].contains("put"), "{frames:?}");
         assert_eq!(stacks.frames(pid, &[1]), ["0x1"]);
         assert!(stacks.frames(pid, &[2]).is_empty());
     }

@@ -27,8 +27,8 @@ use super::server::Server;
 const CONNECTIONS: usize = 64;
 const BODY_BYTES: usize = 1024;
 
-/// How long each part runs before it is counted: new connections, of which each event is passed on and
-/// the stacks are looked up, are not what a busy server pays for.
+/// How long each part runs before it is counted: connections that are new to uncork, of which each event
+/// is passed on and the stacks are looked up, are not what a busy server pays for.
 const WARM_UP: Duration = Duration::from_millis(500);
 
 /// How long uncork may take until it watches.
@@ -54,8 +54,8 @@ pub(crate) struct Arguments {
     /// How many rounds there are.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// How long each part of a round is.
-    #[arg(long, default_value_t = 0.5, value_parser = seconds)]
+    /// How long each part of a round is. Of a busy connection, a second's first events are passed on.
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
     seconds: f64,
 }
 
@@ -148,6 +148,8 @@ fn measure(
     let server = peer.start(cores, &Content::OneHost(site.root()), BODY_BYTES)?;
     let mut load = LoadConfig::new(server.addr(), vec![get("localhost", &path)]);
     load.connections = CONNECTIONS;
+    // The same connections in all parts: where the kernel has put what belongs to one makes a difference.
+    let mut load = Load::connect(load)?;
     let mut rounds = Vec::new();
     for run in 0..arguments.runs {
         let mut order = Watch::ALL;
@@ -156,7 +158,7 @@ fn measure(
         }
         let mut round = [None; Watch::ALL.len()];
         for watch in order {
-            let sample = part(&server, &load, uncork, watch, arguments.seconds)?;
+            let sample = part(&server, &mut load, uncork, watch, arguments.seconds)?;
             let (cpu, word) = (sample.cpu_us_per_request, watch.name());
             eprintln!("{name}, {word}: round {}: {cpu:.3} µs/request", run + 1);
             round[watch as usize] = Some(sample);
@@ -168,11 +170,11 @@ fn measure(
     Ok(rounds)
 }
 
-/// One part of a round, with connections of its own.
+/// One part of a round.
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 fn part(
     server: &Server,
-    load: &LoadConfig,
+    load: &mut Load,
     uncork: &Path,
     watch: Watch,
     seconds: f64,
@@ -181,7 +183,6 @@ fn part(
         .engine()
         .map(|engine| Tracer::start(uncork, engine, server.pid()))
         .transpose()?;
-    let mut load = Load::connect(load.clone())?;
     load.run(Until::Elapsed(WARM_UP))?;
     let own_ns = || tracer.as_ref().map_or(0, Tracer::cpu_ns);
     let (cpu_before, own_before) = (server.cpu_ns(), own_ns());

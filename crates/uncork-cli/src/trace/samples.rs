@@ -13,7 +13,7 @@ pub(super) fn report(seconds: f64, sockets: Vec<SocketReport>) -> Report {
         seconds,
         held_ms_total: sockets.iter().map(SocketReport::held_ms).sum(),
         held_ms_error: 0.0,
-        advice: advise(&sockets),
+        advice: advise(&sockets, None),
         notes: Vec::new(),
         events: 1203,
         events_skipped: 0,

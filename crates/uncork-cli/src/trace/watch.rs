@@ -25,6 +25,9 @@ use crate::words::shell_word;
 /// Samples a second unless told otherwise.
 const RATE_HZ: u32 = 500;
 
+/// The verb of [`super::serve_symbols`].
+const SYMBOLIZER: &str = "trace-symbols";
+
 /// How often it is looked whether the trace is over.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -200,6 +203,9 @@ impl Runner {
         };
         let rate_hz = arguments.rate().unwrap_or(RATE_HZ);
         let mut session = Session::start(&target, choice, rate_hz).map_err(not_started)?;
+        let mut symbolizer = Command::new("/proc/self/exe");
+        symbolizer.arg(SYMBOLIZER);
+        session.set_symbolizer(symbolizer);
         if let Target::Command(words) = arguments.target() {
             let words = words.iter().map(|word| shell_word(&word.to_string_lossy()));
             session.set_command(words.collect::<Vec<_>>().join(" "));
