@@ -28,8 +28,9 @@ const CONNECTIONS: usize = 64;
 const BODY_BYTES: usize = 1024;
 
 /// How long each part runs before it is counted: connections that are new to uncork, of which each event
-/// is passed on and the stacks are looked up, are not what a busy server pays for.
-const WARM_UP: Duration = Duration::from_millis(500);
+/// is passed on and the stacks are looked up, are not what a busy server pays for. These are the first
+/// milliseconds of each second.
+const WARM_UP: Duration = Duration::from_millis(100);
 
 /// How long uncork may take until it watches.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -52,10 +53,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     uncork: Option<PathBuf>,
     /// How many rounds there are.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// How long each part of a round is. Of a busy connection, a second's first events are passed on.
-    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    /// How long each part of a round is: short, as the machine changes its pace from second to second.
+    #[arg(long, default_value_t = 0.25, value_parser = seconds)]
     seconds: f64,
 }
 

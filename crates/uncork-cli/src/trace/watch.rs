@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -204,7 +204,7 @@ impl Runner {
         let rate_hz = arguments.rate().unwrap_or(RATE_HZ);
         let mut session = Session::start(&target, choice, rate_hz).map_err(not_started)?;
         let mut symbolizer = Command::new("/proc/self/exe");
-        symbolizer.arg(SYMBOLIZER);
+        symbolizer.arg0("uncork").arg(SYMBOLIZER);
         session.set_symbolizer(symbolizer);
         if let Target::Command(words) = arguments.target() {
             let words = words.iter().map(|word| shell_word(&word.to_string_lossy()));
