@@ -140,6 +140,10 @@ fn mails(bench: &Bench, mails: u32, place: &TempDir) -> Result<Table> {
     }
     let program = build(place, "append")?;
     jobs.push(("a static C program", program, words.to_vec()));
+    if let Some(program) = build_go(place, "append")? {
+        let name = "a static Go program that connects by itself";
+        jobs.push((name, program, words.to_vec()));
+    }
     let title = format!("{mails} mails into an IMAP server that acknowledges late, on loopback");
     bench.compare(&title, MESSAGE_MS, &Company::BOTH, &jobs, number)
 }
@@ -198,6 +202,23 @@ fn duration_ms(command: &mut Command) -> Result<f64> {
 
 fn sources() -> PathBuf {
     root().join("bench/run")
+}
+
+/// Builds a static program, where there is Go.
+fn build_go(place: &TempDir, name: &str) -> Result<Option<PathBuf>> {
+    let Some(go) = requirement::program("go") else {
+        return Ok(None);
+    };
+    let program = place.path().join(format!("{name}-go"));
+    let source = sources().join(name).with_extension("go");
+    let mut command = Command::new(go);
+    command
+        .env("CGO_ENABLED", "0")
+        .args(["build", "-o"])
+        .arg(&program)
+        .arg(source);
+    output(&mut command)?;
+    Ok(Some(program))
 }
 
 /// Builds a static program.

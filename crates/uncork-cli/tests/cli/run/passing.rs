@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use super::{python, script, under};
 use crate::signals::{kill, wait_for};
@@ -17,14 +17,18 @@ fn exit_codes_and_deaths() {
         run(&mut under(["sh", "-c", &format!("exit {code}")])).with(code);
     }
     for signal in [2, 9, 10, 13, 15, 34] {
-        let status = under(["sh", "-c", &format!("kill -{signal} $$")])
-            .status()
-            .unwrap();
-        assert_eq!(
-            (status.signal(), status.core_dumped()),
-            (Some(signal), false)
-        );
+        let words = ["sh", "-c", &format!("kill -{signal} $$")];
+        let status = under(words).status().unwrap();
+        assert_eq!(status, alone(words));
+        assert!(!status.core_dumped());
     }
+    assert_eq!(alone(["sh", "-c", "kill -9 $$"]).signal(), Some(9));
+}
+
+/// How a command ends by itself: not by Ctrl-C where the tests run in the background of a script.
+fn alone(words: [&str; 3]) -> ExitStatus {
+    let [program, arguments @ ..] = words;
+    Command::new(program).args(arguments).status().unwrap()
 }
 
 struct Job {
