@@ -9,7 +9,7 @@ use uncork_lab::requirement;
 use uncork_trace::report::{Cause, EndedBy, Limit, SocketReport};
 
 use super::peers::{script, server};
-use super::{EBPF, Program, Traced, Tracing, near, trace};
+use super::{EBPF, Program, Sum, Traced, Tracing, near, trace};
 use crate::support::uncork;
 
 const SINK: &str = include_str!("sink.py");
@@ -274,17 +274,20 @@ fn both_ends() {
     );
     near(both.report.held_ms_total, nagle.held_ms, 1e-6);
 
-    // Others' sockets are there, too.
-    for (cause, sum) in [(Cause::Nagle, &nagle), (Cause::LocalDelayedAck, &ours)] {
+    // Others' sockets are there, too. What comes right after an ACK is told by the time that each trace reads
+    // for itself, so that on a busy machine one of them may miss what the other has just seen.
+    let told = |cause: Cause, sum: &Sum| {
         let mut stalls = everything.stalls(cause);
         let found =
             stalls.find(|(socket, _)| (socket.local, socket.remote) == (sum.local, sum.remote));
-        assert_eq!(
-            found.map(|(_, stall)| stall.count),
-            Some(sum.count),
-            "{cause:?}"
-        );
-    }
+        found.map_or(0, |(_, stall)| stall.count)
+    };
+    assert_eq!(told(Cause::Nagle, &nagle), nagle.count);
+    let ours = told(Cause::LocalDelayedAck, &ours);
+    assert!(
+        (TOLD_AT_LEAST..=nagle.count).contains(&ours),
+        "{ours} of {nagle:?}"
+    );
 }
 
 /// Nothing is asked of a program that has no sockets.
