@@ -18,7 +18,7 @@ use uncork_fix::repair::{
 
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::words::{counted, shell_word};
+use crate::words::counted;
 
 /// Turn Nagle's algorithm off in programs that are running, without touching them
 ///
@@ -327,7 +327,10 @@ fn undo_words(arguments: &FixArgs) -> String {
         words += " --tree";
     }
     if let Some(path) = &arguments.cgroup {
-        words += &format!(" --cgroup {}", shell_word(&path.to_string_lossy()));
+        words += &format!(
+            " --cgroup {}",
+            uncork_sockets::shell_word(&path.to_string_lossy())
+        );
     }
     words
 }

@@ -53,41 +53,9 @@ pub(crate) fn printable(text: &str) -> String {
     uncork_sockets::harmless(text.as_bytes())
 }
 
-/// A word as a shell takes it.
-pub(crate) fn shell_word(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    if printable(word) == word {
-        return format!("'{}'", word.replace('\'', "'\\''"));
-    }
-    // Line breaks, and what a terminal must not get (POSIX 2024, 2.2.4; `\U` is of bash and zsh).
-    let escaped = |c: char| match c {
-        '\n' => "\\n".to_owned(),
-        '\t' => "\\t".to_owned(),
-        '\\' | '\'' => format!("\\{c}"),
-        c if printable(c.encode_utf8(&mut [0; 4])).starts_with(c) => c.to_string(),
-        c => format!("\\U{:08x}", u32::from(c)),
-    };
-    format!("$'{}'", word.chars().map(escaped).collect::<String>())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_for_a_shell() {
-        for (word, expected) in [
-            ("a.py", "a.py"),
-            ("", "''"),
-            ("it's; rm", r"'it'\''s; rm'"),
-            ("print 'a'\n\x1b\\", r"$'print \'a\'\n\U0000001b\\'"),
-        ] {
-            assert_eq!(shell_word(word), expected);
-        }
-    }
 
     #[test]
     fn what_people_read() {

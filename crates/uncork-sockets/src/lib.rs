@@ -33,7 +33,7 @@ mod tree;
 
 pub use cgroup::{CgroupError, cgroup_pids};
 pub use error::Error;
-pub use name::{command, command_line, harmless};
+pub use name::{command, command_line, harmless, shell_word};
 pub use process::{Descriptor, Process};
 pub use socket::{Duplicate, Socket, Transport};
 pub use tree::children;

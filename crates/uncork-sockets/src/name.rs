@@ -71,6 +71,27 @@ fn read(pid: u32, file: &str, bytes_max: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// A word as a shell takes it: quoted where it must be, and without what a terminal must not get.
+#[must_use]
+pub fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    if harmless(word.as_bytes()) == word {
+        return format!("'{}'", word.replace('\'', "'\\''"));
+    }
+    // Line breaks, and what a terminal must not get (POSIX 2024, 2.2.4; `\U` is of bash and zsh).
+    let escaped = |c: char| match c {
+        '\n' => "\\n".to_owned(),
+        '\t' => "\\t".to_owned(),
+        '\\' | '\'' => format!("\\{c}"),
+        c if harmless(c.encode_utf8(&mut [0; 4]).as_bytes()).starts_with(c) => c.to_string(),
+        c => format!("\\U{:08x}", u32::from(c)),
+    };
+    format!("$'{}'", word.chars().map(escaped).collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,5 +125,17 @@ mod tests {
         assert!(command_line(pid).is_some_and(|line| line.contains("uncork_sockets")));
         assert_eq!(command(u32::MAX), None);
         assert_eq!(command_line(u32::MAX), None);
+    }
+
+    #[test]
+    fn words_for_a_shell() {
+        for (word, expected) in [
+            ("a.py", "a.py"),
+            ("", "''"),
+            ("it's; rm", r"'it'\''s; rm'"),
+            ("print 'a'\n\x1b\\", r"$'print \'a\'\n\U0000001b\\'"),
+        ] {
+            assert_eq!(shell_word(word), expected);
+        }
     }
 }

@@ -28,11 +28,11 @@ enum {
 #include <bpf/bpf_tracing.h>
 
 // Length of a window in microseconds, that of a socket with more events than are passed on in one, and
-// how many these are: about a dozen requests with two calls each.
+// how many calls and segments are passed on in one: about a dozen requests with two of each.
 #define WINDOW_US 100000ULL
 #define BUSY_WINDOW_US 1000000ULL
 #define CALLS 24
-#define SEGMENTS 12
+#define SEGMENTS 24
 // From when on bytes that a write has left behind are of interest.
 #define LASTING_NS 1000000ULL
 // Frames of a stack, and how many stacks of one socket are taken.
@@ -186,7 +186,7 @@ struct {
 	__type(value, struct segments);
 } segments_of SEC(".maps");
 
-// Local ports of sockets that are watched, so that the segments of most others cost next to nothing: a
+// Local ports of sockets that are or were watched, so that the segments of most others cost next to nothing: a
 // look at what is kept with a socket is a look at memory that nothing else needs.
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -492,6 +492,8 @@ int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 		calls = make(sk);
 	if (!calls)
 		return 0;
+	if (calls->state != STATE_KNOWN && !introduced(sk, tp, calls))
+		return 0;
 	calls->writes++;
 	enum holding now_held = holding(tp);
 	// What was left before has departed: this is another hold.
@@ -524,6 +526,8 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 	if (!calls)
 		calls = make(sk);
 	if (!calls)
+		return 0;
+	if (calls->state != STATE_KNOWN && !introduced(sk, tp, calls))
 		return 0;
 	calls->reads++;
 	if (!is_passed(&calls->window, tp, CALLS, 0))

@@ -39,7 +39,12 @@ const OTHER_LIMITS_TIMES: f64 = 10.0;
 /// What to do about the sockets, the most worthwhile first. A command that was started for the trace is
 /// repaired at its next start.
 #[must_use]
-pub fn advise(sockets: &[SocketReport], command: Option<&str>) -> Vec<Advice> {
+pub fn advise(sockets: &[SocketReport], command: Option<&[String]>) -> Vec<Advice> {
+    let command = command.map(|words| {
+        let words = words.iter().map(|word| uncork_sockets::shell_word(word));
+        words.collect::<Vec<_>>().join(" ")
+    });
+    let command = command.as_deref();
     let ends = Ends::of(sockets);
     let mut cases: BTreeMap<(u32, Cause), Case<'_>> = BTreeMap::new();
     for socket in sockets {

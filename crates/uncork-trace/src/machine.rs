@@ -26,8 +26,8 @@ pub struct Machine {
     engine: Engine,
     /// When the trace began, in nanoseconds of `CLOCK_MONOTONIC`.
     started_ns: u64,
-    /// What a shell would take to start what is watched, where uncork has started it.
-    command: Option<String>,
+    /// The words of the command that is watched, where uncork has started it.
+    command: Option<Vec<String>>,
     conversations: HashMap<SocketId, Conversation>,
     /// Sockets that were closed without a loss, and dropped to make room.
     clean: u64,
@@ -55,15 +55,15 @@ impl Machine {
         }
     }
 
-    /// What is watched was started for the trace, by this line of a shell: it is repaired at its next
-    /// start, as it has ended by then.
-    pub fn set_command(&mut self, command: String) {
+    /// What is watched is a command that was started for the trace: it is repaired at its next start, as
+    /// it has ended by then.
+    pub fn set_command(&mut self, command: Vec<String>) {
         self.command = Some(command);
     }
 
     /// What was told by [`Machine::set_command`].
     #[must_use]
-    pub fn command(&self) -> Option<&str> {
+    pub fn command(&self) -> Option<&[String]> {
         self.command.as_deref()
     }
 

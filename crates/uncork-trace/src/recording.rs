@@ -19,8 +19,13 @@ const VERSION: u32 = 1;
 /// No line that is written is longer.
 const LINE_BYTES: u64 = 64 * 1024;
 
-/// No command is kept that is longer; JSON may take six bytes for one of its own.
+/// No command is kept that is longer; JSON may need six bytes for one of these.
 const COMMAND_BYTES: usize = 8 * 1024;
+
+fn is_kept(command: &[String]) -> bool {
+    let bytes = command.iter().map(|word| word.len() + 1);
+    bytes.sum::<usize>() <= COMMAND_BYTES
+}
 
 /// Why a recording can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +56,7 @@ enum Line {
         engine: Engine,
         started_ns: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        command: Option<String>,
+        command: Option<Vec<String>>,
     },
     Process(Process),
     Stack(Stack),
@@ -76,7 +81,7 @@ impl<W: Write> Recorder<W> {
     /// # Errors
     /// What writing says.
     pub fn begin(file: W, machine: &Machine) -> io::Result<Self> {
-        let command = machine.command().map(str::to_owned);
+        let command = machine.command().filter(|words| is_kept(words));
         let mut recorder = Self {
             file: BufWriter::new(file),
         };
@@ -84,7 +89,7 @@ impl<W: Write> Recorder<W> {
             version: VERSION,
             engine: machine.engine(),
             started_ns: machine.started_ns(),
-            command: command.filter(|command| command.len() <= COMMAND_BYTES),
+            command: command.map(<[String]>::to_vec),
         })?;
         Ok(recorder)
     }
@@ -147,7 +152,7 @@ pub fn replay(file: impl Read) -> Result<Report, RecordingError> {
         return Err(RecordingError::Version(version));
     }
     let mut machine = Machine::new(engine, started_ns);
-    if let Some(command) = command {
+    if let Some(command) = command.filter(|words| is_kept(words)) {
         machine.set_command(command);
     }
     let mut processes = Processes::default();
@@ -274,9 +279,9 @@ mod tests {
 
     #[test]
     fn the_command_is_kept() {
-        let command_of = |command: &str| {
+        let command_of = |command: &[&str]| {
             let mut machine = Machine::new(Engine::Ebpf, 1_000);
-            machine.set_command(command.to_owned());
+            machine.set_command(command.iter().copied().map(str::to_owned).collect());
             let file = recording_of(&machine);
             assert!(replay(&file[..]).is_ok());
             let first = file.split(|byte| *byte == b'\n').next().unwrap();
@@ -285,10 +290,11 @@ mod tests {
                 line => panic!("{line:?}"),
             }
         };
-        assert_eq!(command_of("sh -c 'a'").as_deref(), Some("sh -c 'a'"));
-        assert_eq!(command_of(&"\u{1}".repeat(64 * 1024)), None);
-        let most = "\u{1}".repeat(COMMAND_BYTES);
-        assert_eq!(command_of(&most), Some(most));
+        let words = ["sh", "-c", "a b"];
+        assert_eq!(command_of(&words), Some(words.map(str::to_owned).to_vec()));
+        let most = "\u{1}".repeat(COMMAND_BYTES - 1);
+        assert_eq!(command_of(&[&most]), Some(vec![most.clone()]));
+        assert_eq!(command_of(&[&most, "a"]), None);
     }
 
     #[test]

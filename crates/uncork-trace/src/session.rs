@@ -104,8 +104,8 @@ impl Session {
         })
     }
 
-    /// What is watched is started for it, by this line of a shell: the advice is to start it otherwise.
-    pub fn set_command(&mut self, command: String) {
+    /// What is watched is this command, which is started for the trace: the advice is to start it otherwise.
+    pub fn set_command(&mut self, command: Vec<String>) {
         self.machine.set_command(command);
     }
 

@@ -130,7 +130,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         "{CONNECTIONS} connections, kept alive, ask for {BODY_BYTES} bytes over and over. CPU: of all the \
          server's processes, by the scheduler. The ratio is to the mean of both untraced parts of the same \
          round; the bars are 1.03 for ebpf and 1.01 for sample. uncork runs on the load's core, which it \
-         takes time from: the rates of requests are therefore not the server's own."
+         takes time from: the rates of requests are therefore not the server's own. The few events of \
+         each connection that are passed on at the beginning of each second are not in it."
     ));
     let path = report.write()?;
     println!("{}\nwritten to {}", report.markdown(), path.display());

@@ -20,7 +20,6 @@ use super::live;
 use super::progress::{Progress, Watching};
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::words::shell_word;
 
 /// Samples a second unless told otherwise.
 const RATE_HZ: u32 = 500;
@@ -207,8 +206,8 @@ impl Runner {
         symbolizer.arg0("uncork").arg(SYMBOLIZER);
         session.set_symbolizer(symbolizer);
         if let Target::Command(words) = arguments.target() {
-            let words = words.iter().map(|word| shell_word(&word.to_string_lossy()));
-            session.set_command(words.collect::<Vec<_>>().join(" "));
+            let words = words.iter().map(|word| word.to_string_lossy().into_owned());
+            session.set_command(words.collect());
         }
         if let Some(file) = events {
             session.record(file).map_err(not_written)?;

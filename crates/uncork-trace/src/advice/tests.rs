@@ -97,14 +97,14 @@ fn a_command_is_repaired_at_its_next_start() {
         stall(Cause::Nagle, 100, 4310.0),
         stall(Cause::LocalDelayedAck, 100, 4000.0),
     ]);
-    let advice = advise(&[slow], Some("python3 a.py"));
+    let advice = advise(&[slow], Some(&["python3", "it's; rm"].map(str::to_owned)));
     let repairs: Vec<_> = advice
         .iter()
         .filter_map(|one| one.repair.as_deref())
         .collect();
     let expected = [
-        "uncork run -- python3 a.py",
-        "uncork run --quickack -- python3 a.py",
+        r"uncork run -- python3 'it'\''s; rm'",
+        r"uncork run --quickack -- python3 'it'\''s; rm'",
     ];
     assert_eq!(repairs, expected);
 }
