@@ -186,8 +186,8 @@ struct {
 	__type(value, struct segments);
 } segments_of SEC(".maps");
 
-// Local ports of sockets that are or were watched, so that the segments of most others cost next to nothing: a
-// look at what is kept with a socket is a look at memory that nothing else needs.
+// Local ports of sockets that are or were watched, so that the segments of most others cost next to
+// nothing: a look at what is kept with a socket is a look at memory that nothing else needs.
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 65536);
@@ -394,8 +394,8 @@ static __always_inline void copy_addresses(struct open_event *e, struct sock_com
 	}
 }
 
-// Introduces a socket, unless that is done or being done. Where there is no room, the next event tries
-// again.
+// Introduces a socket, unless that is done or being done. Where there is no room, its next call tries
+// again, or its next segment that is passed on.
 static __noinline int introduce(struct tcp_sock *tp, struct calls *calls, struct segments *segments)
 {
 	struct sock_common *common = &tp->inet_conn.icsk_inet.sk.__sk_common;
@@ -470,14 +470,27 @@ static __always_inline struct calls *make(struct sock *sk)
 	return calls;
 }
 
-// The socket's segments, once the socket is introduced; 0 where that can't be done.
-static __always_inline struct segments *introduced(struct sock *sk, struct tcp_sock *tp,
-						   struct calls *calls)
+static __always_inline struct segments *segments_with(struct sock *sk)
 {
-	struct segments *segments =
-		bpf_sk_storage_get(&segments_of, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!segments || (calls->state != STATE_KNOWN && !introduce(tp, calls, segments)))
-		return 0;
+	return bpf_sk_storage_get(&segments_of, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
+// Whether user space knows the socket, or is told of it now: before its first call is counted.
+static __always_inline bool is_introduced(struct sock *sk, struct tcp_sock *tp, struct calls *calls)
+{
+	if (calls->state == STATE_KNOWN)
+		return 1;
+	struct segments *segments = segments_with(sk);
+	return segments && introduce(tp, calls, segments);
+}
+
+// The segments of a call that is passed on. Windows of a busy socket's calls and segments begin together,
+// or they would drift apart, and neither would show what the other means.
+static __always_inline struct segments *segments_of_call(struct sock *sk, struct calls *calls, bool was_full)
+{
+	struct segments *segments = segments_with(sk);
+	if (segments && was_full && calls->window.passed < CALLS)
+		segments->window.passed = 0;
 	return segments;
 }
 
@@ -492,7 +505,7 @@ int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 		calls = make(sk);
 	if (!calls)
 		return 0;
-	if (calls->state != STATE_KNOWN && !introduced(sk, tp, calls))
+	if (!is_introduced(sk, tp, calls))
 		return 0;
 	calls->writes++;
 	enum holding now_held = holding(tp);
@@ -500,9 +513,10 @@ int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 	bool begins = now_held && (!calls->left_ns || tp->tcp_wstamp_ns >= calls->left_ns + 1000);
 	bool matters = now_held == HOLDING_NAGLE || has_lasted(calls, tp, 1);
 	calls->left_ns = now_held ? tp->tcp_mstamp * 1000 : 0;
+	bool was_full = calls->window.passed >= CALLS;
 	if (!is_passed(&calls->window, tp, CALLS, matters))
 		return 0;
-	struct segments *segments = introduced(sk, tp, calls);
+	struct segments *segments = segments_of_call(sk, calls, was_full);
 	if (!segments)
 		return 0;
 	segments->is_nagle = now_held == HOLDING_NAGLE;
@@ -527,12 +541,13 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 		calls = make(sk);
 	if (!calls)
 		return 0;
-	if (calls->state != STATE_KNOWN && !introduced(sk, tp, calls))
+	if (!is_introduced(sk, tp, calls))
 		return 0;
 	calls->reads++;
+	bool was_full = calls->window.passed >= CALLS;
 	if (!is_passed(&calls->window, tp, CALLS, 0))
 		return 0;
-	struct segments *segments = introduced(sk, tp, calls);
+	struct segments *segments = segments_of_call(sk, calls, was_full);
 	if (segments)
 		pass_on(tp, calls, segments, bpf_ktime_get_ns(), KIND_READ, ret,
 			bpf_get_current_pid_tgid());

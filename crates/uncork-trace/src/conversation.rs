@@ -49,6 +49,8 @@ pub(crate) struct Conversation {
     last: Facts,
     last_ns: u64,
     pub(crate) is_closed: bool,
+    /// What follows the last byte, once the program has shut it down.
+    fin_seq: Option<u32>,
     threads: Vec<u32>,
     hold: Option<Hold>,
     message: Option<Message>,
@@ -93,6 +95,7 @@ impl Conversation {
             last: *facts,
             last_ns: at_ns,
             is_closed: false,
+            fin_seq: None,
             threads: Vec::new(),
             hold: None,
             message: None,
@@ -130,7 +133,8 @@ impl Conversation {
             Kind::Read { result, .. } => self.read(*result),
             Kind::Segment { bytes, .. } => self.segment(event, *bytes),
             Kind::Close => self.is_closed = true,
-            Kind::Open(_) | Kind::Sample { .. } | Kind::Shut => {}
+            Kind::Shut => self.fin_seq = Some(event.facts.write_seq),
+            Kind::Open(_) | Kind::Sample { .. } => {}
         }
         self.mark(event, started_ns);
         if event.facts.unsent_bytes() == 0 {
@@ -484,6 +488,12 @@ impl Conversation {
             time.then(b.held_ms_total.total_cmp(&a.held_ms_total))
         });
         let counted = |now: u32, then: u32| u64::from(now.wrapping_sub(then));
+        // The FIN has a number as a byte has, and isn't one.
+        let has_sent_fin = |fin_seq: &u32| is_after(self.last.snd_nxt, *fin_seq);
+        let sent_seq = self
+            .fin_seq
+            .filter(has_sent_fin)
+            .unwrap_or(self.last.snd_nxt);
         SocketReport {
             pid: self.identity.pid,
             command: self.identity.command.clone(),
@@ -497,7 +507,7 @@ impl Conversation {
             seconds: millis(end_ns.saturating_sub(self.first_ns)) / 1000.0,
             writes: counted(self.last.writes, self.first.writes),
             reads: counted(self.last.reads, self.first.reads),
-            bytes_sent: counted(self.last.snd_nxt, self.first.snd_nxt),
+            bytes_sent: counted(sent_seq, self.first.snd_nxt),
             segments_sent: self.segments_sent(),
             segments_resent: counted(self.last.total_retrans, self.first.total_retrans),
             round_trip_ms: f64::from(self.last.min_rtt_us) / 1000.0,

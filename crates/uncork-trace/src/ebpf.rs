@@ -159,7 +159,7 @@ type Segments = [u64; 5];
 const CALLS_PID: usize = 7;
 const CALLS_COMMAND: usize = 8;
 
-/// Where the programs look for the sockets that they know.
+/// The maps in which the programs keep what they know of sockets.
 struct OlderSockets {
     calls: SkStorage<MapData, Calls>,
     segments: SkStorage<MapData, Segments>,

@@ -115,8 +115,7 @@ fn a_slow_link() {
     };
     let traced = link.bulk(20).with(0);
     check_limit(&traced, Limit::CongestionWindow);
-    // The end has a number of its own among those of the bytes.
-    assert_eq!(socket(&traced).bytes_sent, 20 * 100_001 + 1);
+    assert_eq!(socket(&traced).bytes_sent, 20 * 100_001);
 }
 
 #[test]
@@ -167,6 +166,19 @@ fn a_program_that_thinks() {
     check_limit(&traced, Limit::Program);
     assert_eq!(traced.code, 0);
     assert_eq!(traced.stalls(Cause::StopAndWait).count(), 0);
+}
+
+/// Each call counts, the first one as well; what ends the connection is no byte.
+#[test]
+fn what_is_counted() {
+    for requests in [1, 3_u64] {
+        let Some((traced, _)) = ask("1", &[&requests.to_string(), "1", "0"]) else {
+            return;
+        };
+        let socket = socket(&traced);
+        let counts = (socket.writes, socket.reads, socket.bytes_sent);
+        assert_eq!(counts, (requests, requests, 100 * requests), "{socket:#?}");
+    }
 }
 
 #[test]
