@@ -36,4 +36,4 @@ pub use error::Error;
 pub use name::{command, command_line, harmless, shell_word};
 pub use process::{Descriptor, Process};
 pub use socket::{Duplicate, Socket, Transport};
-pub use tree::children;
+pub use tree::{children, processes};

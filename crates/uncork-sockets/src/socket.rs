@@ -8,7 +8,7 @@ use rustix::fs::fstat;
 use rustix::io::Errno;
 use rustix::net::sockopt::{
     set_tcp_nodelay, socket_acceptconn, socket_cookie, socket_domain, socket_protocol, socket_type,
-    tcp_cork, tcp_nodelay,
+    tcp_congestion, tcp_cork, tcp_nodelay,
 };
 use rustix::net::{AddressFamily, SocketAddrAny, SocketType, getpeername, getsockname, ipproto};
 
@@ -145,6 +145,15 @@ impl Socket {
     #[doc(alias = "TCP_CORK")]
     pub fn corked(&self) -> io::Result<bool> {
         Ok(tcp_cork(&self.duplicate)?)
+    }
+
+    /// The algorithm of congestion control: `cubic`, `bbr`.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    #[doc(alias = "TCP_CONGESTION")]
+    pub fn congestion(&self) -> io::Result<String> {
+        Ok(tcp_congestion(&self.duplicate)?)
     }
 }
 

@@ -19,6 +19,17 @@ pub fn children(pid: u32) -> Vec<u32> {
     }
 }
 
+/// All processes, parents before their children, those that have entered a container from outside as
+/// well. Without the kernel's own threads.
+#[must_use]
+pub fn processes() -> Vec<u32> {
+    let mut table = children_by_parent();
+    if let Some(eldest) = table.get_mut(&0) {
+        eldest.retain(|pid| crate::command(*pid).as_deref() != Some("kthreadd"));
+    }
+    descend(0, |parent| table.remove(&parent).unwrap_or_default())
+}
+
 /// Walks the tree. A process is met once, even if ids were given again meanwhile.
 fn descend(pid: u32, mut children_of: impl FnMut(u32) -> Vec<u32>) -> Vec<u32> {
     let mut seen = HashSet::from([pid]);

@@ -585,7 +585,8 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	if (!calls)
 		calls = bpf_sk_storage_get(&calls_of, sk, 0, 0);
 	// A call that sends a lot returns late: what it does shows by the segments that come in meanwhile.
-	if (!calls || (calls->state != STATE_KNOWN && !introduce(tp, calls, segments)))
+	// Whose it is may be being written down at this moment.
+	if (!calls || !calls->pid || (calls->state != STATE_KNOWN && !introduce(tp, calls, segments)))
 		return 0;
 	struct tcp_skb_cb *cb = (struct tcp_skb_cb *)skb->cb;
 	// The skb begins with the TCP header here; its fourth word begins with the header's length.

@@ -114,14 +114,13 @@ impl<'a> Case<'a> {
             Cause::Cork => self.is_lost(),
             Cause::LocalDelayedAck => self.is_lost() && self.is_own,
             Cause::StopAndWait => {
-                let part = self.held_ms / 1000.0 / self.seconds();
-                self.held_ms >= SAVED_MS_MIN && part >= SAVED_SHARE_MIN
+                let part = self.held_ms / 1000.0 / self.seconds_seen();
+                let saved_ms = part * self.seconds() * 1000.0;
+                saved_ms >= SAVED_MS_MIN && part >= SAVED_SHARE_MIN
             }
             Cause::PacketWaste => {
-                let sent: u64 = self.sockets.iter().map(|one| one.segments_sent).sum();
-                #[expect(clippy::cast_precision_loss, reason = "a share, roughly")]
-                let part = self.segments_wasted as f64 / sent as f64;
-                self.segments_wasted >= WASTED_MIN && part >= WASTED_SHARE_MIN
+                let share = self.worst.map_or(0.0, |(_, worst)| worst.share);
+                self.segments_wasted >= WASTED_MIN && share >= WASTED_SHARE_MIN
             }
         }
     }
@@ -146,6 +145,12 @@ impl<'a> Case<'a> {
     /// For how long the sockets were watched, all together.
     fn seconds(&self) -> f64 {
         self.sockets.iter().map(|one| one.seconds).sum()
+    }
+
+    /// For how long of it they were seen in detail.
+    fn seconds_seen(&self) -> f64 {
+        let unseen_ms: f64 = self.sockets.iter().map(|one| one.shares.unseen_ms).sum();
+        self.seconds() - unseen_ms / 1000.0
     }
 
     fn language(&self) -> Option<Language> {

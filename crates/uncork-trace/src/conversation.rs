@@ -7,7 +7,7 @@ use crate::hold::{DELAYED_ACK_NS, Ended, HeldBy, Hold, Loss, held_by};
 use crate::message::{Message, first_transmissions};
 use crate::report::{Cause, EndedBy, Limit, Mark, MarkKind, SocketReport, Stall};
 use crate::shares::{Interval, Ledger};
-use crate::tally::{PATTERN_WRITES, PatternKey, Tally, millis};
+use crate::tally::{PATTERN_WRITES, PatternKey, Tally, millis, share};
 
 /// Patterns of one socket that are told apart; others go to one of them.
 const PATTERNS: usize = 16;
@@ -63,7 +63,9 @@ pub(crate) struct Conversation {
     latest: Option<PatternKey>,
     marks: Vec<Mark>,
     holds_ms: Vec<f64>,
+    /// Of the messages that were seen whole: the least that they need, and what was sent beyond.
     segments_least: u64,
+    segments_wasted: u64,
     /// Time of the cycles in [`Cause::StopAndWait`], the program's own left out.
     waited_ns: u64,
 }
@@ -107,6 +109,7 @@ impl Conversation {
             marks: Vec::new(),
             holds_ms: Vec::new(),
             segments_least: 0,
+            segments_wasted: 0,
             waited_ns: 0,
         }
     }
@@ -340,6 +343,7 @@ impl Conversation {
             return;
         };
         self.segments_least += u64::from(segments.least);
+        self.segments_wasted += u64::from(segments.sent.saturating_sub(segments.least));
         if message.was_held || message.writes < 2 || segments.sent <= segments.least {
             return;
         }
@@ -444,10 +448,26 @@ impl Conversation {
                 tally.count >= WASTED
                     && tally.segments_wasted * WASTED_ONE_OF >= self.segments_least
             }
-            Cause::StopAndWait => {
-                let seen_ns = self.last_ns.saturating_sub(self.first_ns);
-                tally.count >= CYCLES && self.waited_ns > seen_ns / 2
-            }
+            Cause::StopAndWait => tally.count >= CYCLES && self.waited_share() > 0.5,
+        }
+    }
+
+    /// Of the time that was seen in detail, what went by in the cycles of [`Cause::StopAndWait`].
+    fn waited_share(&self) -> f64 {
+        let watched_ns = self.last_ns.saturating_sub(self.first_ns);
+        share(
+            self.waited_ns,
+            watched_ns.saturating_sub(self.ledger.of(Limit::Unseen)),
+        )
+    }
+
+    /// What part of a socket's time or packets a kind of stall was, of those seen in detail.
+    fn share_of(&self, cause: Cause, tally: &Tally) -> f64 {
+        let wasted = tally.segments_wasted;
+        match cause {
+            Cause::PacketWaste => share(wasted, self.segments_least + self.segments_wasted),
+            Cause::StopAndWait => self.waited_share(),
+            Cause::Nagle | Cause::Cork | Cause::LocalDelayedAck => 0.0,
         }
     }
 
@@ -481,7 +501,10 @@ impl Conversation {
         let mut stalls: Vec<Stall> = tallies
             .iter()
             .filter(|(key, tally)| self.is_worth(key, tally))
-            .map(|(key, tally)| tally.stall(key, frames(self.identity.pid, &tally.stack)))
+            .map(|(key, tally)| {
+                let stack = frames(self.identity.pid, &tally.stack);
+                tally.stall(key, self.share_of(key.cause, tally), stack)
+            })
             .collect();
         stalls.sort_by(|a, b| {
             let time = b.cause.is_time().cmp(&a.cause.is_time());

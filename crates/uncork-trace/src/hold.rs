@@ -75,13 +75,21 @@ pub(crate) fn held_by(facts: &Facts) -> Option<HeldBy> {
     }
     let has_small_segment_in_flight = match facts.snd_sml {
         Some(snd_sml) => is_after(snd_sml, facts.snd_una) && !is_after(snd_sml, facts.snd_nxt),
-        None => facts.unacked_bytes() > 0,
+        None => has_part_of_a_segment_in_flight(facts),
     };
     Some(if has_small_segment_in_flight {
         HeldBy::Nagle
     } else {
         HeldBy::Device
     })
+}
+
+/// Whether less is in flight than so many full segments. What samples take for acknowledged may be one byte
+/// too much, the SYN.
+fn has_part_of_a_segment_in_flight(facts: &Facts) -> bool {
+    let unacked_bytes = u64::from(facts.unacked_bytes());
+    let full_bytes = u64::from(facts.in_flight_segments) * u64::from(facts.mss);
+    unacked_bytes > 0 && unacked_bytes + 1 < full_bytes
 }
 
 /// Whether what waits is enough for a segment of full length, which no rule of this side keeps back.

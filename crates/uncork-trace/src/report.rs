@@ -123,6 +123,9 @@ pub struct Stall {
     pub ended_by: Vec<Ending>,
     /// `packet_waste` only: segments sent beyond the least.
     pub segments_wasted: u64,
+    /// Of what was seen in detail: of `packet_waste` the part of the packets that was too much, of
+    /// `stop_and_wait` the part of the time that went by in its round trips; else 0.
+    pub share: f64,
     /// Where the held write was made, innermost first, where it could be had.
     pub stack: Vec<String>,
 }

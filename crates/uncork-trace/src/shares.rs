@@ -57,6 +57,11 @@ impl Ledger {
         *sum = sum.saturating_add(ns);
     }
 
+    /// Time that has this owner by now.
+    pub(crate) fn of(&self, limit: Limit) -> u64 {
+        self.ns[limit as usize]
+    }
+
     /// An interval, and the event that ends it.
     pub(crate) fn pass(&mut self, interval: Interval<'_>) {
         let Interval {

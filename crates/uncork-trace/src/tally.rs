@@ -97,7 +97,7 @@ impl Tally {
     }
 
     /// What the report says of it. `frames` are those of [`Tally::stack`] in words.
-    pub(crate) fn stall(&self, key: &PatternKey, frames: Vec<String>) -> Stall {
+    pub(crate) fn stall(&self, key: &PatternKey, share: f64, frames: Vec<String>) -> Stall {
         let p50_ns = self.lengths.median();
         let mut ended_by: Vec<Ending> = self
             .endings
@@ -118,6 +118,7 @@ impl Tally {
             pattern: self.pattern(key, p50_ns),
             ended_by,
             segments_wasted: self.segments_wasted,
+            share,
             held_bytes: self.held_bytes.median(),
             stack: frames,
         }
@@ -192,6 +193,15 @@ pub(crate) fn millis(ns: u64) -> f64 {
     ns as f64 / 1e6
 }
 
+/// A part of a whole, of which nothing is nothing.
+#[expect(clippy::cast_precision_loss, reason = "a share, roughly")]
+pub(crate) fn share(part: u64, whole: u64) -> f64 {
+    match whole {
+        0 => 0.0,
+        whole => (part as f64 / whole as f64).min(1.0),
+    }
+}
+
 /// Lengths of which a median can be told, in bounded room.
 #[derive(Debug, Clone)]
 struct Lengths {
@@ -261,7 +271,7 @@ mod tests {
             cause: Cause::Nagle,
             writes: 2,
         };
-        let stall = tally.stall(&key, Vec::new());
+        let stall = tally.stall(&key, 0.0, Vec::new());
         assert_eq!(stall.pattern, "write 180–2345, write 2, read waits 43 ms");
         assert_eq!((stall.count, stall.held_ms_total), (3, 129.0));
         assert_eq!(stall.ended_by[0].count, 3);

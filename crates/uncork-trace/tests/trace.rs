@@ -93,6 +93,15 @@ fn http_server() {
     insta::assert_snapshot!(essentials(&replay("http_server")));
 }
 
+/// The same, of samples: each hold has an error.
+#[test]
+fn http_server_in_samples() {
+    let report = replay("sampled_http_server");
+    let stall = &report.sockets[0].stalls[0];
+    assert!(stall.held_ms_error > 0.0 && stall.held_ms_error < stall.held_ms_total / 20.0);
+    insta::assert_snapshot!(essentials(&report));
+}
+
 /// Both ends are in one process: the time counts once.
 #[test]
 fn node() {
@@ -105,6 +114,11 @@ fn node() {
 #[test]
 fn a_cork_that_is_forgotten() {
     insta::assert_snapshot!(essentials(&replay("cork")));
+}
+
+#[test]
+fn a_cork_that_is_forgotten_in_samples() {
+    insta::assert_snapshot!(essentials(&replay("sampled_cork")));
 }
 
 #[test]

@@ -68,6 +68,7 @@ pub(super) fn stall(cause: Cause, count: u64, each_ms: f64, by: EndedBy) -> Stal
         pattern: String::new(),
         ended_by: vec![Ending { by, count }],
         segments_wasted: 0,
+        share: 0.0,
         stack: Vec::new(),
     }
 }
@@ -213,10 +214,12 @@ pub(super) fn corked() -> Report {
     cork.pattern = "write 180, sendfile 2,800, read waits 200 ms".to_owned();
     let mut waits = stall(Cause::StopAndWait, 40, 20.0, EndedBy::Unknown);
     waits.pattern = "write 70, read waits 20 ms".to_owned();
+    waits.share = 0.66;
     let mut own = stall(Cause::LocalDelayedAck, 5, 40.0, EndedBy::DelayedAck);
     own.held_ms_error = 12.0;
     let mut waste = stall(Cause::PacketWaste, 20, 0.0, EndedBy::Unknown);
     waste.segments_wasted = 40;
+    waste.share = 0.666;
     socket.stalls = vec![cork, own, waits, waste];
     socket.shares = Shares {
         cork_ms: 4008.0,

@@ -186,16 +186,18 @@ pub(super) fn stall(stall: &Stall) -> String {
                 count => counted(count, "message"),
             };
             format!(
-                "{messages} left in {} more than the bytes need: no time lost, but packets and \
-                 processor time",
-                counted(stall.segments_wasted, "packet")
+                "{messages} left in {} more than the bytes need, {} of all: no time lost, but \
+                 packets and processor time",
+                counted(stall.segments_wasted, "packet"),
+                share(stall.share, 1.0)
             )
         }
         Cause::StopAndWait => format!(
-            "{} of {}, each for one small message: sending ahead would save up to {} (not counted \
-             as lost)",
+            "{} of {}, each for one small message, took {} of the time: sending ahead would save up \
+             to {} (not counted as lost)",
             counted(stall.count, "round trip"),
             time(stall.held_ms_p50),
+            share(stall.share, 1.0),
             time(stall.held_ms_total)
         ),
     }

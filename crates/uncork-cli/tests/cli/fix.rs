@@ -26,6 +26,18 @@ print(d.getsockname()[1], flush=True)
 input()
 ";
 
+/// A server that accepts a connection when it is told to.
+const ACCEPTING: &str = "
+import socket
+a = socket.create_server(('127.0.0.1', 0))
+print('listening', flush=True)
+input()
+c = socket.create_connection(a.getsockname())
+s, _ = a.accept()
+print('accepted', flush=True)
+input()
+";
+
 fn fix(arguments: &[&str]) -> Command {
     let mut command = uncork();
     command.arg("fix").args(arguments);
@@ -77,6 +89,25 @@ fn what_it_says() {
     assert_eq!((&*quiet.stdout, &*quiet.stderr), ("", ""));
     assert_eq!(nodelay(python.pid()), [true, true]);
     run(&mut fix(&["--quiet", "--undo", "-p", &pid])).with(0);
+}
+
+/// What was accepted while the listener had the option has it still: nobody knows what it would have had.
+#[test]
+fn what_undo_leaves() {
+    let Some(mut python) = Python::start(ACCEPTING, &[]) else {
+        return;
+    };
+    python.line().unwrap();
+    let pid = python.pid().to_string();
+    run(&mut fix(&["-p", &pid])).with(0);
+    python.ask("").unwrap();
+    assert_eq!(nodelay(python.pid()), [true, false, true]);
+    let undone = run(&mut fix(&["--undo", "-p", &pid])).with(0);
+    undone.says(&[
+        "1 socket as before",
+        "1 connection keeps NODELAY until it ends",
+    ]);
+    assert_eq!(nodelay(python.pid()), [false, false, true]);
 }
 
 #[test]

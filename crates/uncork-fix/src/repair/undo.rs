@@ -13,6 +13,33 @@ use super::target::Target;
 /// How many processes are looked through for a socket that has left its own.
 const PROCESSES_MAX: usize = 65_536;
 
+/// What was met so far.
+#[derive(Debug, Default)]
+struct Done {
+    /// Sockets that are as before.
+    cookies: HashSet<u64>,
+    /// Ports of listening sockets that were taken back, and connections that have NODELAY and are in no
+    /// record, by the cookie, with their port.
+    listeners: HashSet<u16>,
+    others: HashMap<u64, u16>,
+}
+
+impl Done {
+    /// What has it from the time when its listening socket had it, or by the program's own will.
+    fn inherited(&self) -> Option<String> {
+        let ports = self.others.values();
+        let count = ports.filter(|port| self.listeners.contains(port)).count();
+        let whose = "accepted meanwhile, or given it by the program itself";
+        match count {
+            0 => None,
+            1 => Some(format!("1 connection keeps NODELAY until it ends: {whose}")),
+            count => Some(format!(
+                "{count} connections keep NODELAY until they end: {whose}"
+            )),
+        }
+    }
+}
+
 impl Repairer<'_> {
     /// Takes back what the record says of the sockets of these processes. What was taken back leaves
     /// the record.
@@ -50,7 +77,7 @@ impl Repairer<'_> {
         for entry in &entries {
             before.entry(entry.cookie).or_insert(entry.nodelay);
         }
-        let mut done = HashSet::new();
+        let mut done = Done::default();
         // What a process does not have any more, it has closed, or has ended.
         let mut looked_at = HashSet::new();
         for pid in target.processes() {
@@ -70,13 +97,16 @@ impl Repairer<'_> {
             .iter()
             .filter(|entry| looked_at.contains(&entry.pid) && !self.is_refused(entry))
             .map(|entry| entry.cookie)
-            .filter(|cookie| !done.contains(cookie))
+            .filter(|cookie| !done.cookies.contains(cookie))
             .collect();
         let kept = self.undo_lost(&entries, &mut lost, &before, &mut done);
+        if let Some(note) = done.inherited() {
+            self.note(note);
+        }
         // A change that another uncork has written down meanwhile is not ours to drop, nor is one that
         // was refused.
         record.remove(|entry| {
-            done.contains(&entry.cookie)
+            done.cookies.contains(&entry.cookie)
                 || (lost.contains(&entry.cookie) && !kept.contains(&entry.cookie))
         })?;
         self.record = Some(record);
@@ -90,7 +120,7 @@ impl Repairer<'_> {
         entries: &[Entry],
         lost: &mut HashSet<u64>,
         before: &HashMap<u64, bool>,
-        done: &mut HashSet<u64>,
+        done: &mut Done,
     ) -> HashSet<u64> {
         let mut hidden = None;
         let wanted: HashMap<u64, bool> = lost
@@ -98,14 +128,14 @@ impl Repairer<'_> {
             .filter_map(|cookie| Some((*cookie, *before.get(cookie)?)))
             .collect();
         for pid in processes() {
-            if lost.iter().all(|cookie| done.contains(cookie)) {
+            if lost.iter().all(|cookie| done.cookies.contains(cookie)) {
                 return HashSet::new();
             }
-            let (refused_before, done_before) = (self.report.refused_count, done.len());
+            let (refused_before, done_before) = (self.report.refused_count, done.cookies.len());
             match self.undo_process(pid, &wanted, done) {
                 // What was found, and refused, has been said, and stays in the record.
                 Ok(()) if self.report.refused_count > refused_before => lost.clear(),
-                Ok(()) => self.report.processes += u64::from(done.len() > done_before),
+                Ok(()) => self.report.processes += u64::from(done.cookies.len() > done_before),
                 Err(error) if error.is_gone() => {}
                 Err(error) => hidden = hidden.or(Some((pid, error))),
             }
@@ -116,7 +146,7 @@ impl Repairer<'_> {
         let connections = connections();
         let kept: HashSet<u64> = entries
             .iter()
-            .filter(|entry| lost.contains(&entry.cookie) && !done.contains(&entry.cookie))
+            .filter(|entry| lost.contains(&entry.cookie) && !done.cookies.contains(&entry.cookie))
             .filter(|entry| connections.contains(&entry.ports()))
             .map(|entry| entry.cookie)
             .collect();
@@ -145,7 +175,7 @@ impl Repairer<'_> {
         &mut self,
         pid: u32,
         before: &HashMap<u64, bool>,
-        done: &mut HashSet<u64>,
+        done: &mut Done,
     ) -> Result<(), Error> {
         let process = Process::open(pid)?;
         for descriptor in process.descriptors()? {
@@ -154,9 +184,12 @@ impl Repairer<'_> {
             };
             let cookie = socket.cookie();
             let Some(before) = before.get(&cookie) else {
+                if socket.remote().is_some() && socket.nodelay().unwrap_or(false) {
+                    done.others.insert(cookie, socket.local().port());
+                }
                 continue;
             };
-            if done.contains(&cookie) {
+            if done.cookies.contains(&cookie) {
                 continue;
             }
             let is_done = match socket.nodelay() {
@@ -164,14 +197,19 @@ impl Repairer<'_> {
                     self.report.push_already(Already::new(pid, &socket));
                     true
                 }
-                Ok(_) => self.change(pid, socket, *before),
+                Ok(_) => {
+                    if socket.is_listening() && !before {
+                        done.listeners.insert(socket.local().port());
+                    }
+                    self.change(pid, socket, *before)
+                }
                 Err(error) => {
                     self.refuse_option(pid, socket, "getsockopt(TCP_NODELAY)", &error);
                     false
                 }
             };
             if is_done {
-                done.insert(cookie);
+                done.cookies.insert(cookie);
             }
         }
         Ok(())

@@ -22,12 +22,23 @@ const PAUSE_PER_LOOK: u32 = 9;
 /// Between two looks for new descendants: each reads a file for each thread of each process.
 const CHILDREN_INTERVAL: Duration = Duration::from_millis(100);
 
+/// After so many refusals one after the other a process isn't asked any more: for the moment of its exec
+/// it is closed to everybody.
+const REFUSALS: u32 = 5;
+
 /// A process under watch.
 #[derive(Debug)]
 struct Member {
     process: Process,
-    /// It was refused, which is said once; it is kept so that it isn't taken for a new one.
-    is_refused: bool,
+    /// How often it has refused. That it does so for good is said once; it is kept so that it isn't taken
+    /// for a new one.
+    refusals: u32,
+}
+
+impl Member {
+    fn is_refused(&self) -> bool {
+        self.refusals >= REFUSALS
+    }
 }
 
 impl Repairer<'_> {
@@ -52,7 +63,7 @@ impl Repairer<'_> {
                 self.report.processes += (members.len() - known) as u64;
             }
             self.look_at_all(&mut members);
-            if waiting.is_empty() && members.values().all(|member| member.is_refused) {
+            if waiting.is_empty() && members.values().all(Member::is_refused) {
                 break;
             }
             sleep(LOOK_INTERVAL.max(began.elapsed() * PAUSE_PER_LOOK));
@@ -65,7 +76,7 @@ impl Repairer<'_> {
             Ok(process) => {
                 let member = Member {
                     process,
-                    is_refused: false,
+                    refusals: 0,
                 };
                 members.insert(pid, member);
             }
@@ -90,19 +101,25 @@ impl Repairer<'_> {
     fn look_at_all(&mut self, members: &mut BTreeMap<u32, Member>) {
         let mut ended = Vec::new();
         for (pid, member) in members.iter_mut() {
-            let looked = match member.is_refused {
+            let looked = match member.is_refused() {
                 false => self.look(&member.process),
                 true => Ok(()),
             };
             let is_gone = looked.as_ref().is_err_and(Error::is_gone);
             if is_gone || !member.process.is_running() {
                 ended.push(*pid);
-            } else if let Err(error) = looked
-                && !error.is_out_of_descriptors()
-            {
-                member.is_refused = true;
-                self.report.processes -= 1;
-                self.refuse(Refusal::new(*pid, None, &error));
+                continue;
+            }
+            match looked {
+                Err(error) if !error.is_out_of_descriptors() => {
+                    member.refusals += 1;
+                    if member.is_refused() {
+                        self.report.processes -= 1;
+                        self.refuse(Refusal::new(*pid, None, &error));
+                    }
+                }
+                Ok(()) if !member.is_refused() => member.refusals = 0,
+                _ => {}
             }
         }
         for pid in ended {

@@ -44,6 +44,7 @@ fn stall(cause: Cause, count: u64, held_ms: f64) -> Stall {
         pattern: "write 351, write 2, read waits 43 ms".to_owned(),
         ended_by: Vec::new(),
         segments_wasted: 0,
+        share: 0.0,
         stack: Vec::new(),
     }
 }
@@ -79,6 +80,7 @@ fn told(sockets: &[SocketReport]) -> String {
 fn each_cause() {
     let waste = Stall {
         segments_wasted: 400,
+        share: 0.4,
         ..stall(Cause::PacketWaste, 200, 0.0)
     };
     let own = with(vec![
@@ -147,6 +149,7 @@ fn what_is_set_is_not_told() {
         nodelay: true,
         ..with(vec![Stall {
             segments_wasted: 400,
+            share: 0.4,
             ..stall(Cause::PacketWaste, 200, 0.0)
         }])
     };
@@ -180,10 +183,26 @@ fn no_option_where_something_else_is_the_limit() {
     assert_eq!(advise(&[seldom], None).len(), 1);
 }
 
+/// Of a busy socket little is seen in detail; what is true of that is true of the rest.
+#[test]
+fn what_little_was_seen_counts() {
+    let of = |seconds, unseen_ms| SocketReport {
+        seconds,
+        shares: Shares {
+            unseen_ms,
+            ..Shares::default()
+        },
+        ..with(vec![stall(Cause::StopAndWait, 120, 9.0)])
+    };
+    assert_eq!(advise(&[of(10.0, 9985.0)], None).len(), 1);
+    assert_eq!(advise(&[of(10.0, 0.0)], None), []);
+}
+
 #[test]
 fn what_is_not_worth_a_change() {
     let little = Stall {
         segments_wasted: 15,
+        share: 0.9,
         ..stall(Cause::PacketWaste, 15, 0.0)
     };
     let stalls = vec![
@@ -216,6 +235,7 @@ fn the_end_that_holds_is_the_one_to_change() {
 fn hostile_figures() {
     let huge = Stall {
         segments_wasted: u64::MAX,
+        share: f64::NAN,
         ..stall(Cause::PacketWaste, u64::MAX, f64::NAN)
     };
     let never = SocketReport {

@@ -100,13 +100,17 @@ impl Search {
     fn find_processes(&mut self) {
         let own_pid = std::process::id();
         let pids: Vec<u32> = match &self.target {
-            Target::All => uncork_sockets::children(1).into_iter().chain([1]).collect(),
+            Target::All => uncork_sockets::processes(),
             Target::Children => uncork_sockets::children(own_pid),
             Target::Pids(roots) => roots
                 .iter()
                 .flat_map(|pid| uncork_sockets::children(*pid))
                 .collect(),
         };
+        // Its number may be given to another process once one has ended.
+        let there: HashSet<u32> = pids.iter().copied().collect();
+        self.refusals.retain(|pid, _| there.contains(pid));
+        self.crowded.retain(|pid| there.contains(pid));
         for pid in pids {
             let refused = self.refusals.get(&pid).copied().unwrap_or(0);
             if pid == own_pid || self.processes.contains_key(&pid) || refused >= REFUSALS {

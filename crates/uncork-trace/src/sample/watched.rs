@@ -46,9 +46,14 @@ impl Watched {
     pub(super) fn begin(id: SocketId, pid: u32, socket: &Socket) -> Option<(Self, Facts)> {
         let info = TcpInfo::of(socket).ok()?;
         let mut offset = Offset::default();
+        let is_paced = socket
+            .congestion()
+            .is_ok_and(|name| name.starts_with("bbr"));
         let facts = Facts {
             nodelay: socket.nodelay().unwrap_or(false),
             corked: socket.corked().unwrap_or(false),
+            // Whether the device is behind isn't known; BBR lets a segment wait much more often.
+            device_limited: is_paced.then_some(false),
             ..offset.facts(&info)
         };
         let watched = Self {
@@ -85,6 +90,7 @@ impl Watched {
         let mut facts = Facts {
             nodelay: self.facts.nodelay,
             corked: self.facts.corked,
+            device_limited: self.facts.device_limited,
             ..self.offset.facts(&info)
         };
         self.looks += 1;

@@ -9,7 +9,7 @@ use uncork_lab::requirement;
 use uncork_trace::report::{Cause, EndedBy, Limit, SocketReport};
 
 use super::peers::{script, server};
-use super::{EBPF, Program, Sum, Traced, Tracing, near, trace};
+use super::{EBPF, Program, SAMPLE, Sum, Traced, Tracing, near, trace};
 use crate::support::uncork;
 
 const SINK: &str = include_str!("sink.py");
@@ -73,19 +73,22 @@ impl Link {
     }
 
     /// A trace of a client at the near end.
-    fn trace(&self, text: &str, arguments: &[&str]) -> Traced {
+    fn trace(&self, engine: &str, text: &str, arguments: &[&str]) -> Traced {
         let client = script(text, arguments).unwrap();
         let mut command = uncork();
-        command.args(["trace", "--json", "--engine", EBPF, "--"]);
+        command.args(["trace", "--json", "--engine", engine, "--"]);
         command.arg(client.get_program()).args(client.get_args());
         Traced::run(&mut self.inside(0, &command))
     }
 
-    /// A trace of a client that sends so much.
-    fn bulk(&self, pieces: u32) -> Traced {
+    /// A trace of a client that sends so many pieces, with a send buffer of so many bytes (0: the
+    /// kernel's own).
+    fn bulk(&self, engine: &str, pieces: u32, buffer_bytes: u32) -> Traced {
         let (_server, addr) = self.server(SINK, &["10.231.7.2", "0", "0"]);
-        let port = addr.port().to_string();
-        self.trace(BULK, &["10.231.7.2", &port, &pieces.to_string()])
+        let numbers =
+            [u32::from(addr.port()), pieces, buffer_bytes].map(|number| number.to_string());
+        let [port, pieces, buffer] = numbers.each_ref().map(String::as_str);
+        self.trace(engine, BULK, &["10.231.7.2", port, pieces, buffer])
     }
 }
 
@@ -113,9 +116,13 @@ fn a_slow_link() {
     let Some(link) = Link::new(0.001, 1_000_000, 60_000) else {
         return;
     };
-    let traced = link.bulk(20).with(0);
-    check_limit(&traced, Limit::CongestionWindow);
-    assert_eq!(socket(&traced).bytes_sent, 20 * 100_001);
+    for engine in [EBPF, SAMPLE] {
+        let traced = link.bulk(engine, 20, 0).with(0);
+        check_limit(&traced, Limit::CongestionWindow);
+        if engine == EBPF {
+            assert_eq!(socket(&traced).bytes_sent, 20 * 100_001);
+        }
+    }
 }
 
 #[test]
@@ -123,7 +130,18 @@ fn a_long_link() {
     let Some(link) = Link::new(0.025, 100_000_000, 1_000_000) else {
         return;
     };
-    check_limit(&link.bulk(60).with(0), Limit::CongestionWindow);
+    for engine in [EBPF, SAMPLE] {
+        check_limit(&link.bulk(engine, 60, 0).with(0), Limit::CongestionWindow);
+    }
+}
+
+/// The buffer takes less than the link: all that fits is on its way, and the program waits for room.
+#[test]
+fn a_small_send_buffer() {
+    let Some(link) = Link::new(0.1, 100_000_000, 1_000_000) else {
+        return;
+    };
+    check_limit(&link.bulk(EBPF, 4, 4096).with(0), Limit::SendBuffer);
 }
 
 #[test]
@@ -135,10 +153,12 @@ fn a_slow_reader() {
         return;
     };
     let port = addr.port().to_string();
-    let client = script(BULK, &["127.0.0.1", &port, "20"]).unwrap();
-    let mut command = trace(&["--engine", EBPF, "--"]);
-    command.arg(client.get_program()).args(client.get_args());
-    check_limit(&Traced::run(&mut command).with(0), Limit::ReceiveWindow);
+    let client = script(BULK, &["127.0.0.1", &port, "20", "0"]).unwrap();
+    for engine in [EBPF, SAMPLE] {
+        let mut command = trace(&["--engine", engine, "--"]);
+        command.arg(client.get_program()).args(client.get_args());
+        check_limit(&Traced::run(&mut command).with(0), Limit::ReceiveWindow);
+    }
 }
 
 /// A client of [`ANSWERS`] on loopback, and the address that it asks.
@@ -190,7 +210,7 @@ fn one_request_a_round_trip() {
     let (_server, addr) = link.server(ANSWERS, &["10.231.7.2", "1"]);
     let port = addr.port().to_string();
     let arguments = ["10.231.7.2", &port, &REQUESTS.to_string(), "1", "0"];
-    let traced = link.trace(QUESTIONS, &arguments).with(0);
+    let traced = link.trace(EBPF, QUESTIONS, &arguments).with(0);
     check_limit(&traced, Limit::Peer);
     let sum = traced.sum(Cause::StopAndWait);
     assert!(
@@ -210,6 +230,27 @@ fn one_request_a_round_trip() {
             .iter()
             .any(|advice| advice.cause == Cause::StopAndWait)
     );
+}
+
+/// Of some hundred round trips a second a dozen are seen in detail: these tell.
+#[test]
+fn many_round_trips() {
+    let Some(link) = Link::new(0.001, 100_000_000, 1_000_000) else {
+        return;
+    };
+    let (_server, addr) = link.server(ANSWERS, &["10.231.7.2", "1"]);
+    let port = addr.port().to_string();
+    let traced = link.trace(EBPF, QUESTIONS, &["10.231.7.2", &port, "1000", "1", "0"]);
+    let traced = traced.with(0);
+    let (socket, stall) = traced.stalls(Cause::StopAndWait).next().unwrap();
+    assert!(
+        socket.shares.unseen_ms > socket.seconds * 500.0,
+        "{socket:#?}"
+    );
+    assert!(stall.share > 0.5 && stall.count < 500, "{stall:#?}");
+    let advice = &traced.report.advice;
+    let causes: Vec<_> = advice.iter().map(|advice| advice.cause).collect();
+    assert_eq!(causes, [Cause::StopAndWait]);
 }
 
 #[test]
@@ -233,6 +274,14 @@ fn more_packets_than_needed() {
         (stall.held_ms_total, &*stall.pattern),
         (0.0, "write 60, write 40")
     );
+    let (busy, _) = ask("1", &["30000", "2", "0"]).unwrap();
+    let (_, stall) = busy.stalls(Cause::PacketWaste).next().unwrap();
+    assert!(
+        stall.segments_wasted < 15_000 && stall.share > 0.2,
+        "{stall:#?}"
+    );
+    let mut advice = busy.report.advice.iter();
+    assert!(advice.any(|advice| advice.cause == Cause::PacketWaste));
 }
 
 /// The peer holds its data until this side's delayed ACK, and isn't watched.

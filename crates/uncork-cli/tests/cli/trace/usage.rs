@@ -42,7 +42,7 @@ fn the_document() {
     assert_eq!(
         names(&socket["stalls"][0]),
         "cause count ended_by held_bytes held_ms_error held_ms_max held_ms_p50 held_ms_total pattern \
-         segments_wasted stack"
+         segments_wasted share stack"
     );
     assert_eq!(
         names(&socket["shares"]),
