@@ -29,6 +29,16 @@ pub(crate) fn kill(child: &Child, signal: &str) {
     assert!(status.success());
 }
 
+/// The same for all of its process group, as Ctrl-C is.
+pub(crate) fn kill_group(leader: &Child, signal: &str) {
+    let group = format!("-{}", leader.id());
+    let status = Command::new("kill")
+        .args([signal, "--", &group])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
 #[track_caller]
 pub(crate) fn wait_for(mut is_so: impl FnMut() -> bool) {
     let since = Instant::now();

@@ -43,6 +43,18 @@ fn why_bytes_stay() {
         |f| (f.snd_sml, f.pushed_seq) = (None, None),
         Some(HeldBy::Nagle),
     );
+    // What is in flight are full segments, or was one byte more, the SYN.
+    for (bytes, by) in [
+        (2 * 1448, HeldBy::Device),
+        (2 * 1448 - 1, HeldBy::Device),
+        (2 * 1448 - 2, HeldBy::Nagle),
+    ] {
+        let sampled = |f: &mut Facts| {
+            (f.snd_sml, f.pushed_seq) = (None, None);
+            (f.snd_una, f.in_flight_segments) = (f.snd_nxt.wrapping_sub(bytes), 2);
+        };
+        check(sampled, Some(by));
+    }
     let sampled_nodelay = |f: &mut Facts| {
         (f.nodelay, f.pushed_seq) = (true, None);
     };

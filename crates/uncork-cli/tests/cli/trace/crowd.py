@@ -1,11 +1,12 @@
-"""Many connections of one process with itself, each used once: "at_once" or "one_by_one", and how many.
-Says "few" where this system doesn't allow so many descriptors.
+"""Many connections of one process with itself, each used once: "at_once" or "one_by_one", how many, and for
+how many seconds they stay. Says "few" where this system doesn't allow so many descriptors.
 """
 import resource
 import socket
 import sys
+import time
 
-manner, count = sys.argv[1], int(sys.argv[2])
+manner, count, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 needed = 2 * count + 100
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 if manner == "at_once" and soft < needed:
@@ -25,3 +26,4 @@ for _ in range(count):
     else:
         client.close()
         accepted.close()
+time.sleep(pause)

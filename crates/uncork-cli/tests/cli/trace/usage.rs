@@ -1,5 +1,6 @@
 //! `uncork trace` as scripts use it: its document, its exit codes, how it ends, what it refuses.
 
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -9,6 +10,7 @@ use uncork_trace::report::Engine;
 
 use super::replaying::recording;
 use super::{EBPF, SAMPLE, Traced, Tracing, trace};
+use crate::signals::{kill_group, wait_for};
 use crate::support::{Ordinary, run, uncork};
 
 /// Waits for a line, or for its end.
@@ -75,6 +77,54 @@ fn what_counts_as_a_loss() {
             "{ended:?}"
         );
     }
+}
+
+#[test]
+fn the_page() {
+    let place = tempfile::tempdir().unwrap();
+    let page = place.path().join("lost.html");
+    let ended = run(uncork()
+        .args(["trace", "--quiet", "--replay"])
+        .arg(recording("imaplib"))
+        .arg("--html")
+        .arg(&page))
+    .with(1);
+    assert_eq!(ended.stdout, "");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"));
+    for part in ["<svg", "Nagle&#39;s algorithm", "write 2", "TCP_NODELAY"] {
+        assert!(page.contains(part), "{part}");
+    }
+    // It needs nothing from anywhere.
+    for link in ["src=\"http", "href=\"http", "@import", "<link"] {
+        assert!(!page.contains(link), "{link}");
+    }
+}
+
+/// Ctrl-C ends the command, which shares the terminal, and so the trace; the report comes all the same.
+#[test]
+fn a_command_that_is_interrupted() {
+    let Some(python) = requirement::program("python3") else {
+        return;
+    };
+    let mut command = trace(&["--engine", SAMPLE, "--"]);
+    command
+        .arg(python)
+        .args(["-c", "import time; time.sleep(100)"]);
+    command.process_group(0);
+    let tracing = Tracing::start(&mut command);
+    let is_python = |pid: &u32| {
+        let line = uncork_sockets::command_line(*pid);
+        line.is_some_and(|line| line.contains("time.sleep"))
+    };
+    wait_for(|| {
+        uncork_sockets::children(tracing.child.id())
+            .iter()
+            .any(is_python)
+    });
+    kill_group(&tracing.child, "-INT");
+    let traced = tracing.wait().with(1).by(Engine::Sample);
+    assert!(traced.stderr.contains("ended by signal 2"), "{traced:#?}");
 }
 
 #[test]
