@@ -1,7 +1,7 @@
 //! In which container or service a process is, told from its control group.
 //!
-//! Control groups are named by whoever made them, so that this is a guess from names; a name that
-//! nobody is known to give stays unnamed.
+//! Control groups are named by whoever made them, so that this is a guess from names; one whose name
+//! nobody is known to give is told by its path.
 
 use std::fs::File;
 use std::io::Read;
@@ -41,7 +41,8 @@ const FOLDERS: &[(&str, &str)] = &[
     ("k8s.io", "containerd"),
 ];
 
-/// Container or service of a process that runs. `None` where it is in neither, or is gone.
+/// Container, service or other control group of a process that runs. `None` where it is in the one of
+/// all, or is gone.
 #[must_use]
 pub fn of_process(pid: u32) -> Option<String> {
     let mut bytes = Vec::new();
@@ -50,14 +51,16 @@ pub fn of_process(pid: u32) -> Option<String> {
     parse(&String::from_utf8_lossy(&bytes))
 }
 
-/// Container or service in the text of `/proc/PID/cgroup` (see cgroups(7)): `docker 0123456789ab`,
-/// `kubernetes pod 01234567, 0123456789ab`, `lxc web`, `nginx.service`.
+/// Container, service or other control group in the text of `/proc/PID/cgroup` (see cgroups(7)):
+/// `docker 0123456789ab`, `kubernetes pod 01234567, 0123456789ab`, `lxc web`, `nginx.service`,
+/// `cgroup /imports/nightly`.
 #[must_use]
 pub fn parse(cgroup: &str) -> Option<String> {
     // `hierarchy:controllers:path`, and the path may hold colons.
     let paths = || cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     let container = paths().find_map(container);
-    container.or_else(|| paths().find_map(service))
+    let named = container.or_else(|| paths().find_map(service));
+    named.or_else(|| paths().find_map(other))
 }
 
 /// The innermost container on a path.
@@ -127,6 +130,23 @@ fn service(path: &str) -> Option<String> {
     let mut names = path.rsplit('/');
     let name = names.find(|name| name.len() > ".service".len() && name.ends_with(".service"))?;
     Some(shortened(name))
+}
+
+/// A control group that isn't that of all; of a long path the end.
+fn other(path: &str) -> Option<String> {
+    let path = path.trim_end_matches('/');
+    if path.is_empty() || path == "/init.scope" {
+        return None;
+    }
+    let letters = path.chars().count();
+    let end: String = match letters.checked_sub(NAME_LETTERS_MAX) {
+        None | Some(0) => path.to_owned(),
+        Some(over) => ['…']
+            .into_iter()
+            .chain(path.chars().skip(over + 1))
+            .collect(),
+    };
+    Some(format!("cgroup {end}"))
 }
 
 fn shortened(name: &str) -> String {
@@ -200,18 +220,23 @@ mod tests {
             Some("mail.service"),
         );
         for path in [
-            "/",
-            "",
             "/user.slice/user-1000.slice/session-3.scope",
-            "/init.scope",
             "/.service",
             "/mine/0123456789abcdef",
-            "/mine/ID",
             "/docker-short.scope",
-            "/lxc/",
+            "/lxc",
         ] {
+            check(path, Some(&format!("cgroup {path}")));
+        }
+        for path in ["/", "", "/init.scope"] {
             check(path, None);
         }
+        let long = parse(&format!("0::/{}/end", "x".repeat(200))).unwrap_or_default();
+        assert!(
+            long.starts_with("cgroup …x") && long.ends_with("/end"),
+            "{long}"
+        );
+        assert_eq!(long.chars().count(), "cgroup ".len() + NAME_LETTERS_MAX);
         let long = format!("/{}.service", "x".repeat(200));
         let found = parse(&format!("0::{long}")).unwrap_or_default();
         assert_eq!(found.chars().count(), NAME_LETTERS_MAX);
@@ -233,7 +258,7 @@ mod tests {
         #[test]
         fn any_text(text in "(.*:.*:/)?(.|kubepods|pod|/|docker|libpod-|[0-9a-f]{32}|\\.scope|é)*") {
             let found = parse(&text).unwrap_or_default();
-            proptest::prop_assert!(found.chars().count() <= NAME_LETTERS_MAX + "lxc ".len());
+            proptest::prop_assert!(found.chars().count() <= NAME_LETTERS_MAX + "cgroup ".len());
         }
     }
 

@@ -234,7 +234,7 @@ impl Machine {
         if self.engine == Engine::Sample {
             notes.push(
                 "sampled: holds shorter than two samples, packet_waste, stop_and_wait and \
-                 local_delayed_ack are not seen; as root each event is"
+                 local_delayed_ack are not seen; the ebpf engine (root) sees them"
                     .to_owned(),
             );
         }

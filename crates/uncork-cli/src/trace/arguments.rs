@@ -132,13 +132,17 @@ impl TraceArgs {
         } else if self.all {
             Target::All
         } else {
-            let count = self.pids.len().min(PIDS_MAX);
-            Target::Pids(&self.pids[..count])
+            Target::Pids(&self.pids)
         }
     }
 
     pub(crate) fn engine(&self) -> EngineChoice {
         self.seeing.engine
+    }
+
+    /// Whether more processes are named than can be watched one by one.
+    pub(crate) fn are_too_many(&self) -> bool {
+        self.pids.len() > PIDS_MAX
     }
 
     /// For how long, if it doesn't end earlier.

@@ -206,6 +206,7 @@ pub(super) fn corked() -> Report {
     let mut socket = socket(300, "shop", "10.0.0.1:8080", "10.0.0.9:50123");
     socket.command_line = "/usr/bin/shop --listen :8080".to_owned();
     socket.container = Some("docker 0123456789ab".to_owned());
+    socket.threads = vec![300, 304];
     socket.writes = 60;
     socket.reads = 20;
     socket.bytes_sent = 61_000;

@@ -145,16 +145,30 @@ pub(super) fn connection(socket: &SocketReport) -> String {
     format!("{} → {}", socket.local, socket.remote)
 }
 
-/// What the process was called with, and where it runs; empty where nothing is known.
+/// What the process was called with, which of its threads wrote, and where it runs; empty where nothing is
+/// known.
 pub(super) fn origin(socket: &SocketReport) -> String {
     let line = excerpt(&socket.command_line, COMMAND_LINE_LETTERS);
     let container = socket
         .container
         .as_deref()
         .map(|name| format!("in {}", printable(name)));
-    let parts = [Some(line), container].into_iter().flatten();
+    let parts = [Some(line), threads(socket), container]
+        .into_iter()
+        .flatten();
     let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
     parts.join(", ")
+}
+
+/// The threads that wrote, unless it was the first one alone.
+fn threads(socket: &SocketReport) -> Option<String> {
+    let numbers: Vec<String> = socket.threads.iter().map(u32::to_string).collect();
+    match &numbers[..] {
+        [] => None,
+        [_] if socket.threads == [socket.pid] => None,
+        [one] => Some(format!("thread {one}")),
+        more => Some(format!("threads {}", more.join(", "))),
+    }
 }
 
 /// The beginning of a text that may be long, and may be anything.

@@ -51,6 +51,10 @@ pub(super) struct Watch {
 
 /// Watches until it is over.
 pub(super) fn watch(arguments: &TraceArgs) -> Result<Watch, Failure> {
+    if arguments.are_too_many() {
+        let error = anyhow::anyhow!("too many processes are named; `--all` watches all of them");
+        return Err(Failure::new(Exit::Usage, error));
+    }
     let events = arguments.events().map(create).transpose()?;
     let watching = Watching::fitting(arguments);
     let is_stopped = signals(watching).map_err(|error| Failure::new(Exit::NotPermitted, error))?;

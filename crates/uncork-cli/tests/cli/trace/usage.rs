@@ -197,6 +197,9 @@ fn what_is_not_there() {
     let ended = run(&mut trace(&["-p", GONE])).with(2);
     assert_eq!(ended.stdout, "");
     ended.says(&["there is no process 4194304"]);
+    let many = vec!["1"; 1025].join(",");
+    let ended = run(&mut trace(&["-p", &many])).with(2);
+    ended.says(&["too many processes are named; `--all`"]);
     let ended = run(&mut trace(&["--replay", "/no/such/file"])).with(2);
     ended.says(&["/no/such/file can't be read: "]);
     let ended = run(&mut trace(&["--events", "/no/such/place", "--", "true"])).with(2);
