@@ -265,14 +265,21 @@ static __always_inline enum holding holding(struct tcp_sock *tp)
 	return HOLDING_NAGLE;
 }
 
+// Whether something has departed since the last write left bytes behind: these, as they fill no segment.
+static __always_inline bool has_departed(struct calls *calls, struct tcp_sock *tp)
+{
+	return tp->tcp_wstamp_ns >= calls->left_ns + 1000;
+}
+
 // Whether the bytes that the last write has left behind stayed for long, or are still here. In a call, the
-// kernel has looked at the clock a moment ago (`is_now`), when it decided what to send.
+// kernel has looked at the clock a moment ago (`is_now`), when it decided what to send; what is unsent then
+// may be this call's own.
 static __always_inline bool has_lasted(struct calls *calls, struct tcp_sock *tp, bool is_now)
 {
 	__u64 lasting_ns = calls->left_ns + LASTING_NS;
 	if (!calls->left_ns)
 		return 0;
-	if (tp->write_seq == tp->snd_nxt)
+	if (tp->write_seq == tp->snd_nxt || has_departed(calls, tp))
 		return tp->tcp_wstamp_ns >= lasting_ns;
 	return (is_now ? tp->tcp_mstamp * 1000 : bpf_ktime_get_ns()) >= lasting_ns;
 }
@@ -509,8 +516,7 @@ int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 		return 0;
 	calls->writes++;
 	enum holding now_held = holding(tp);
-	// What was left before has departed: this is another hold.
-	bool begins = now_held && (!calls->left_ns || tp->tcp_wstamp_ns >= calls->left_ns + 1000);
+	bool begins = now_held && (!calls->left_ns || has_departed(calls, tp));
 	bool matters = now_held == HOLDING_NAGLE || has_lasted(calls, tp, 1);
 	calls->left_ns = now_held ? tp->tcp_mstamp * 1000 : 0;
 	bool was_full = calls->window.passed >= CALLS;
