@@ -440,7 +440,7 @@ impl Conversation {
                 let total_ns: u128 = same().map(|tally| u128::from(tally.total_ns)).sum();
                 let count: u64 = same().map(|tally| tally.count).sum();
                 let is_late_seldom = key.cause == Cause::Cork
-                    && same().all(Tally::ended_by_option)
+                    && same().all(Tally::ended_by_program)
                     && count * LATE_ONE_OF < self.segments_sent();
                 total_ns >= WORTH_NS && !is_late_seldom
             }

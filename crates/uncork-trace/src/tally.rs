@@ -70,9 +70,11 @@ impl Tally {
         }
     }
 
-    /// Whether the program itself has ended each of them.
-    pub(crate) fn ended_by_option(&self) -> bool {
-        self.endings.keys().all(|by| *by == EndedBy::Option)
+    /// Whether the program itself has ended each of them, as far as that was seen: samples miss a cork that
+    /// has come off and gone on again.
+    pub(crate) fn ended_by_program(&self) -> bool {
+        let by_program = [EndedBy::Option, EndedBy::Unknown];
+        self.endings.keys().all(|by| by_program.contains(by))
     }
 
     /// The writes of the message to which a stall belongs.
