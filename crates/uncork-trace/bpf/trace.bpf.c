@@ -535,10 +535,13 @@ int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 	return 0;
 }
 
-// What comes in is seen by `tcp_probe`; that it was read is told where there is room.
+// What comes in is seen by `tcp_probe`; that it was read is told where there is room. Servers read until
+// nothing is left (EAGAIN): that says nothing.
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 {
+	if (ret < 0)
+		return 0;
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
