@@ -19,15 +19,19 @@ pub fn children(pid: u32) -> Vec<u32> {
     }
 }
 
-/// All processes, parents before their children, those that have entered a container from outside as
-/// well. Without the kernel's own threads.
+/// All processes that can be seen, those that have entered a container from outside as well. Without the
+/// kernel's own threads.
 #[must_use]
 pub fn processes() -> Vec<u32> {
-    let mut table = children_by_parent();
-    if let Some(eldest) = table.get_mut(&0) {
-        eldest.retain(|pid| crate::command(*pid).as_deref() != Some("kthreadd"));
-    }
-    descend(0, |parent| table.remove(&parent).unwrap_or_default())
+    let table = children_by_parent();
+    let eldest = table.get(&0).into_iter().flatten();
+    let kernel = eldest
+        .copied()
+        .find(|pid| crate::command(*pid).as_deref() == Some("kthreadd"));
+    let families = table.into_iter();
+    let families = families.filter(|(parent, _)| Some(*parent) != kernel);
+    let pids = families.flat_map(|(_, pids)| pids);
+    pids.filter(|pid| Some(*pid) != kernel).collect()
 }
 
 /// Walks the tree. A process is met once, even if ids were given again meanwhile.
@@ -97,6 +101,17 @@ mod tests {
     fn a_circle_has_an_end() {
         let circle = |pid: u32| vec![pid % 3 + 1];
         assert_eq!(descend(1, circle), [2, 3]);
+    }
+
+    #[test]
+    fn all_are_there_once() {
+        let found = processes();
+        let own = found.iter().filter(|pid| **pid == std::process::id());
+        assert_eq!(own.count(), 1, "{found:?}");
+        let of_kernel = |pid: &u32| crate::command(*pid).as_deref() == Some("kthreadd");
+        assert!(!found.iter().any(of_kernel), "{found:?}");
+        let different: HashSet<&u32> = found.iter().collect();
+        assert_eq!(different.len(), found.len());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 
-use uncork_sockets::{Error, Process};
+use uncork_sockets::{Error, Process, processes};
 
 use super::record::{Entry, RecordError};
 use super::repairer::Repairer;
@@ -127,7 +127,9 @@ impl Repairer<'_> {
             .iter()
             .filter_map(|cookie| Some((*cookie, *before.get(cookie)?)))
             .collect();
-        for pid in processes() {
+        let own_pid = std::process::id();
+        let others = processes().into_iter().filter(|pid| *pid != own_pid);
+        for pid in others.take(PROCESSES_MAX) {
             if lost.iter().all(|cookie| done.cookies.contains(cookie)) {
                 return HashSet::new();
             }
@@ -198,10 +200,10 @@ impl Repairer<'_> {
                     true
                 }
                 Ok(_) => {
-                    if socket.is_listening() && !before {
-                        done.listeners.insert(socket.local().port());
-                    }
-                    self.change(pid, socket, *before)
+                    let port = (socket.is_listening() && !before).then(|| socket.local().port());
+                    let is_changed = self.change(pid, socket, *before);
+                    done.listeners.extend(port.filter(|_| is_changed));
+                    is_changed
                 }
                 Err(error) => {
                     self.refuse_option(pid, socket, "getsockopt(TCP_NODELAY)", &error);
@@ -214,15 +216,6 @@ impl Repairer<'_> {
         }
         Ok(())
     }
-}
-
-/// All processes but this one.
-fn processes() -> Vec<u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| *pid != std::process::id())
-        .take(PROCESSES_MAX)
-        .collect()
 }
 
 /// The ports of all TCP sockets of this network namespace that some descriptor leads to: the own one,
