@@ -27,13 +27,17 @@ mod advice;
 mod cgroup;
 mod error;
 mod name;
+mod pace;
 mod process;
+mod refusals;
 mod socket;
 mod tree;
 
 pub use cgroup::{CgroupError, cgroup_pids};
 pub use error::Error;
 pub use name::{command, command_line, harmless, shell_word};
+pub use pace::{Pace, Work};
 pub use process::{Descriptor, Process};
+pub use refusals::Refusals;
 pub use socket::{Duplicate, Socket, Transport};
 pub use tree::{children, processes};

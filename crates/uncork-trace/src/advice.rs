@@ -81,6 +81,8 @@ struct Case<'a> {
     count: u64,
     held_ms: f64,
     segments_wasted: u64,
+    /// Of the sockets that wasted any, all that were seen in detail.
+    segments_seen: f64,
     /// Whether any of it is told here, and not at the other ends of the connections: where those are
     /// watched too, and are the ones that hold, the change belongs there.
     is_own: bool,
@@ -95,6 +97,7 @@ impl<'a> Case<'a> {
             .is_some_and(|last| std::ptr::eq(*last, socket))
         {
             self.sockets.push(socket);
+            self.segments_seen += segments_seen(stall);
         }
         let weight = |stall: &Stall| (stall.held_ms_total, stall.segments_wasted);
         if self
@@ -119,8 +122,8 @@ impl<'a> Case<'a> {
                 saved_ms >= SAVED_MS_MIN && part >= SAVED_SHARE_MIN
             }
             Cause::PacketWaste => {
-                let share = self.worst.map_or(0.0, |(_, worst)| worst.share);
-                self.segments_wasted >= WASTED_MIN && share >= WASTED_SHARE_MIN
+                self.segments_wasted >= WASTED_MIN
+                    && figure(self.segments_wasted) >= WASTED_SHARE_MIN * self.segments_seen
             }
         }
     }
@@ -281,6 +284,20 @@ impl<'a> Case<'a> {
             time(self.seconds() * 1000.0),
         )
     }
+}
+
+/// All packets of the socket that were seen in detail, of which a stall tells its part.
+fn segments_seen(stall: &Stall) -> f64 {
+    if stall.share > 0.0 {
+        figure(stall.segments_wasted) / stall.share
+    } else {
+        0.0
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a part of it is asked for")]
+fn figure(count: u64) -> f64 {
+    count as f64
 }
 
 #[cfg(test)]

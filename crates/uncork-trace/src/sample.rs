@@ -5,10 +5,11 @@
 //! that saw it say.
 
 mod facts;
+mod jitter;
 mod limit;
 mod outbox;
-mod pace;
 mod search;
+mod turn;
 mod watched;
 
 use std::io;
@@ -21,8 +22,8 @@ use std::time::{Duration, Instant};
 use crate::engine::{Losses, Target};
 use crate::event::Event;
 use crate::session::now_ns;
+use jitter::Jitter;
 use outbox::{Outbox, Shared};
-use pace::Jitter;
 use search::Search;
 
 /// Samples that wait to be read; more are lost, and counted.
@@ -34,6 +35,9 @@ const SOCKETS: usize = 1024;
 /// Samples a second of all sockets together: each takes the lock of a socket, and its cache lines from the
 /// processor that works on it.
 const SAMPLES_A_SECOND: u32 = 10_000;
+
+/// Of these, what all sockets together get on which nothing is held.
+const CALM_SAMPLES_A_SECOND: u32 = 2_000;
 
 /// Why sockets can't be sampled.
 #[derive(Debug, thiserror::Error)]
@@ -119,9 +123,8 @@ fn run(mut search: Search, interval: Duration, shared: &Shared) {
     let mut jitter = Jitter(now_ns() | 1);
     while !shared.is_stopped.load(Ordering::Relaxed) {
         search.search();
-        search.sample();
-        let sockets = u32::try_from(search.sockets()).unwrap_or(u32::MAX);
-        let least = Duration::from_secs(1) * sockets / SAMPLES_A_SECOND;
+        let looks = search.sample(&mut jitter);
+        let least = Duration::from_secs(1) * looks / SAMPLES_A_SECOND;
         // Programs that stall do so in step with the kernel's ticks; samples in step with them would be
         // off by the same time always, so that errors would add up.
         due += jitter.spread(interval.max(least));

@@ -1,4 +1,4 @@
-//! Who runs where: a server on one core, the load on another.
+//! Who runs where: a server on one core, the load on another, and uncork on either where it looks on.
 
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -10,6 +10,7 @@ use super::result::Report;
 pub(super) struct Cores {
     server: usize,
     load: usize,
+    uncork: usize,
 }
 
 impl Cores {
@@ -25,16 +26,34 @@ impl Cores {
     fn first_two(allowed: &CpuSet) -> Self {
         let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
         let server = cores.next().unwrap_or(0);
+        let load = cores.next().unwrap_or(server);
         Self {
             server,
-            load: cores.next().unwrap_or(server),
+            load,
+            uncork: load,
+        }
+    }
+
+    /// Server and load on one core, so that uncork, on the other, takes time from neither.
+    pub(super) fn uncork_apart(self) -> Self {
+        Self {
+            load: self.server,
+            ..self
         }
     }
 
     /// Says where server and load ran.
     pub(super) fn note(self, report: &mut Report) {
-        let Self { server, load } = self;
-        if server == load {
+        let Self {
+            server,
+            load,
+            uncork,
+        } = self;
+        if server == load && load != uncork {
+            report.note(format!(
+                "Server and load shared core {server}, uncork had core {uncork} to itself."
+            ));
+        } else if server == load {
             report.note("Server and load shared the only core: they disturbed each other.");
         } else {
             report.note(format!(
@@ -57,7 +76,19 @@ impl Cores {
     /// # Errors
     /// Where the kernel refuses, or what `start` says.
     pub(super) fn start_server<T>(self, start: impl FnOnce() -> Result<T>) -> Result<T> {
-        pin(self.server)?;
+        self.start_on(self.server, start)
+    }
+
+    /// Starts uncork where it is to run.
+    ///
+    /// # Errors
+    /// Where the kernel refuses, or what `start` says.
+    pub(super) fn start_uncork<T>(self, start: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.start_on(self.uncork, start)
+    }
+
+    fn start_on<T>(self, core: usize, start: impl FnOnce() -> Result<T>) -> Result<T> {
+        pin(core)?;
         let started = start();
         self.load()?;
         started
@@ -79,7 +110,16 @@ mod tests {
         let check = |allowed: &[usize], server: usize, load: usize| {
             let mut set = CpuSet::new();
             allowed.iter().for_each(|&core| set.set(core));
-            assert_eq!(Cores::first_two(&set), Cores { server, load });
+            let cores = Cores::first_two(&set);
+            assert_eq!(
+                (cores.server, cores.load, cores.uncork),
+                (server, load, load)
+            );
+            let apart = cores.uncork_apart();
+            assert_eq!(
+                (apart.server, apart.load, apart.uncork),
+                (server, server, load)
+            );
         };
         check(&[0, 1, 2], 0, 1);
         check(&[3, 9], 3, 9);

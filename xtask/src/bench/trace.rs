@@ -1,8 +1,9 @@
 //! `cargo xtask bench trace`: what a server pays for being traced, at its highest rate of requests.
 //!
-//! One server on a core of its own; the load and uncork on the other. Each round is untraced, traced by
-//! one engine, by the other, and untraced again, so that what disturbs the machine for seconds disturbs
-//! all four.
+//! One server on a core of its own; the load and uncork on the other. Or, as a load that is disturbed makes
+//! the server's work dearer, too (it finds fewer requests at a time), server and load on one core, and uncork
+//! on the other. Each round is untraced, traced by one engine, by the other, and untraced again, so that
+//! what disturbs the machine for seconds disturbs all four.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,9 @@ pub(crate) struct Arguments {
     /// How long each part of a round is: short, as the machine changes its pace from second to second.
     #[arg(long, default_value_t = 0.25, value_parser = seconds)]
     seconds: f64,
+    /// Let server and load share a core, so that uncork, on the other, takes time from neither.
+    #[arg(long)]
+    uncork_apart: bool,
 }
 
 /// Under whose eyes a server works.
@@ -108,7 +112,11 @@ struct Sample {
 /// # Errors
 /// Where uncork does not build or may not trace, or files can't be written.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let mut report = Report::new("trace");
+    let mut report = Report::new(if arguments.uncork_apart {
+        "trace-uncork-apart"
+    } else {
+        "trace"
+    });
     let uncork = match &arguments.uncork {
         Some(built) => built.clone(),
         None => build_uncork()?,
@@ -116,7 +124,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut peers = peer::available(&arguments.only, Some(uncork.clone()), &mut report)?;
     // A log costs the same whether somebody looks on or not.
     peers.retain(|peer| !peer.name.has_log());
-    let cores = Cores::choose()?;
+    let mut cores = Cores::choose()?;
+    if arguments.uncork_apart {
+        cores = cores.uncork_apart();
+    }
     cores.load()?;
     let site = Site::create()?;
     for peer in &peers {
@@ -129,10 +140,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     report.note(format!(
         "{CONNECTIONS} connections, kept alive, ask for {BODY_BYTES} bytes over and over. CPU: of all the \
          server's processes, by the scheduler. The ratio is to the mean of both untraced parts of the same \
-         round; the bars are 1.03 for ebpf and 1.01 for sample. uncork runs on the load's core, which it \
-         takes time from: the rates of requests are therefore not the server's own. The few events of \
-         each connection that are passed on at the beginning of each second are not in it."
+         round; the bars are 1.03 for ebpf and 1.01 for sample. The few events of each connection that \
+         are passed on at the beginning of each second are not in it."
     ));
+    if !arguments.uncork_apart {
+        report.note(
+            "uncork runs on the load's core, which it takes time from: the rates of requests are therefore \
+             not the server's own, and what it finds at a time is less. `--uncork-apart` leaves that out.",
+        );
+    }
     let path = report.write()?;
     println!("{}\nwritten to {}", report.markdown(), path.display());
     Ok(())
@@ -160,7 +176,11 @@ fn measure(
         }
         let mut round = [None; Watch::ALL.len()];
         for watch in order {
-            let sample = part(&server, &mut load, uncork, watch, arguments.seconds)?;
+            let tracer = watch
+                .engine()
+                .map(|engine| cores.start_uncork(|| Tracer::start(uncork, engine, server.pid())))
+                .transpose()?;
+            let sample = part(&server, &mut load, tracer, arguments.seconds)?;
             let (cpu, word) = (sample.cpu_us_per_request, watch.name());
             eprintln!("{name}, {word}: round {}: {cpu:.3} µs/request", run + 1);
             round[watch as usize] = Some(sample);
@@ -174,17 +194,7 @@ fn measure(
 
 /// One part of a round.
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn part(
-    server: &Server,
-    load: &mut Load,
-    uncork: &Path,
-    watch: Watch,
-    seconds: f64,
-) -> Result<Sample> {
-    let tracer = watch
-        .engine()
-        .map(|engine| Tracer::start(uncork, engine, server.pid()))
-        .transpose()?;
+fn part(server: &Server, load: &mut Load, tracer: Option<Tracer>, seconds: f64) -> Result<Sample> {
     load.run(Until::Elapsed(WARM_UP))?;
     let own_ns = || tracer.as_ref().map_or(0, Tracer::cpu_ns);
     let (cpu_before, own_before) = (server.cpu_ns(), own_ns());

@@ -9,7 +9,6 @@
 //! A duplicate is closed as soon as the option is set on it: one that is held would keep the connection
 //! open when its program closes it.
 
-mod pace;
 mod processes;
 mod sockets;
 
@@ -17,11 +16,11 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
+use uncork_sockets::{Pace, Work};
 
-use self::pace::Pace;
 use self::processes::Processes;
 use self::sockets::Sockets;
 use super::service::Selection;
@@ -36,6 +35,10 @@ const SEARCH_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Between two looks for new processes: each reads a file for each thread of each process.
 const DESCENT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A kind of work takes one part in so many of a processor at most. There are three kinds, of which the
+/// search for processes costs next to nothing: so that all together take 5 %.
+const ONE_PART_IN: u32 = 40;
 
 /// The thread that does it, as the supervisor sees it.
 #[derive(Debug)]
@@ -103,6 +106,10 @@ impl Shared {
     fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
+
+    fn leave_process_out(&self) {
+        self.processes_left_out.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// What the thread does.
@@ -114,17 +121,26 @@ struct Rounds {
 
 impl Rounds {
     fn go(mut self) {
-        let mut descent = Pace::new(DESCENT_INTERVAL);
-        let mut search = Pace::new(SEARCH_INTERVAL);
-        let mut visit = Pace::new(VISIT_INTERVAL);
+        let mut descent = Pace::new(DESCENT_INTERVAL, ONE_PART_IN);
+        let mut search = Pace::new(SEARCH_INTERVAL, ONE_PART_IN);
+        let mut visit = Pace::new(VISIT_INTERVAL, ONE_PART_IN);
         while !self.shared.is_over() {
             let round = self.shared.pause();
-            descent.keep(|| self.processes.descend());
-            search.keep(|| self.sockets.search(&mut self.processes));
-            visit.keep(|| self.sockets.visit(&self.processes));
+            keep(&mut descent, || self.processes.descend());
+            keep(&mut search, || self.sockets.search(&mut self.processes));
+            keep(&mut visit, || self.sockets.visit(&self.processes));
             drop(round);
             let due = descent.due().min(search.due()).min(visit.due());
-            thread::park_timeout(due.saturating_duration_since(pace::now()));
+            thread::park_timeout(due.saturating_duration_since(Instant::now()));
         }
+    }
+}
+
+/// Does the work where it is due.
+fn keep(pace: &mut Pace, work: impl FnOnce()) {
+    if pace.is_due() {
+        let begun = Work::begin();
+        work();
+        pace.done(&begun);
     }
 }

@@ -198,6 +198,23 @@ fn what_little_was_seen_counts() {
     assert_eq!(advise(&[of(10.0, 0.0)], None), []);
 }
 
+/// Patterns of one socket are parts of the same packets; of two sockets, the larger one decides.
+#[test]
+fn waste_is_a_part_of_all_packets() {
+    let waste = |segments_wasted: u64, share: f64| Stall {
+        segments_wasted,
+        share,
+        ..stall(Cause::PacketWaste, segments_wasted, 0.0)
+    };
+    let is_told = |sockets: &[SocketReport]| !advise(sockets, None).is_empty();
+    let part = || waste(60, 0.06);
+    assert!(!is_told(&[with(vec![part()])]));
+    assert!(is_told(&[with(vec![part(), part()])]));
+    let (large, small) = (with(vec![waste(100, 0.08)]), with(vec![waste(20, 0.5)]));
+    assert!(is_told(std::slice::from_ref(&small)));
+    assert!(!is_told(&[large, small]));
+}
+
 #[test]
 fn what_is_not_worth_a_change() {
     let little = Stall {

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use uncork_sockets::{Descriptor, Error, Process};
+use uncork_sockets::{Descriptor, Error, Pace, Process, Refusals, Work};
 
+use super::jitter::Jitter;
 use super::limit::Limit;
-use super::outbox::Outbox;
-use super::pace::Pace;
+use super::outbox::{Gaps, Outbox};
 use super::watched::{Look, Watched};
-use super::{SOCKETS, SampleError};
+use super::{CALM_SAMPLES_A_SECOND, SOCKETS, SampleError};
 use crate::engine::Target;
 use crate::event::{Identity, Kind, SocketId};
 use crate::session::now_ns;
@@ -19,8 +19,8 @@ use crate::session::now_ns;
 const SEARCH: Duration = Duration::from_millis(20);
 const SEARCH_ALL: Duration = Duration::from_millis(500);
 
-/// After how many refusals a process isn't asked any more.
-const REFUSALS: u32 = 5;
+/// A search takes one part in so many of a processor at most: it costs more the more there is.
+const ONE_PART_IN: u32 = 20;
 
 /// A descriptor of a process.
 type Place = (u32, Descriptor);
@@ -30,8 +30,7 @@ type Place = (u32, Descriptor);
 pub(super) struct Search {
     target: Target,
     processes: HashMap<u32, Process>,
-    /// How often a process has refused to be looked into.
-    refusals: HashMap<u32, u32>,
+    refusals: Refusals,
     /// Processes for which there was no room.
     crowded: HashSet<u32>,
     /// By inode.
@@ -44,6 +43,8 @@ pub(super) struct Search {
     limit: Limit,
     process_pace: Pace,
     socket_pace: Pace,
+    /// When the last search for processes began, by [`now_ns`].
+    searched_ns: u64,
     outbox: Outbox,
 }
 
@@ -64,36 +65,41 @@ impl Search {
         Ok(Self {
             target: target.clone(),
             processes,
-            refusals: HashMap::new(),
+            refusals: Refusals::default(),
             crowded: HashSet::new(),
             sockets: HashMap::new(),
             dull: HashSet::new(),
             left_out: HashSet::new(),
             next_id: 0,
             limit: Limit::new(),
-            process_pace: Pace::every(process_search),
-            socket_pace: Pace::every(SEARCH),
+            process_pace: Pace::new(process_search, ONE_PART_IN),
+            socket_pace: Pace::new(SEARCH, ONE_PART_IN),
+            searched_ns: 0,
             outbox,
         })
-    }
-
-    pub(super) fn sockets(&self) -> usize {
-        self.sockets.len()
     }
 
     /// Searches, where it is time to. A socket that has gone may have been handed to a child process, or
     /// have made room for the next one at its number, so that is a reason to hurry.
     pub(super) fn search(&mut self) {
         let is_urgent = self.sockets.values().any(|one| one.gone_ns.is_some());
-        if self.process_pace.is_due(is_urgent) {
-            let begun = self.process_pace.begin();
+        let is_time = |pace: &Pace| {
+            if is_urgent {
+                pace.may_hurry()
+            } else {
+                pace.is_due()
+            }
+        };
+        if is_time(&self.process_pace) {
+            let work = Work::begin();
+            self.searched_ns = now_ns();
             self.find_processes();
-            self.process_pace.done(&begun);
+            self.process_pace.done(&work);
         }
-        if self.socket_pace.is_due(is_urgent) {
-            let begun = self.socket_pace.begin();
+        if is_time(&self.socket_pace) {
+            let work = Work::begin();
             self.find_sockets();
-            self.socket_pace.done(&begun);
+            self.socket_pace.done(&work);
         }
     }
 
@@ -109,11 +115,10 @@ impl Search {
         };
         // Its number may be given to another process once one has ended.
         let there: HashSet<u32> = pids.iter().copied().collect();
-        self.refusals.retain(|pid, _| there.contains(pid));
+        self.refusals.keep(&there);
         self.crowded.retain(|pid| there.contains(pid));
         for pid in pids {
-            let refused = self.refusals.get(&pid).copied().unwrap_or(0);
-            if pid == own_pid || self.processes.contains_key(&pid) || refused >= REFUSALS {
+            if pid == own_pid || self.processes.contains_key(&pid) || self.refusals.is_final(pid) {
                 continue;
             }
             if !self.limit.has_room_for_process(self.processes.len()) {
@@ -129,9 +134,7 @@ impl Search {
                     self.processes.insert(pid, process);
                 }
                 Err(Error::NotPermitted { .. }) => {
-                    // A process is closed to everybody for the moment of its exec.
-                    self.refusals.insert(pid, refused + 1);
-                    if refused + 1 == REFUSALS {
+                    if self.refusals.add(pid) {
                         self.outbox.shared.refused.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -267,7 +270,7 @@ impl Search {
 
     /// What has gone, and was not found elsewhere though all processes were searched since, is closed.
     fn close_the_gone(&mut self) {
-        let searched_ns = self.process_pace.begun_ns();
+        let searched_ns = self.searched_ns;
         let outbox = &self.outbox;
         self.sockets.retain(|_, watched| {
             let is_closed = watched.gone_ns.is_some_and(|gone_ns| gone_ns < searched_ns);
@@ -278,23 +281,33 @@ impl Search {
         });
     }
 
-    /// Takes a sample of each socket.
-    pub(super) fn sample(&mut self) {
-        let (mut gaps_ns, mut gaps) = (0, 0);
+    /// Takes a sample of each socket whose turn it is. Returns of how many.
+    pub(super) fn sample(&mut self, jitter: &mut Jitter) -> u32 {
+        let round_ns = now_ns();
+        let calm = self.sockets.values();
+        let calm = calm.filter(|one| !one.turn.is_alert(round_ns)).count();
+        let calm = u32::try_from(calm).unwrap_or(u32::MAX);
+        let rest = Duration::from_secs(1) * calm / CALM_SAMPLES_A_SECOND;
+        let (mut gaps_when_alert, mut gaps_when_calm) = (Gaps::default(), Gaps::default());
+        let mut looks = 0;
         for watched in self
             .sockets
             .values_mut()
-            .filter(|one| one.gone_ns.is_none())
+            .filter(|one| one.gone_ns.is_none() && one.turn.is_due(round_ns))
         {
-            let look = watched.look(self.processes.get(&watched.pid));
+            looks += 1;
+            let is_alert = watched.turn.is_alert(round_ns);
+            let look = watched.look(self.processes.get(&watched.pid), jitter.spread(rest));
             let at_ns = now_ns();
             match look {
                 Look::Seen(facts) => {
                     let previous_ns = std::mem::replace(&mut watched.previous_ns, at_ns);
-                    if previous_ns > 0 {
-                        gaps_ns += at_ns - previous_ns;
-                        gaps += 1;
-                    }
+                    let gaps = if is_alert {
+                        &mut gaps_when_alert
+                    } else {
+                        &mut gaps_when_calm
+                    };
+                    gaps.add(previous_ns, at_ns);
                     let kind = Kind::Sample { previous_ns };
                     self.outbox.send(at_ns, watched.id, kind, facts);
                 }
@@ -303,8 +316,9 @@ impl Search {
             }
         }
         let shared = &self.outbox.shared;
-        shared.gaps_ns.fetch_add(gaps_ns, Ordering::Relaxed);
-        shared.gaps.fetch_add(gaps, Ordering::Relaxed);
+        shared.gaps_when_alert.add(&gaps_when_alert);
+        shared.gaps_when_calm.add(&gaps_when_calm);
+        looks
     }
 }
 

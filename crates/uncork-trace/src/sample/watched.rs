@@ -1,12 +1,15 @@
 //! One socket that is sampled.
 
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use uncork::TcpInfo;
 use uncork_sockets::{Duplicate, Error, Process, Socket};
 
 use super::facts::Offset;
+use super::turn::{Found, Turn};
 use crate::event::{Facts, SocketId};
+use crate::session::now_ns;
 
 /// The options are asked for in each sample that sees bytes held, and in one of so many others.
 const OPTIONS_EVERY: u64 = 16;
@@ -24,6 +27,7 @@ pub(super) struct Watched {
     /// As they were seen last.
     facts: Facts,
     looks: u64,
+    pub(super) turn: Turn,
     /// When the look before was, by [`now_ns`](crate::now_ns); 0 before the first one.
     pub(super) previous_ns: u64,
     /// When it was not at its descriptor any more: closed, or only handed to a child process.
@@ -65,14 +69,16 @@ impl Watched {
             facts,
             // Not all sockets are asked for their options in the same round.
             looks: id.0,
+            turn: Turn::new(now_ns()),
             previous_ns: 0,
             gone_ns: None,
         };
         Some((watched, facts))
     }
 
-    /// Takes a sample: four system calls, of which a duplicate lives for two.
-    pub(super) fn look(&mut self, process: Option<&Process>) -> Look {
+    /// Takes a sample: four system calls, of which a duplicate lives for two. Where nothing is held, it rests
+    /// then for so long if it is calm.
+    pub(super) fn look(&mut self, process: Option<&Process>, rest: Duration) -> Look {
         let Some(process) = process else {
             return Look::Gone;
         };
@@ -82,7 +88,15 @@ impl Watched {
             Err(error) if error.is_gone() => return Look::Gone,
             Err(error) => return Look::Failed(error),
         };
-        self.read(&duplicate).map_or(Look::Gone, Look::Seen)
+        let before = self.facts;
+        let Some(facts) = self.read(&duplicate) else {
+            return Look::Gone;
+        };
+        drop(duplicate);
+        let rest_ns = u64::try_from(rest.as_nanos()).unwrap_or(u64::MAX);
+        self.turn
+            .took(now_ns(), Found::of(&before, &facts), rest_ns);
+        Look::Seen(facts)
     }
 
     fn read(&mut self, duplicate: &Duplicate) -> Option<Facts> {

@@ -68,7 +68,10 @@ fn pythons_http_server() {
     let sum = traced.sum(Cause::Nagle);
     assert_eq!((sum.pid, sum.local), (server.pid(), server.addr));
     assert!((STALLED..=REQUESTS.into()).contains(&sum.count), "{sum:?}");
-    assert_eq!(sum.ended(EndedBy::DelayedAck), sum.count, "{sum:?}");
+    // On a busy machine the peer's ACK is late, and the kernel's own probe may come before it.
+    let by_ack = sum.ended(EndedBy::DelayedAck);
+    assert_eq!(by_ack + sum.ended(EndedBy::Probe), sum.count, "{sum:?}");
+    assert!(by_ack >= STALLED, "{sum:?}");
     check_process(&traced, &sum, Language::Python, "TCP_NODELAY");
 }
 

@@ -1,11 +1,10 @@
 //! The processes of a command: it, and all that it has started.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use rustix::process::{Pid, Resource, getrlimit};
-use uncork_sockets::{Descriptor, Error, Process, children};
+use uncork_sockets::{Descriptor, Error, Process, Refusals, children};
 
 use super::Shared;
 
@@ -15,16 +14,13 @@ const PROCESSES_MAX: u64 = 256;
 /// The part of the descriptors that this process may have: the rest is for the command's calls.
 const DESCRIPTORS_PART: u64 = 4;
 
-/// After how many refusals a process isn't asked any more. One that is just being executed refuses
-/// everybody for that moment.
-const REFUSALS_MAX: u32 = 5;
-
 /// Those that are there now, or were at the last look. Who loses its parent stays.
 pub(super) struct Processes {
     keeper: Option<Pid>,
     members: BTreeMap<u32, Process>,
-    /// How often those that are left out have refused.
-    refusals: HashMap<u32, u32>,
+    refusals: Refusals,
+    /// Those that there was no room for.
+    crowded: HashSet<u32>,
     members_max: usize,
     shared: Arc<Shared>,
 }
@@ -36,7 +32,8 @@ impl Processes {
         Self {
             keeper,
             members: BTreeMap::new(),
-            refusals: HashMap::new(),
+            refusals: Refusals::default(),
+            crowded: HashSet::new(),
             members_max: usize::try_from(members_max).unwrap_or(usize::MAX),
             shared,
         }
@@ -60,14 +57,16 @@ impl Processes {
     pub(super) fn descend(&mut self) {
         self.members.retain(|_, process| process.is_running());
         let present = self.present();
-        self.refusals.retain(|pid, _| present.contains(pid));
+        self.refusals.keep(&present);
+        self.crowded.retain(|pid| present.contains(pid));
         for pid in present {
-            let refusals = self.refusals.get(&pid).copied().unwrap_or(0);
-            if self.members.contains_key(&pid) || refusals >= REFUSALS_MAX {
+            if self.members.contains_key(&pid) || self.refusals.is_final(pid) {
                 continue;
             }
             if self.members.len() >= self.members_max {
-                self.refused(pid, REFUSALS_MAX);
+                if self.crowded.insert(pid) {
+                    self.shared.leave_process_out();
+                }
                 continue;
             }
             let opened = Process::open(pid);
@@ -76,7 +75,8 @@ impl Processes {
                     self.members.insert(pid, process);
                 }
                 Err(error) if error.is_gone() => {}
-                Err(_) => self.refused(pid, refusals + 1),
+                Err(_) if self.refusals.add(pid) => self.shared.leave_process_out(),
+                Err(_) => {}
             }
         }
     }
@@ -111,14 +111,5 @@ impl Processes {
         }
         present.retain(|pid| Some(*pid) != keeper);
         present
-    }
-
-    fn refused(&mut self, pid: u32, refusals: u32) {
-        self.refusals.insert(pid, refusals);
-        if refusals == REFUSALS_MAX {
-            self.shared
-                .processes_left_out
-                .fetch_add(1, Ordering::Relaxed);
-        }
     }
 }
