@@ -70,7 +70,7 @@ fn pace(alert_ms: Option<f64>, calm_ms: Option<f64>) -> Option<String> {
     let sampled = |ms: f64| format!("each socket was sampled every {ms:.1} ms");
     match (alert_ms, calm_ms) {
         (Some(alert_ms), Some(calm_ms)) if calm_ms > alert_ms * 1.5 => Some(format!(
-            "{}, and every {alert_ms:.1} ms where bytes were held, and in its first half second",
+            "{}, and every {alert_ms:.1} ms where bytes were held, and at its beginning",
             sampled(calm_ms)
         )),
         (alert_ms, calm_ms) => alert_ms.or(calm_ms).map(sampled),
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(pace(Some(2.0), Some(2.9)), alike);
         assert_eq!(pace(None, Some(2.0)), alike);
         let told = "each socket was sampled every 32.0 ms, and every 2.0 ms where bytes were held, and \
-                    in its first half second";
+                    at its beginning";
         assert_eq!(pace(Some(2.0), Some(32.0)).as_deref(), Some(told));
     }
 }

@@ -20,7 +20,7 @@ const SEARCH: Duration = Duration::from_millis(20);
 const SEARCH_ALL: Duration = Duration::from_millis(500);
 
 /// A search takes one part in so many of a processor at most: it costs more the more there is.
-const ONE_PART_IN: u32 = 20;
+const ONE_PART_IN: u32 = 50;
 
 /// A descriptor of a process.
 type Place = (u32, Descriptor);

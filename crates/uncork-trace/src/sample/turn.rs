@@ -3,7 +3,8 @@
 use crate::event::Facts;
 use crate::hold::held_by;
 
-/// How long a socket stays alert: since it was met, and since bytes were found held twice.
+/// How long a socket stays alert: since it was met, and since the same bytes were found held twice.
+const NEW_NS: u64 = 100_000_000;
 const ALERT_NS: u64 = 500_000_000;
 
 /// An alert socket is looked at in each round. A calm one, on which nothing is held, loses no time, and must
@@ -39,7 +40,7 @@ impl Found {
 impl Turn {
     pub(super) fn new(now_ns: u64) -> Self {
         Self {
-            alert_until_ns: now_ns + ALERT_NS,
+            alert_until_ns: now_ns + NEW_NS,
             due_ns: 0,
         }
     }
@@ -75,7 +76,7 @@ mod tests {
         let mut turn = Turn::new(7);
         turn.took(7, Found::NothingHeld, REST_NS);
         assert!(turn.is_due(8), "it is new");
-        let calm_ns = 7 + ALERT_NS;
+        let calm_ns = 7 + NEW_NS;
         turn.took(calm_ns, Found::NothingHeld, REST_NS);
         assert!(!turn.is_due(calm_ns + REST_NS - 1) && turn.is_due(calm_ns + REST_NS));
     }
@@ -83,7 +84,7 @@ mod tests {
     #[test]
     fn what_is_held_is_looked_at_again() {
         let mut turn = Turn::new(0);
-        let calm_ns = ALERT_NS;
+        let calm_ns = NEW_NS;
         turn.took(calm_ns, Found::Held, REST_NS);
         assert!(turn.is_due(calm_ns) && !turn.is_alert(calm_ns));
         // It was a server's that was about to send more.
