@@ -72,6 +72,24 @@ pub fn advise(sockets: &[SocketReport], command: Option<&[String]>) -> Vec<Advic
         .collect()
 }
 
+/// Who has ended can't be repaired as it runs, and its number may be another's soon.
+pub(crate) fn repair_at_next_start(advice: &mut [Advice], is_running: impl Fn(u32) -> bool) {
+    for one in advice {
+        let is_while_running = one.repair.as_deref() == Some(&*fix(one.pid));
+        if is_while_running && !is_running(one.pid) {
+            one.repair = Some(run("COMMAND"));
+        }
+    }
+}
+
+fn fix(pid: u32) -> String {
+    format!("uncork fix -p {pid}")
+}
+
+fn run(command: &str) -> String {
+    format!("uncork run -- {command}")
+}
+
 /// All that one process lost by one cause.
 #[derive(Default)]
 struct Case<'a> {
@@ -177,8 +195,8 @@ impl<'a> Case<'a> {
         let line = line.and_then(|language| line::line(language, cause, side));
         let repair = match (cause, started) {
             (Cause::Nagle, _) if is_set => None,
-            (Cause::Nagle, Some(started)) => Some(format!("uncork run -- {started}")),
-            (Cause::Nagle, None) => Some(format!("uncork fix -p {pid}")),
+            (Cause::Nagle, Some(started)) => Some(run(started)),
+            (Cause::Nagle, None) => Some(fix(pid)),
             (Cause::LocalDelayedAck, _) => {
                 let started = started.unwrap_or("COMMAND");
                 Some(format!("uncork run --quickack -- {started}"))

@@ -21,6 +21,9 @@ const HOLDS: usize = 256;
 /// Threads that are named.
 const THREADS: usize = 4;
 
+/// After a longer gap between two samples, when the last segment departed tells more than the gap does.
+const SHORT_GAP_NS: u64 = 20_000_000;
+
 /// Data that comes later than a round trip and this after our delayed ACK wasn't held by it.
 const AFTER_ACK_NS: u64 = 1_000_000;
 
@@ -165,7 +168,11 @@ impl Conversation {
             hold.see(event.at_ns, &event.kind, &event.facts);
             return None;
         }
-        let ended = hold.end(event.at_ns, self.last_ns, &event.kind, &event.facts);
+        let ended = if event.skipped > 0 && hold.is_end_missed(&event.facts) {
+            Ended::unseen(event.at_ns)
+        } else {
+            hold.end(event.at_ns, self.last_ns, &event.kind, &event.facts)
+        };
         if let Some(hold) = self.hold.take() {
             self.count_hold(&hold, ended, started_ns);
         }
@@ -225,8 +232,8 @@ impl Conversation {
         let (since_ns, error_ns, stack) = match &event.kind {
             Kind::Write { stack, .. } => (event.at_ns, 0, stack.as_slice()),
             Kind::Sample { previous_ns } if *previous_ns > 0 => {
-                let half_ns = event.at_ns.saturating_sub(*previous_ns) / 2;
-                (event.at_ns - half_ns, half_ns, [].as_slice())
+                let (since_ns, error_ns) = sampled_since(*previous_ns, event, by);
+                (since_ns, error_ns, [].as_slice())
             }
             Kind::Open(_) | Kind::Sample { .. } => (event.at_ns, 0, [].as_slice()),
             Kind::Shut | Kind::Close => return None,
@@ -419,36 +426,40 @@ impl Conversation {
         self.hold.is_some()
             || self
                 .tallies
-                .iter()
-                .any(|(key, tally)| self.is_worth(key, tally))
+                .keys()
+                .any(|key| self.is_worth(key.cause, &self.tallies))
     }
 
-    /// Time lost so far, to decide what is kept.
+    /// Time lost so far that a report tells, to decide what is kept. What the other end may tell as well is
+    /// left out.
     pub(crate) fn lost_ns(&self) -> u64 {
-        let lost = self.tallies.iter().filter(|(key, _)| key.cause.is_time());
-        lost.fold(0, |sum, (_, tally)| sum.saturating_add(tally.total_ns))
+        let is_lost = |cause| matches!(cause, Cause::Nagle | Cause::Cork);
+        let lost = self.tallies.iter().filter(|(key, _)| is_lost(key.cause));
+        lost.filter(|(key, _)| self.is_worth(key.cause, &self.tallies))
+            .fold(0, |sum, (_, tally)| sum.saturating_add(tally.total_ns))
     }
 
-    fn is_worth(&self, key: &PatternKey, tally: &Tally) -> bool {
-        match key.cause {
+    /// Whether the patterns of a cause are worth a word, all together.
+    fn is_worth(&self, cause: Cause, tallies: &BTreeMap<PatternKey, Tally>) -> bool {
+        let same = || {
+            let same = tallies.iter().filter(|(key, _)| key.cause == cause);
+            same.map(|(_, tally)| tally)
+        };
+        let count: u64 = same().map(|tally| tally.count).sum();
+        match cause {
             Cause::Nagle | Cause::Cork | Cause::LocalDelayedAck => {
-                let same = || {
-                    let all = self.tallies.iter();
-                    let same = all.filter(|(other, _)| other.cause == key.cause);
-                    same.map(|(_, tally)| tally)
-                };
                 let total_ns: u128 = same().map(|tally| u128::from(tally.total_ns)).sum();
-                let count: u64 = same().map(|tally| tally.count).sum();
-                let is_late_seldom = key.cause == Cause::Cork
+                let is_late_seldom = cause == Cause::Cork
                     && same().all(Tally::ended_by_program)
                     && count * LATE_ONE_OF < self.segments_sent();
                 total_ns >= WORTH_NS && !is_late_seldom
             }
             Cause::PacketWaste => {
-                tally.count >= WASTED
-                    && tally.segments_wasted * WASTED_ONE_OF >= self.segments_least
+                let wasted: u64 = same().map(|tally| tally.segments_wasted).sum();
+                let all = self.segments_least + self.segments_wasted;
+                count >= WASTED && wasted * WASTED_ONE_OF >= all
             }
-            Cause::StopAndWait => tally.count >= CYCLES && self.waited_share() > 0.5,
+            Cause::StopAndWait => count >= CYCLES && self.waited_share() > 0.5,
         }
     }
 
@@ -494,13 +505,15 @@ impl Conversation {
         let mut tallies = self.tallies.clone();
         let mut rest_ns = end_ns - self.last_ns;
         if let Some(hold) = &self.hold {
-            count_cut(hold, hold.cut(end_ns), &mut ledger, &mut tallies);
+            let known_ns = end_ns.min(hold.may_last_until(&self.last).max(self.last_ns));
+            count_cut(hold, hold.cut(known_ns), &mut ledger, &mut tallies);
+            ledger.add(Limit::Unseen, end_ns - known_ns);
             rest_ns = 0;
         }
         let shares = ledger.shares(rest_ns, &self.last);
         let mut stalls: Vec<Stall> = tallies
             .iter()
-            .filter(|(key, tally)| self.is_worth(key, tally))
+            .filter(|(key, _)| self.is_worth(key.cause, &tallies))
             .map(|(key, tally)| {
                 let stack = frames(self.identity.pid, &tally.stack);
                 tally.stall(key, self.share_of(key.cause, tally), stack)
@@ -549,6 +562,21 @@ impl Conversation {
     pub(crate) fn last_ns(&self) -> u64 {
         self.last_ns
     }
+}
+
+/// Since when what a sample found held is held, and how far off that may be. What Nagle's rule holds was
+/// written right after the segment in flight, as a rule.
+fn sampled_since(previous_ns: u64, event: &Event, by: HeldBy) -> (u64, u64) {
+    let gap_ns = event.at_ns.saturating_sub(previous_ns);
+    let middle_ns = event.at_ns - gap_ns / 2;
+    let departed_ns = event.facts.departed_ns.filter(|_| gap_ns > SHORT_GAP_NS);
+    let since_ns = match departed_ns {
+        None => middle_ns,
+        Some(departed_ns) if by == HeldBy::Nagle => departed_ns.max(previous_ns),
+        Some(departed_ns) => departed_ns.max(middle_ns),
+    };
+    let since_ns = since_ns.min(event.at_ns);
+    (since_ns, (event.at_ns - since_ns).min(gap_ns / 2))
 }
 
 /// Adds the time of a hold to the shares.

@@ -16,6 +16,6 @@ pub enum Target {
 pub struct Losses {
     /// Events for which there was no room.
     pub events: u64,
-    /// Calls on sockets for which there was no room; of samples, the most such sockets at a time.
+    /// Calls on sockets for which the kernel had no room.
     pub sockets: u64,
 }

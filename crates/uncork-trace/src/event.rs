@@ -25,7 +25,8 @@ pub struct Event {
     /// What the kernel knew of the connection at that moment.
     pub facts: Facts,
     /// Events of this socket that the engine left out since the one before, to cost less, or because
-    /// there was no room for them. Nothing is inferred across such a gap.
+    /// there was no room for them. Nothing is inferred across such a gap, but that what is held by the same
+    /// write or the same segment in flight has been held all the time.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub skipped: u32,
 }
@@ -129,7 +130,8 @@ pub struct Facts {
     pub in_flight_segments: u32,
     /// `snd_wnd`: the peer's window in bytes, from `snd_una` on.
     pub snd_wnd: u32,
-    /// `tcp_wstamp_ns`: when the last data segment departed (`CLOCK_MONOTONIC`).
+    /// `tcp_wstamp_ns`: when the last data segment departed (`CLOCK_MONOTONIC`). Of samples, by
+    /// `tcpi_last_data_sent`, to a tick of the kernel.
     pub departed_ns: Option<u64>,
     /// `tcp_mstamp`, in ns: when the kernel last handled this socket (a segment in, data or a delayed
     /// ACK out) before this event.

@@ -25,6 +25,13 @@ const FREED_BY_ACK_NS: u64 = 1_000_000;
 /// ticks (`tcp_probe0_base`).
 const CEILING_NS: std::ops::Range<u64> = 180_000_000..300_000_000;
 
+/// When the kernel's loss probe has sent what Nagle's rule held, beyond two round trips: it allows the peer
+/// 200 ms for a delayed ACK (`tcp_schedule_loss_probe`), and its timer may run late.
+const PROBE_NS: u64 = 300_000_000;
+
+/// A device that is behind by more has stopped.
+const DEVICE_NS: u64 = 100_000_000;
+
 /// Why bytes stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeldBy {
@@ -126,8 +133,9 @@ pub(crate) struct Hold {
     pub(crate) since_ns: u64,
     /// Since when Nagle's rule has held it: later than `since_ns` where a cork had gathered it before.
     nagle_since_ns: u64,
-    /// When the program last wrote to the socket.
+    /// When the program last wrote to the socket, and when that was by the kernel's own note.
     last_write_ns: u64,
+    left_ns: u64,
     /// The first byte that is held.
     first_seq: u32,
     /// How many bytes were held at the beginning, and were in flight before them.
@@ -176,7 +184,7 @@ impl Ended {
     }
 
     /// What has ended it was not seen, or was no rule of this side: a segment was lost.
-    fn unseen(at_ns: u64) -> Self {
+    pub(crate) fn unseen(at_ns: u64) -> Self {
         Self {
             rest: Limit::Unseen,
             ..Self::gathered(at_ns)
@@ -200,6 +208,7 @@ impl Hold {
             since_ns,
             nagle_since_ns: since_ns,
             last_write_ns: since_ns,
+            left_ns: facts.left_ns,
             first_seq: facts.snd_nxt,
             bytes: facts.unsent_bytes(),
             bytes_before: facts.unacked_bytes(),
@@ -224,9 +233,9 @@ impl Hold {
         }
     }
 
-    /// Whether its last write was at this time.
-    pub(crate) fn is_since_write(&self, write_ns: u64) -> bool {
-        self.last_write_ns == write_ns
+    /// Whether its last write is the one that the kernel's note is of, by [`Facts::left_ns`].
+    pub(crate) fn is_since_write(&self, left_ns: u64) -> bool {
+        self.left_ns == left_ns
     }
 
     /// Whether it would be as long as the kernel holds a cork.
@@ -247,7 +256,10 @@ impl Hold {
     /// Something has happened while the hold goes on.
     pub(crate) fn see(&mut self, at_ns: u64, kind: &Kind, facts: &Facts) {
         match kind {
-            Kind::Write { result, .. } if *result > 0 => self.last_write_ns = at_ns,
+            Kind::Write { result, .. } if *result > 0 => {
+                self.last_write_ns = at_ns;
+                self.left_ns = facts.left_ns;
+            }
             // It is processed after this event, and frees what is held.
             Kind::Segment { ack_seq, .. } if acknowledges_small_segment(*ack_seq, facts) => {
                 self.freeing_ack_ns.get_or_insert(at_ns);
@@ -335,6 +347,26 @@ impl Hold {
     /// Whether all that was in flight at the beginning is acknowledged.
     fn was_acknowledged(&self, facts: &Facts) -> bool {
         self.bytes_before > 0 && !is_after(self.first_seq, facts.snd_una)
+    }
+
+    /// Until when it may have gone on, where nothing was seen since: the kernel's own timers send what is held,
+    /// and no event tells that.
+    pub(crate) fn may_last_until(&self, facts: &Facts) -> u64 {
+        let round_trips_ns = 2000 * u64::from(facts.srtt_us);
+        match self.by {
+            HeldBy::Nagle => self
+                .nagle_since_ns
+                .saturating_add(round_trips_ns)
+                .saturating_add(PROBE_NS),
+            HeldBy::Cork => self.last_write_ns.saturating_add(CEILING_NS.end),
+            HeldBy::Device => self.since_ns.saturating_add(DEVICE_NS),
+        }
+    }
+
+    /// Whether events that are missing hid what ended it: what departed since is no evidence then.
+    pub(crate) fn is_end_missed(&self, facts: &Facts) -> bool {
+        let is_by_option = facts.nodelay != self.nodelay || facts.corked != self.corked;
+        self.by == HeldBy::Nagle && self.freeing_ack_ns.is_none() && !is_by_option
     }
 
     /// The trace ends while the hold goes on; after the ACK that frees it, something else keeps it.

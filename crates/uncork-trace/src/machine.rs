@@ -117,15 +117,16 @@ impl Machine {
         }
     }
 
-    /// Drops the half that has been silent for longest: their ends may have been lost.
+    /// Drops the half that has been silent for longest, those without losses first: their ends may have been
+    /// lost.
     fn drop_silent(&mut self) {
-        let mut silent: Vec<(u64, SocketId)> = self
+        let mut silent: Vec<(bool, u64, SocketId)> = self
             .conversations
             .iter()
-            .map(|(id, conversation)| (conversation.last_ns(), *id))
+            .map(|(id, one)| (one.has_stalls(), one.last_ns(), *id))
             .collect();
-        silent.sort_unstable_by_key(|(last_ns, _)| *last_ns);
-        for (_, id) in &silent[..silent.len() / 2] {
+        silent.sort_unstable_by_key(|(has_stalls, last_ns, _)| (*has_stalls, *last_ns));
+        for (_, _, id) in &silent[..silent.len() / 2] {
             if let Some(conversation) = self.conversations.remove(id) {
                 self.dropped += 1;
                 self.dropped_lost_ns = self.dropped_lost_ns.saturating_add(conversation.lost_ns());

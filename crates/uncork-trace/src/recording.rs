@@ -17,7 +17,7 @@ use crate::stacks::Stack;
 const VERSION: u32 = 1;
 
 /// No line that is written is longer.
-const LINE_BYTES: u64 = 64 * 1024;
+const LINE_BYTES: usize = 64 * 1024;
 
 /// No command is kept that is longer; JSON may need six bytes for one of these.
 const COMMAND_BYTES: usize = 8 * 1024;
@@ -201,7 +201,7 @@ impl<R: Read> Lines<R> {
     fn next(&mut self) -> Result<Option<Line>, RecordingError> {
         let mut text = Vec::new();
         self.number += 1;
-        let mut line = (&mut self.file).take(LINE_BYTES);
+        let mut line = (&mut self.file).take(LINE_BYTES as u64);
         line.read_until(b'\n', &mut text)
             .map_err(RecordingError::Read)?;
         if text.is_empty() {
@@ -210,7 +210,7 @@ impl<R: Read> Lines<R> {
         match serde_json::from_slice(&text) {
             Ok(line) => Ok(Some(line)),
             // A trace that was killed ends within a line.
-            Err(_) if !text.ends_with(b"\n") && self.number > 1 && text.len() < 64 * 1024 => {
+            Err(_) if !text.ends_with(b"\n") && self.number > 1 && text.len() < LINE_BYTES => {
                 Ok(None)
             }
             Err(error) => Err(self.wrong(&error.to_string())),

@@ -183,6 +183,7 @@ impl Session {
     fn report_at(&self, at_ns: u64, detail: Detail) -> Report {
         let losses = self.losses();
         let mut report = self.machine.report(at_ns, detail, &self.processes, losses);
+        crate::advice::repair_at_next_start(&mut report.advice, is_running);
         report.notes.splice(0..0, self.note.clone());
         if let Source::Sample(engine) = &self.source {
             report.notes.extend(engine.notes());
@@ -215,6 +216,10 @@ impl Session {
             Source::Sample(engine) => engine.losses(),
         }
     }
+}
+
+fn is_running(pid: u32) -> bool {
+    uncork_sockets::Process::open(pid).is_ok_and(|process| process.is_running())
 }
 
 /// The kernel's event names the thread that was first; people know the process's name.

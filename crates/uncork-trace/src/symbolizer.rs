@@ -191,11 +191,22 @@ fn frames(symbolizer: &symbolize::Symbolizer, pid: u32, addresses: &[u64]) -> Ve
 /// Whether there is a map of reasonable size that the process's own user has written.
 fn has_own_map(pid: u32) -> bool {
     let process = fs::metadata(format!("/proc/{pid}"));
-    let map = fs::symlink_metadata(format!("/proc/{pid}/root/tmp/perf-{pid}.map"));
+    let status = fs::read_to_string(format!("/proc/{pid}/status"));
+    let Some(own_pid) = status.ok().and_then(|status| innermost_pid(&status)) else {
+        return false;
+    };
+    let map = fs::symlink_metadata(format!("/proc/{pid}/root/tmp/perf-{own_pid}.map"));
     let (Ok(process), Ok(map)) = (process, map) else {
         return false;
     };
     map.is_file() && map.uid() == process.uid() && map.len() <= MAP_BYTES
+}
+
+/// What the process itself takes for its id, in the container that it may be in: after that its map is named.
+fn innermost_pid(status: &str) -> Option<u32> {
+    let mut lines = status.lines();
+    let ids = lines.find_map(|line| line.strip_prefix("NStgid:"))?;
+    ids.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
 fn frame((symbol, address): (symbolize::Symbolized<'_>, &u64)) -> String {
@@ -234,6 +245,14 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         Symbolizer::new(Some(command))
+    }
+
+    #[test]
+    fn a_map_has_the_name_that_its_process_knows() {
+        let status = |line: &str| format!("Name:\tnode\nTgid:\t812\n{line}NSpid:\t812\t2\n");
+        assert_eq!(innermost_pid(&status("NStgid:\t812\t1\n")), Some(1));
+        assert_eq!(innermost_pid(&status("NStgid:\t812\n")), Some(812));
+        assert_eq!(innermost_pid(&status("")), None);
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub struct TcpInfo {
     pub unacked_segments: u32,
     /// `tcpi_lost`: segments thought to be lost.
     pub lost_segments: u32,
+    /// `tcpi_last_data_sent`: since the last segment with data was sent, in ticks of the kernel (1 ms to
+    /// 10 ms).
+    pub since_data_sent: Duration,
     /// `tcpi_rtt`: the smoothed round trip.
     pub rtt: Duration,
     /// `tcpi_snd_cwnd`: the congestion window, in segments.
@@ -116,6 +119,7 @@ impl TcpInfo {
             send_segment_bytes: u32_at(16)?,
             unacked_segments: u32_at(24)?,
             lost_segments: u32_at(32)?,
+            since_data_sent: Duration::from_millis(u32_at(44)?.into()),
             rtt: micros_at(68)?,
             congestion_window_segments: u32_at(80)?,
             retransmitted_segments: u32_at(100)?,
@@ -148,11 +152,13 @@ mod tests {
         let mut bytes = [0; TCP_INFO_BYTES];
         bytes[0] = 1;
         bytes[16..20].copy_from_slice(&1436u32.to_ne_bytes());
+        bytes[44..48].copy_from_slice(&40u32.to_ne_bytes());
         bytes[144..148].copy_from_slice(&2u32.to_ne_bytes());
         bytes[156..160].copy_from_slice(&7u32.to_ne_bytes());
         bytes[168..176].copy_from_slice(&9u64.to_ne_bytes());
         let whole = TcpInfo::parse(&bytes).unwrap();
         assert_eq!(whole.send_segment_bytes, 1436);
+        assert_eq!(whole.since_data_sent, Duration::from_millis(40));
         assert_eq!(whole.unsent_bytes, Some(2));
         assert_eq!(whole.data_segments_out, Some(7));
         assert_eq!(whole.busy, Some(Duration::from_micros(9)));

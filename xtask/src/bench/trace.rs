@@ -317,7 +317,7 @@ impl Tracer {
 
     /// Ends it. What it has found doesn't matter here, but that it has not failed.
     fn end(mut self) -> Result<()> {
-        process::signal(self.child.id(), rustix::process::Signal::INT);
+        process::signal(self.child.id(), rustix::process::Signal::TERM);
         let status = self.child.wait()?;
         let is_done = matches!(status.code(), Some(0 | 1));
         ensure!(is_done, "uncork trace ended with {status}");

@@ -5,12 +5,13 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::crossterm::event::{Event, KeyEventKind};
 use uncork_trace::Report;
 
 use screen::Screen;
 use state::{Action, State};
 
+mod keys;
 mod screen;
 mod state;
 mod view;
@@ -23,7 +24,7 @@ const INTERVAL: Duration = Duration::from_millis(250);
 pub(crate) enum Left {
     /// The user has enough.
     Quit,
-    /// The trace is over by itself.
+    /// The trace is over by itself, or the terminal has gone.
     Over,
 }
 
@@ -42,20 +43,28 @@ pub(crate) fn watch(
     let mut shown = report();
     state.take(&shown, start.elapsed());
     let mut next = Instant::now() + INTERVAL;
+    // More of what was read already may wait.
+    let mut has_more = true;
     loop {
-        screen.draw(|frame| view::draw(frame, &shown, &state))?;
         if is_over() {
             return Ok(Left::Over);
         }
         let wait = next.saturating_duration_since(Instant::now());
-        if event::poll(wait)? {
-            if let Event::Key(key) = event::read()?
-                && key.kind != KeyEventKind::Release
-                && state.press(key, &shown) == Action::Quit
-            {
-                return Ok(Left::Quit);
-            }
-        } else {
+        let wait = if has_more { Duration::ZERO } else { wait };
+        let drawn = screen.draw(|frame| view::draw(frame, &shown, &state));
+        let event = match drawn.and_then(|()| keys::next(wait)) {
+            Ok(event) => event,
+            Err(error) if has_gone(&error) => return Ok(Left::Over),
+            Err(error) => return Err(error),
+        };
+        has_more = event.is_some();
+        if let Some(Event::Key(key)) = event
+            && key.kind != KeyEventKind::Release
+            && state.press(key, &shown) == Action::Quit
+        {
+            return Ok(Left::Quit);
+        }
+        if Instant::now() >= next {
             next = Instant::now() + INTERVAL;
             if !state.is_paused() {
                 shown = report();
@@ -63,6 +72,12 @@ pub(crate) fn watch(
             }
         }
     }
+}
+
+/// Whether the terminal was closed: what is written to it comes to nothing (EIO).
+fn has_gone(error: &io::Error) -> bool {
+    let is_closed = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+    is_closed || error.kind() == io::ErrorKind::BrokenPipe
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,7 +56,7 @@ pub(super) fn watch(arguments: &TraceArgs) -> Result<Watch, Failure> {
         let error = anyhow::anyhow!("too many processes are named; `--all` watches all of them");
         return Err(Failure::new(Exit::Usage, error));
     }
-    let events = arguments.events().map(create).transpose()?;
+    let events = arguments.events().map(open).transpose()?;
     let watching = Watching::fitting(arguments);
     let is_stopped = signals(watching).map_err(|error| Failure::new(Exit::NotPermitted, error))?;
     let mut subject = Subject::of(arguments.target())?;
@@ -104,7 +105,7 @@ pub(super) fn watch(arguments: &TraceArgs) -> Result<Watch, Failure> {
 }
 
 /// Makes the report of a recording.
-pub(super) fn replay(path: &std::path::Path) -> Result<Report, Failure> {
+pub(super) fn replay(path: &Path) -> Result<Report, Failure> {
     let file = File::open(path).map_err(|error| {
         let kind = error.kind();
         let error = anyhow::Error::new(error).context(format!("{} can't be read", path.display()));
@@ -213,7 +214,8 @@ impl Runner {
             let words = words.iter().map(|word| word.to_string_lossy().into_owned());
             session.set_command(words.collect());
         }
-        if let Some(file) = events {
+        if let Some(mut file) = events {
+            output::replace(&mut file, &[]).map_err(not_written)?;
             session.record(file).map_err(not_written)?;
         }
         let session = Arc::new(Mutex::new(session));
@@ -260,10 +262,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The first Ctrl-C ends the trace, the second uncork; not where the terminal would be left as the live
-/// view has it.
+/// view has it. What is ignored (by nohup, or in the background of a script) stays so, for the command, too.
 fn signals(watching: Watching) -> io::Result<Arc<AtomicBool>> {
     let is_stopped = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    let ignored = ignored_signals();
+    let is_heard = |signal: &i32| ignored & (1 << (signal - 1)) == 0;
+    for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(is_heard) {
         if watching != Watching::Live {
             signal_hook::flag::register_conditional_shutdown(
                 signal,
@@ -274,6 +278,15 @@ fn signals(watching: Watching) -> io::Result<Arc<AtomicBool>> {
         signal_hook::flag::register(signal, Arc::clone(&is_stopped))?;
     }
     Ok(is_stopped)
+}
+
+/// A bit for each, the lowest for signal 1; none where `/proc` doesn't tell.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let mask = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
 }
 
 fn spawn(words: &[OsString], is_json: bool) -> Result<Child, Failure> {
@@ -294,13 +307,13 @@ fn spawn(words: &[OsString], is_json: bool) -> Result<Child, Failure> {
     })
 }
 
-fn create(path: &std::path::Path) -> Result<File, Failure> {
-    File::create(path).map_err(|error| {
-        let kind = error.kind();
-        let error =
-            anyhow::Error::new(error).context(format!("{} can't be written", path.display()));
-        Failure::io(Exit::Usage, kind, error)
-    })
+/// What is there stays until there is something to put in its place.
+fn open(path: &Path) -> Result<File, Failure> {
+    let mut options = File::options();
+    let options = options.write(true).create(true).truncate(false);
+    options
+        .open(path)
+        .map_err(|error| output::cannot_write(path, error))
 }
 
 fn not_started(error: StartError) -> Failure {

@@ -76,10 +76,10 @@ impl Tracing {
         names.into_iter().any(|name| name.trim_end() == "events")
     }
 
-    /// Ends it as Ctrl-C does.
+    /// Ends it as Ctrl-C does, also where that is ignored: in the background of a script.
     #[track_caller]
     fn stop(self) -> Traced {
-        kill(&self.child, "-INT");
+        kill(&self.child, "-TERM");
         self.wait()
     }
 

@@ -112,6 +112,15 @@ fn a_command_is_repaired_at_its_next_start() {
 }
 
 #[test]
+fn who_has_ended_is_repaired_at_its_next_start() {
+    let mut advice = advise(&[with(vec![stall(Cause::Nagle, 100, 4310.0)])], None);
+    repair_at_next_start(&mut advice, |pid| pid == 4711);
+    assert_eq!(advice[0].repair.as_deref(), Some("uncork fix -p 4711"));
+    repair_at_next_start(&mut advice, |_| false);
+    assert_eq!(advice[0].repair.as_deref(), Some("uncork run -- COMMAND"));
+}
+
+#[test]
 fn sockets_of_one_process_are_one_case() {
     let first = with(vec![stall(Cause::Nagle, 2, 80.0)]);
     let second = with(vec![

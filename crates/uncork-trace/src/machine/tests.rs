@@ -224,6 +224,126 @@ fn a_gap_ends_what_is_known_but_not_a_nagle_hold() {
     assert_eq!(report.events_skipped, 40);
 }
 
+fn report_until(engine: Engine, events: &[Event], end_ns: u64) -> Report {
+    let mut machine = Machine::new(engine, events.first().map_or(0, |event| event.at_ns));
+    for event in events {
+        machine.take(event);
+    }
+    machine.report(
+        end_ns,
+        Detail::Whole,
+        &Processes::default(),
+        Losses::default(),
+    )
+}
+
+/// The peer has vanished: the kernel's probe and what is sent again make no event.
+#[test]
+fn what_is_held_at_the_end_is_told_for_as_long_as_it_may_be() {
+    let mut simulation = Simulation::new(LAN);
+    simulation.run(&[Call::Write(351), Call::Write(2)]);
+    let events = &simulation.events[..3];
+    let begun_ns = events[2].at_ns;
+    let after = |ms: u64| report_until(Engine::Ebpf, events, begun_ns + ms * 1_000_000);
+    let early = after(20);
+    let [stall] = stalls_of(&early, Cause::Nagle)[..] else {
+        panic!("{early:#?}")
+    };
+    assert_eq!((stall.count, stall.held_ms_total), (1, 20.0));
+    let late = after(10_000);
+    assert_eq!(late.held_ms_total, 300.1, "and two round trips");
+    assert_eq!(late.sockets[0].shares.unseen_ms, 9_699.9);
+    assert_eq!(after(20_000).held_ms_total, late.held_ms_total);
+}
+
+/// What ended a hold is among the events that were lost: a later departure is not its end.
+#[test]
+fn the_end_of_a_hold_is_lost() {
+    let mut simulation = Simulation::new(LAN);
+    simulation.run(&repeated(
+        &[Call::Write(351), Call::Write(2), Call::Read],
+        20,
+    ));
+    let mut events = simulation.events[..3].to_vec();
+    let lost = simulation.events.len() - 20;
+    events.extend_from_slice(&simulation.events[lost..]);
+    events[3].skipped = u32::try_from(lost - 3).unwrap();
+    let told = report_of(&events);
+    let rest = report_of(&simulation.events[lost..]);
+    assert_eq!(rest.sockets.len(), 0, "not introduced");
+    let [stall] = stalls_of(&told, Cause::Nagle)[..] else {
+        panic!("{told:#?}")
+    };
+    assert!(stall.held_ms_max < 41.0, "{stall:#?}");
+    assert!(told.sockets[0].shares.unseen_ms > 500.0, "{told:#?}");
+}
+
+/// The kernel notes a write some microseconds before its call returns.
+#[test]
+fn a_cork_is_known_again_after_a_gap() {
+    let mut simulation = Simulation::new(LAN);
+    simulation.run(&[Call::SetCork(true), Call::Write(20)]);
+    let mut events = simulation.events[..2].to_vec();
+    let write_ns = events[1].at_ns;
+    events[1].facts.left_ns = write_ns - 3_000;
+    let mut facts = events[1].facts;
+    facts.snd_nxt = facts.write_seq;
+    facts.departed_ns = Some(write_ns + 205_000_000);
+    let kind = Kind::Segment {
+        bytes: 0,
+        ack_seq: facts.write_seq,
+    };
+    events.push(Event {
+        at_ns: write_ns + 205_100_000,
+        socket: SocketId(1),
+        kind,
+        facts,
+        skipped: 1,
+    });
+    let report = report_of(&events);
+    let [stall] = stalls_of(&report, Cause::Cork)[..] else {
+        panic!("{report:#?}")
+    };
+    assert_eq!(stall.held_ms_total, 205.0);
+    assert_eq!(stall.ended_by[0].by, EndedBy::Ceiling);
+}
+
+/// A socket that rested for 300 ms is found to hold bytes: most of these were nobody's loss.
+#[test]
+fn a_hold_that_a_sample_finds_after_a_rest() {
+    let mut simulation = Simulation::new(LAN);
+    simulation.run(&[Call::Write(351), Call::Write(2)]);
+    let (open, held) = (simulation.events[0].clone(), simulation.events[2].facts);
+    let ms = |ms: u64| open.at_ns + ms * 1_000_000;
+    let sample = |at_ms: u64, before_ms: u64, facts: Facts| Event {
+        at_ns: ms(at_ms),
+        kind: Kind::Sample {
+            previous_ns: ms(before_ms),
+        },
+        facts,
+        ..open.clone()
+    };
+    let held = Facts {
+        departed_ns: Some(ms(290)),
+        ..held
+    };
+    let sent = Facts {
+        snd_nxt: held.write_seq,
+        ..held
+    };
+    let events = [
+        open.clone(),
+        sample(300, 0, held),
+        sample(302, 300, held),
+        sample(304, 302, sent),
+    ];
+    let report = report_until(Engine::Sample, &events, ms(304));
+    let [stall] = stalls_of(&report, Cause::Nagle)[..] else {
+        panic!("{report:#?}")
+    };
+    assert_eq!(stall.held_ms_total, 13.0);
+}
+
 #[test]
 fn an_address_that_is_used_again_is_another_socket() {
     let mut simulation = Simulation::new(LAN);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use uncork::TcpInfo;
 
 use crate::event::{Facts, is_after};
+use crate::session::now_ns;
 
 /// What `tcpi_bytes_acked` counts and `tcpi_bytes_sent` doesn't: the SYN of the side that connects, later
 /// the FIN.
@@ -23,6 +24,7 @@ impl Offset {
         let acked = seq(info.acked_bytes);
         let snd_una = self.snd_una(acked, snd_nxt, info.unacked_segments == 0);
         let micros = |time: Duration| u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let long_micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Facts {
             write_seq: snd_nxt.wrapping_add(info.unsent_bytes.unwrap_or(0)),
@@ -33,6 +35,7 @@ impl Offset {
             cwnd: info.congestion_window_segments,
             in_flight_segments: info.unacked_segments,
             snd_wnd: info.send_window_bytes.unwrap_or(u32::MAX / 2),
+            departed_ns: Some(now_ns().saturating_sub(nanos(info.since_data_sent))),
             data_segs_out: info.data_segments_out.unwrap_or(0),
             segs_out: info.segments_out.unwrap_or(0),
             total_retrans: info.retransmitted_segments,

@@ -1,6 +1,7 @@
 //! Which processes and sockets there are.
 
 use std::collections::{HashMap, HashSet};
+use std::iter;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -105,18 +106,15 @@ impl Search {
 
     fn find_processes(&mut self) {
         let own_pid = std::process::id();
-        let pids: Vec<u32> = match &self.target {
-            Target::All => uncork_sockets::processes(),
-            Target::Children => uncork_sockets::children(own_pid),
-            Target::Pids(roots) => roots
-                .iter()
-                .flat_map(|pid| uncork_sockets::children(*pid))
-                .collect(),
+        // Whose parent has ended descends from nobody that is known any more, but its own children do.
+        let pids: HashSet<u32> = match &self.target {
+            Target::All => uncork_sockets::processes().into_iter().collect(),
+            Target::Children => self.descendants(iter::once(own_pid)),
+            Target::Pids(_) => self.descendants(iter::empty()),
         };
         // Its number may be given to another process once one has ended.
-        let there: HashSet<u32> = pids.iter().copied().collect();
-        self.refusals.keep(&there);
-        self.crowded.retain(|pid| there.contains(pid));
+        self.refusals.keep(&pids);
+        self.crowded.retain(|pid| pids.contains(pid));
         for pid in pids {
             if pid == own_pid || self.processes.contains_key(&pid) || self.refusals.is_final(pid) {
                 continue;
@@ -141,6 +139,22 @@ impl Search {
                 Err(error) => failed(&error, &mut self.limit, &self.outbox),
             }
         }
+    }
+
+    /// All that descend from those that are watched, and from others.
+    fn descendants(&self, others: impl Iterator<Item = u32>) -> HashSet<u32> {
+        let mut found = HashSet::new();
+        let alive = self
+            .processes
+            .iter()
+            .filter(|(_, process)| process.is_running());
+        for parent in alive.map(|(pid, _)| *pid).chain(others) {
+            // Descendants of one that was met have been met, too.
+            if !found.contains(&parent) {
+                found.extend(uncork_sockets::children(parent));
+            }
+        }
+        found
     }
 
     fn find_sockets(&mut self) {

@@ -1,5 +1,6 @@
 //! `uncork trace` as scripts use it: its document, its exit codes, how it ends, what it refuses.
 
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -10,6 +11,7 @@ use uncork_trace::report::Engine;
 
 use super::replaying::recording;
 use super::{EBPF, SAMPLE, Traced, Tracing, trace};
+use crate::run::python;
 use crate::signals::{kill_group, wait_for};
 use crate::support::{Ordinary, run, uncork};
 
@@ -159,6 +161,58 @@ fn signals_end_it_with_a_report() {
         crate::signals::kill(&tracing.child, signal);
         tracing.wait().with(0);
     }
+}
+
+/// The window is closed on the live view: nobody can end it any more but itself.
+#[test]
+fn a_terminal_that_is_closed_ends_it() {
+    let (Some(python), Some(mut idle)) = (python(), Python::start(IDLE, &[])) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("closed.py");
+    fs::write(&script, include_str!("closed.py")).unwrap();
+    let recording = folder.path().join("events");
+    let mut command = Command::new(python);
+    command.arg(script).arg(env!("CARGO_BIN_EXE_uncork"));
+    command.args(["trace", "--engine", SAMPLE, "-p"]);
+    command.arg(idle.pid().to_string());
+    command.arg("--events").arg(&recording);
+    let ended = run(&mut command).with(0);
+    assert_eq!(ended.stdout, "ended with 0\n", "{ended:?}");
+    let whole = fs::read_to_string(&recording).unwrap();
+    let last = whole.lines().last().unwrap();
+    assert!(last.starts_with(r#"{"end":"#), "{last}");
+    idle.say("").unwrap();
+}
+
+/// What a trace that didn't begin would have put in its place is still there.
+#[test]
+fn a_recording_outlives_a_wrong_pid() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("events");
+    fs::write(&file, "an older recording").unwrap();
+    let mut command = trace(&["-p", GONE, "--events"]);
+    run(command.arg(&file)).with(2);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "an older recording");
+    let mut command = trace(&["--engine", SAMPLE, "--events"]);
+    Traced::run(command.arg(&file).args(["--", "true"])).with(0);
+    assert!(!fs::read_to_string(&file).unwrap().contains("older"));
+}
+
+/// As under nohup, and in the background of a script.
+#[test]
+fn what_is_ignored_stays_so_for_the_command() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("ignored.py");
+    fs::write(&script, include_str!("ignored.py")).unwrap();
+    let mut command = Command::new(&python);
+    command.arg(&script).arg(env!("CARGO_BIN_EXE_uncork"));
+    command.args(["trace", "--quiet", "--engine", SAMPLE, "--"]);
+    command.arg(&python).arg(&script);
+    let ended = run(&mut command).with(0);
+    assert_eq!(ended.stdout, "SIGHUP SIGINT\n", "{ended:?}");
 }
 
 #[test]
