@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use uncork_lab::http::get;
 use uncork_lab::http::load::{Load, LoadConfig, Until};
 use uncork_lab::requirement;
+use uncork_trace::report::Limit;
 
 use super::peers::{Daemon, client, succeed};
 use super::{EBPF, SAMPLE, Traced, Tracing, trace};
@@ -51,6 +52,16 @@ fn ask(addr: SocketAddr) {
         .unwrap();
 }
 
+/// Nothing was held, and what each socket waited for most is its program or its peer: no window, buffer or
+/// device of this machine.
+#[track_caller]
+fn check(traced: &Traced) {
+    for socket in &traced.is_clean().report.sockets {
+        let is_true = matches!(socket.limit, Limit::Program | Limit::Peer);
+        assert!(is_true, "{socket:#?}");
+    }
+}
+
 /// A web server, from outside, by both engines.
 #[track_caller]
 fn check_server(pid: u32, addr: SocketAddr) {
@@ -61,17 +72,13 @@ fn check_server(pid: u32, addr: SocketAddr) {
         let tracing = Tracing::of(pid, engine);
         ask(addr);
         let traced = tracing.stop();
-        traced.is_clean();
+        check(&traced);
         assert_eq!(traced.code, 0, "{engine}: {traced:#?}");
     }
 }
 
-#[test]
-fn nginx() {
-    let Some(nginx) = requirement::program("nginx") else {
-        return;
-    };
-    let folder = pages();
+fn start_nginx(folder: &TempDir) -> Option<Daemon> {
+    let nginx = requirement::program("nginx")?;
     let server = Daemon::start(nginx, |addr| {
         let root = folder.path().to_str().unwrap();
         // Its worker has to enter a folder that is its owner's only.
@@ -94,7 +101,49 @@ fn nginx() {
         fs::write(&path, conf).unwrap();
         vec!["-c".to_owned(), path.to_str().unwrap().to_owned()]
     });
-    check_server(server.pid(), server.addr);
+    Some(server)
+}
+
+#[test]
+fn nginx() {
+    let folder = pages();
+    if let Some(server) = start_nginx(&folder) {
+        check_server(server.pid(), server.addr);
+    }
+}
+
+/// Each answer is corked for a moment; passing all of them on would cost the server what they cost uncork.
+#[test]
+fn little_is_passed_on_of_a_busy_server() {
+    const CONNECTIONS: u32 = 32;
+    const REQUESTS: u64 = 20_000;
+    /// Of one connection in a second, at most: 24 calls, 24 segments, its beginning and end, and what a
+    /// busy machine makes of some of them.
+    const EVENTS: u32 = 60;
+    let folder = pages();
+    let Some(server) = start_nginx(&folder).filter(|_| requirement::root()) else {
+        return;
+    };
+    let tracing = Tracing::of(server.pid(), EBPF);
+    let mut load = LoadConfig::new(server.addr, vec![get("localhost", SMALL)]);
+    load.connections = CONNECTIONS as usize;
+    Load::connect(load)
+        .unwrap()
+        .run(Until::Requests(REQUESTS))
+        .unwrap();
+    let traced = tracing.stop().with(0);
+    check(&traced);
+    let report = &traced.report;
+    let most = f64::from(CONNECTIONS * EVENTS) * (report.seconds + 1.0);
+    assert!(
+        (report.events as f64) < most,
+        "{} events of at most {most}",
+        report.events
+    );
+    assert!(
+        report.events + report.events_skipped > 4 * REQUESTS,
+        "all are counted"
+    );
 }
 
 #[test]
@@ -153,7 +202,8 @@ fn curl() {
         let traced = Traced::run(&mut command).with(0);
         // Samples may come too late for so short a run.
         if *engine == EBPF {
-            assert_eq!(traced.is_clean().report.sockets[0].command, "curl");
+            check(&traced);
+            assert_eq!(traced.report.sockets[0].command, "curl");
         }
         assert!(
             traced
@@ -181,7 +231,7 @@ fn uncork_import() {
         let traced = Traced::run(command.env("UNCORK_PASSWORD", PASSWORD)).with(0);
         assert_eq!(lab.server.stored(), 200);
         if *engine == EBPF {
-            traced.is_clean();
+            check(&traced);
         }
         assert_eq!(traced.report.held_ms_total, 0.0);
     }
@@ -209,9 +259,9 @@ fn redis() {
         let mut command = Command::new(&benchmark);
         arguments(&mut command);
         succeed(&mut command);
-        tracing.stop().with(0).is_clean();
+        check(&tracing.stop().with(0));
         let mut command = trace(&["--engine", engine, "--"]);
         arguments(command.arg(&benchmark));
-        Traced::run(&mut command).with(0).is_clean();
+        check(&Traced::run(&mut command).with(0));
     }
 }
