@@ -18,6 +18,7 @@ use uncork_fix::repair::{
 
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::pid::PID_MAX;
 use crate::words::counted;
 
 /// Turn Nagle's algorithm off in programs that are running, without touching them
@@ -31,7 +32,8 @@ use crate::words::counted;
 )]
 pub(crate) struct FixArgs {
     /// The processes whose TCP sockets are to be repaired
-    #[arg(short, long = "pid", value_name = "PID", num_args = 1..)]
+    #[arg(short, long = "pid", value_name = "PID", num_args = 1..,
+          value_parser = clap::value_parser!(u32).range(1..=PID_MAX))]
     pids: Vec<u32>,
     /// Their children, and the children of those, too
     #[arg(long)]
