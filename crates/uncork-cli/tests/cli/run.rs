@@ -327,6 +327,19 @@ fn the_wrong_call() {
     assert_eq!(ended.stdout, "--only -h --\n");
 }
 
+/// As with the files of all verbs: that it is not permitted has a code of its own.
+#[test]
+fn a_report_that_may_not_be_written() {
+    let user = Ordinary::new();
+    let folder = user.folder("closed");
+    crate::support::forbid(&folder);
+    let mut command = user.uncork();
+    command.args(["run", "--report"]).arg(folder.join("report"));
+    let ended = run(command.args(["echo", "run"])).with(4);
+    assert_eq!(ended.stdout, "");
+    ended.says(&["report can't be written: Permission denied"]);
+}
+
 /// Whether this machine keeps ptrace to ancestors, which a keeper is not.
 fn has_yama() -> bool {
     let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
