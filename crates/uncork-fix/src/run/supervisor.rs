@@ -55,7 +55,7 @@ impl Supervisor {
     pub(crate) fn new(
         command: Pid,
         signals: OwnedFd,
-        service: Option<Service>,
+        mut service: Option<Service>,
         keeper_arguments: KeeperArguments,
     ) -> Self {
         let keeper = service.as_ref();
@@ -65,6 +65,11 @@ impl Supervisor {
             Some(Ok(keeper)) => (Some(keeper), None),
             Some(Err(error)) => (None, Some(error)),
         };
+        // Now, as the kernel renames a process a moment after whoever started it has heard of the exec.
+        if let Some(service) = &mut service {
+            let name = uncork_sockets::command(id(command)).unwrap_or_default();
+            service.tally.are_of(id(command), &name);
+        }
         Self {
             command,
             signals,
