@@ -311,6 +311,8 @@ fn ones_own_process_without_root() {
             ended
                 .with(0)
                 .says(&["2 sockets changed", "undo: uncork fix --undo -p"]);
+            // As after a logout.
+            fs::remove_dir_all(&folder).unwrap();
             let undone = run(fix().arg("--undo")).with(0);
             undone.says(&["2 sockets as before"]);
         } else {
