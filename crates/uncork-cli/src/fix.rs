@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use uncork_fix::repair::{
 
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::pid::PID_MAX;
 use crate::words::counted;
 
 /// Turn Nagle's algorithm off in programs that are running, without touching them
@@ -31,7 +33,8 @@ use crate::words::counted;
 )]
 pub(crate) struct FixArgs {
     /// The processes whose TCP sockets are to be repaired
-    #[arg(short, long = "pid", value_name = "PID", num_args = 1..)]
+    #[arg(short, long = "pid", value_name = "PID", num_args = 1..,
+          value_parser = clap::value_parser!(u32).range(1..=PID_MAX))]
     pids: Vec<u32>,
     /// Their children, and the children of those, too
     #[arg(long)]
@@ -91,12 +94,9 @@ pub(crate) fn run(arguments: &FixArgs) -> Result<Exit, Failure> {
         }
     };
     let cgroup = arguments.cgroup()?;
-    let members = cgroup
-        .as_ref()
-        .map(|cgroup| cgroup.cgroup.pids())
-        .transpose();
+    let members = cgroup.as_ref().map(Attached::pids).transpose()?;
     let target = Target::new(arguments.pids.iter().copied())
-        .with_members(members.map_err(not_attached)?.unwrap_or_default())
+        .with_members(members.unwrap_or_default())
         .with_descendants(arguments.tree);
     if arguments.undo {
         let is_all = arguments.pids.is_empty() && cgroup.is_none();
@@ -152,6 +152,28 @@ struct Attached {
     cgroup: Cgroup,
 }
 
+impl Attached {
+    /// The processes in it. Where they can't be had, what has become of the program is said all the same.
+    fn pids(&self) -> Result<Vec<u32>, Failure> {
+        let pids = self.cgroup.pids();
+        pids.map_err(|error| not_attached(error).advised(Some(self.to_string())))
+    }
+}
+
+impl fmt::Display for Attached {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = match self.program {
+            Program::Attached => "connections to come get NODELAY, from now on until --undo",
+            Program::WasAttached => "connections to come get NODELAY, as before",
+            Program::Detached => {
+                "connections to come are left as they are; those made meanwhile keep NODELAY"
+            }
+            Program::WasNotAttached => "no program of uncork is attached",
+        };
+        write!(formatter, "{}: {words}", self.cgroup.path().display())
+    }
+}
+
 /// What `--json` prints.
 struct Document<'a> {
     report: &'a Report,
@@ -180,10 +202,11 @@ impl Serialize for Document<'_> {
     }
 }
 
+/// Only another path would do: that is wrong usage. All else is this machine's.
 fn not_attached(error: AttachError) -> Failure {
-    let exit = match error.is_not_permitted() {
-        true => Exit::NotPermitted,
-        false => Exit::Usage,
+    let exit = match &error {
+        AttachError::Cgroup(_) if !error.is_not_permitted() => Exit::Usage,
+        _ => Exit::NotPermitted,
     };
     let advice = error.advice();
     Failure::new(exit, error).advised(advice)
@@ -254,9 +277,8 @@ impl Voice {
             .notes
             .iter()
             .for_each(|note| output::note(&format!("note: {note}")));
-        if let Some(Attached { program, cgroup }) = cgroup {
-            let path = cgroup.path().display();
-            self.note(&format!("{path}: {}", program_words(*program)));
+        if let Some(attached) = cgroup {
+            self.note(&attached.to_string());
         }
         let Report {
             changed_count,
@@ -303,17 +325,6 @@ impl Voice {
     }
 }
 
-fn program_words(program: Program) -> &'static str {
-    match program {
-        Program::Attached => "connections to come get NODELAY, from now on until --undo",
-        Program::WasAttached => "connections to come get NODELAY, as before",
-        Program::Detached => {
-            "connections to come are left as they are; those made meanwhile keep NODELAY"
-        }
-        Program::WasNotAttached => "no program of uncork is attached",
-    }
-}
-
 /// The command that takes it back.
 fn undo_words(arguments: &FixArgs) -> String {
     let mut words = "uncork fix --undo".to_owned();
@@ -333,4 +344,67 @@ fn undo_words(arguments: &FixArgs) -> String {
         );
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use uncork_fix::repair::cgroup::CgroupError;
+    use uncork_lab::requirement;
+
+    use super::*;
+
+    #[test]
+    fn what_a_refused_cgroup_exits_with() {
+        let path = || PathBuf::from("/sys/fs/cgroup/a");
+        let read = |kind: ErrorKind| CgroupError::Read {
+            path: path(),
+            call: "statfs",
+            reason: kind.into(),
+        };
+        let displaced = AttachError::WouldDisplace {
+            path: path(),
+            ancestor: "/sys/fs/cgroup".into(),
+        };
+        let failed = AttachError::System {
+            path: path(),
+            call: "BPF_PROG_ATTACH",
+            error: Error::from_raw_os_error(7),
+        };
+        for (error, expected) in [
+            (CgroupError::None(path()).into(), Exit::Usage),
+            (read(ErrorKind::NotFound).into(), Exit::Usage),
+            (read(ErrorKind::PermissionDenied).into(), Exit::NotPermitted),
+            (displaced, Exit::NotPermitted),
+            (failed, Exit::NotPermitted),
+        ] {
+            let failure = not_attached(error);
+            assert_eq!(failure.exit, expected, "{failure:?}");
+        }
+    }
+
+    /// The processes of a cgroup that is gone can't be had.
+    #[test]
+    fn what_is_attached_is_said_where_it_goes_wrong() {
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+        let mut mounts = mounts
+            .lines()
+            .map(|line| line.split(' ').collect::<Vec<_>>());
+        let Some(mount) = mounts.find(|words| words[2] == "cgroup2") else {
+            return requirement::skip("no cgroups of version 2 are mounted");
+        };
+        let path = PathBuf::from(mount[1]).join(format!("uncork-fix-{}", std::process::id()));
+        if let Err(error) = std::fs::create_dir(&path) {
+            return requirement::skip(&format!("no cgroup can be made: {error}"));
+        }
+        let cgroup = Cgroup::open(&path);
+        std::fs::remove_dir(&path).unwrap();
+        let attached = Attached {
+            program: Program::Attached,
+            cgroup: cgroup.unwrap(),
+        };
+        let failure = format!("{:?}", attached.pids().unwrap_err());
+        assert!(failure.contains("from now on until --undo"), "{failure}");
+    }
 }

@@ -8,6 +8,7 @@ mod exit;
 mod fix;
 mod import;
 mod output;
+mod pid;
 mod run;
 mod serve;
 mod trace;

@@ -130,7 +130,7 @@ pub struct Ran {
 /// function does not return.
 ///
 /// # Errors
-/// Where the command was not started. [`RunError::advice`] says what to do.
+/// Where the command was not started, or can't be waited for. [`RunError::advice`] says what to do.
 ///
 /// # Minimum kernel version
 /// 5.9.

@@ -9,6 +9,10 @@ use std::fs;
 /// missing, and one whose parent has ended belongs to another tree. Who needs all of them looks again.
 #[must_use]
 pub fn children(pid: u32) -> Vec<u32> {
+    // No process, but what the kernel calls the parent of the first one: all descend from that.
+    if pid == 0 {
+        return Vec::new();
+    }
     // Only a kernel with CONFIG_PROC_CHILDREN has the file; without it every process is asked for its
     // parent, which costs a read a process of the machine.
     if fs::exists(format!("/proc/{pid}/task/{pid}/children")).unwrap_or(false) {
@@ -112,6 +116,11 @@ mod tests {
         assert!(!found.iter().any(of_kernel), "{found:?}");
         let different: HashSet<&u32> = found.iter().collect();
         assert_eq!(different.len(), found.len());
+    }
+
+    #[test]
+    fn nobody_has_all_for_children() {
+        assert_eq!(children(0), []);
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::support::{Ended, Ordinary, run, uncork};
 
 const NOBODY: u32 = 65534;
 
+/// The id of no process: the kernel gives smaller ones only.
+const GONE: u32 = 4_194_304;
+
 /// A server and a connection to it; goes on when it is told to.
 const PAIR: &str = "
 import socket, sys
@@ -117,7 +120,7 @@ fn the_document() {
     };
     let ports = python.line().unwrap();
     let (server, client) = ports.split_once(' ').unwrap();
-    let (pid, gone) = (python.pid().to_string(), i32::MAX.to_string());
+    let (pid, gone) = (python.pid().to_string(), GONE.to_string());
     let ended = run(&mut fix(&["--json", "-p", &pid, &gone])).with(1);
     let document = ended.json();
     let changed = document["changed"].as_array().unwrap();
@@ -132,7 +135,7 @@ fn the_document() {
     assert_eq!(changed[0]["is_listening"], true);
     assert!(changed[0]["remote"].is_null());
     assert_eq!(document["not_tcp_count"], 1);
-    assert_eq!(document["refused"][0]["pid"], i32::MAX);
+    assert_eq!(document["refused"][0]["pid"], GONE);
     assert_eq!(document["refused"][0]["kind"], "no_process");
     // The changes are said beside it, too.
     ended.says(&["NODELAY off → on", "there is no process", "1 refused"]);
@@ -143,14 +146,18 @@ fn the_document() {
 
 #[test]
 fn wrong_calls() {
-    let gone = i32::MAX.to_string();
+    let gone = GONE.to_string();
     let ended = run(&mut fix(&["-p", &gone])).with(2);
     assert_eq!(ended.stdout, "");
-    ended.says(&["uncork: there is no process 2147483647 (pidfd_open: "]);
+    ended.says(&["uncork: there is no process 4194304 (pidfd_open: "]);
     run(&mut fix(&[])).with(2).says(&["--pid <PID>"]);
     run(&mut fix(&["--watch"])).with(2).says(&["--pid"]);
     run(&mut fix(&["--watch", "--undo", "-p", "1"])).with(2);
     run(&mut fix(&["-p", "python3"])).with(2);
+    for wrong in ["0", "4194305"] {
+        let ended = run(&mut fix(&["-p", wrong])).with(2);
+        ended.says(&[&format!("{wrong} is not in 1..")]);
+    }
     for (path, words) in [
         ("/proc", "/proc is no cgroup"),
         ("/no/such/cgroup", "/no/such/cgroup can't be read (statfs: "),
@@ -304,6 +311,8 @@ fn ones_own_process_without_root() {
             ended
                 .with(0)
                 .says(&["2 sockets changed", "undo: uncork fix --undo -p"]);
+            // As after a logout.
+            fs::remove_dir_all(&folder).unwrap();
             let undone = run(fix().arg("--undo")).with(0);
             undone.says(&["2 sockets as before"]);
         } else {

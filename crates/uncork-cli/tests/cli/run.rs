@@ -289,17 +289,35 @@ fn sockets_that_it_is_started_with() {
 import os, socket
 print([socket.socket(fileno=n).getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for n in (0, 3)])
 print(os.environ['LISTEN_PID'] == str(os.getpid()))
+print(os.getpid())
 ";
     let handing = "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&0 0<&1 1>&2";
     let mut command = Command::new("sh");
     command.args(["-c", handing, "sh"]);
-    command.arg(uncork().get_program()).arg("run").arg(python);
-    command.args(["-c", look]).stdin(OwnedFd::from(server));
+    let report = tempfile::NamedTempFile::new().unwrap();
+    command
+        .arg(uncork().get_program())
+        .args(["run", "--report"]);
+    command.arg(report.path()).arg(python).args(["-c", look]);
+    command.stdin(OwnedFd::from(server));
     command
         .stdout(OwnedFd::from(accepted))
         .stderr(Stdio::piped());
     let output = command.output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "[1, 1]\nTrue\n");
+    let said = String::from_utf8(output.stderr).unwrap();
+    let pid = said.strip_prefix("[1, 1]\nTrue\n").unwrap_or(&said);
+    // They are the command's.
+    let report: Value = serde_json::from_slice(&fs::read(report.path()).unwrap()).unwrap();
+    let sockets = report["sockets"].as_array().unwrap();
+    assert_eq!(sockets.len(), 2, "{said} {report}");
+    for socket in sockets {
+        assert_eq!(socket["call"], "start");
+        assert_eq!(socket["pid"].to_string(), pid.trim_end());
+        assert!(
+            socket["command"].as_str().unwrap().starts_with("python3"),
+            "{report}"
+        );
+    }
 }
 
 #[test]
@@ -325,6 +343,19 @@ fn the_wrong_call() {
     // The command's options are not ours.
     let ended = run(uncork().args(["run", "echo", "--only", "-h", "--"])).with(0);
     assert_eq!(ended.stdout, "--only -h --\n");
+}
+
+/// As with the files of all verbs: that it is not permitted has a code of its own.
+#[test]
+fn a_report_that_may_not_be_written() {
+    let user = Ordinary::new();
+    let folder = user.folder("closed");
+    crate::support::forbid(&folder);
+    let mut command = user.uncork();
+    command.args(["run", "--report"]).arg(folder.join("report"));
+    let ended = run(command.args(["echo", "run"])).with(4);
+    assert_eq!(ended.stdout, "");
+    ended.says(&["report can't be written: Permission denied"]);
 }
 
 /// Whether this machine keeps ptrace to ancestors, which a keeper is not.

@@ -61,16 +61,36 @@ pub struct Record {
     path: PathBuf,
     /// Of this start of the machine: cookies begin anew with each.
     boot: String,
+    /// What there is in other places of the user: nothing is added to it.
+    others: Vec<Self>,
 }
 
 impl Record {
-    /// Opens the user's record, and makes it where it is missing: in `/run/uncork` for root,
-    /// `$XDG_RUNTIME_DIR/uncork` for others, or else a folder in `/tmp` that belongs to the user.
+    /// Opens the user's record, and makes it where it is missing: in `/run/uncork` for root, in a folder
+    /// in `/tmp` that belongs to the user for others, or else in `/run/user/UID/uncork` or
+    /// `$XDG_RUNTIME_DIR/uncork`. What the others of these have belongs to it, too.
     ///
     /// # Errors
     /// Where none of them is to be had, or belongs to somebody else.
     pub fn open() -> Result<Self, RecordError> {
-        Self::within(&Place::of_user()?)
+        Self::open_among(&Place::candidates())
+    }
+
+    fn open_among(folders: &[PathBuf]) -> Result<Self, RecordError> {
+        let (place, others) = Place::among(folders)?;
+        let mut record = Self::within(&place)?;
+        for other in others {
+            // Most often it has none.
+            if let Ok(file) = other.open_existing() {
+                record.others.push(Self {
+                    file,
+                    path: other.file(),
+                    boot: record.boot.clone(),
+                    others: Vec::new(),
+                });
+            }
+        }
+        Ok(record)
     }
 
     /// Opens a record in a folder that belongs to the user and that nobody else may enter; the folder
@@ -92,10 +112,15 @@ impl Record {
         })?;
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
         let boot = boot.map_or_else(|_| String::new(), |boot| boot.trim().to_owned());
-        Ok(Self { file, path, boot })
+        Ok(Self {
+            file,
+            path,
+            boot,
+            others: Vec::new(),
+        })
     }
 
-    /// Where it is.
+    /// Where it is written.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -123,13 +148,25 @@ impl Record {
         })
     }
 
-    /// The changes of this start of the machine, the eldest first.
+    /// The changes of this start of the machine, of each place the eldest first.
     pub(crate) fn entries(&mut self) -> Result<Vec<Entry>, RecordError> {
-        self.locked(Self::read)
+        let mut entries = Vec::new();
+        for other in &mut self.others {
+            entries.extend(other.locked(Self::read)?);
+        }
+        entries.extend(self.locked(Self::read)?);
+        Ok(entries)
     }
 
     /// Drops all entries that `is_done` says, and nothing that was added meanwhile.
     pub(crate) fn remove(&mut self, is_done: impl Fn(&Entry) -> bool) -> Result<(), RecordError> {
+        for other in &mut self.others {
+            other.remove_here(&is_done)?;
+        }
+        self.remove_here(&is_done)
+    }
+
+    fn remove_here(&mut self, is_done: &impl Fn(&Entry) -> bool) -> Result<(), RecordError> {
         self.locked(|record| {
             let mut entries = record.read()?;
             entries.retain(|entry| !is_done(entry));

@@ -83,7 +83,9 @@ impl Repairer<'_> {
         for pid in target.processes() {
             match self.undo_process(pid, &before, &mut done) {
                 Ok(()) => self.report.processes += 1,
-                Err(error) if error.is_gone() && !target.names(pid) => {}
+                // Whatever it says: its id may be a thread's by now, or somebody else's. Its sockets are
+                // looked for everywhere, which decides.
+                Err(_) if !target.names(pid) => {}
                 Err(error) => {
                     self.refuse(Refusal::new(pid, None, &error));
                     if !error.is_gone() {
@@ -127,6 +129,12 @@ impl Repairer<'_> {
             .iter()
             .filter_map(|cookie| Some((*cookie, *before.get(cookie)?)))
             .collect();
+        // Of those that refuse, one that the record names says the most.
+        let recorded: HashSet<u32> = entries
+            .iter()
+            .filter(|entry| lost.contains(&entry.cookie))
+            .map(|entry| entry.pid)
+            .collect();
         let own_pid = std::process::id();
         let others = processes().into_iter().filter(|pid| *pid != own_pid);
         for pid in others.take(PROCESSES_MAX) {
@@ -139,7 +147,10 @@ impl Repairer<'_> {
                 Ok(()) if self.report.refused_count > refused_before => lost.clear(),
                 Ok(()) => self.report.processes += u64::from(done.cookies.len() > done_before),
                 Err(error) if error.is_gone() => {}
-                Err(error) => hidden = hidden.or(Some((pid, error))),
+                Err(error) if hidden.is_none() || recorded.contains(&pid) => {
+                    hidden = Some((pid, error));
+                }
+                Err(_) => {}
             }
         }
         let Some((hider, error)) = hidden else {

@@ -73,10 +73,17 @@ impl Repairer<'_> {
     /// New descendants of those under watch.
     fn adopt(&mut self, members: &mut Members) {
         let parents: Vec<u32> = members.processes.keys().copied().collect();
-        for pid in parents.into_iter().flat_map(children) {
-            // An id whose process has ended may be of another one now; the next look finds out.
-            if !members.processes.contains_key(&pid) {
-                self.join(members, pid, false);
+        for parent in parents {
+            let found = children(parent);
+            // The id of one that has ended may be of another one now, and these its children. Who has not
+            // ended by now had it to itself.
+            if !members.processes[&parent].is_running() {
+                continue;
+            }
+            for pid in found {
+                if !members.processes.contains_key(&pid) {
+                    self.join(members, pid, false);
+                }
             }
         }
     }
@@ -115,5 +122,32 @@ impl Members {
     fn are_over(&self) -> bool {
         let mut pids = self.processes.keys();
         pids.all(|pid| self.refusals.is_final(*pid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn children_of_a_stranger_are_not_adopted() {
+        let start = || {
+            let mut command = Command::new("cat");
+            command.stdin(Stdio::piped()).spawn().unwrap()
+        };
+        let (mut ended, mut child) = (start(), start());
+        let process = Process::open(ended.id()).unwrap();
+        drop(ended.stdin.take());
+        ended.wait().unwrap();
+        // As if its id had been given to this very process.
+        let mut members = Members::default();
+        members.processes.insert(std::process::id(), process);
+        Repairer::new(|_| {}).adopt(&mut members);
+        let adopted = members.processes.len() - 1;
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(adopted, 0);
     }
 }

@@ -3,7 +3,11 @@
 use std::ffi::OsString;
 use std::io;
 
-/// Why a command was not run. Nothing of it has happened where this is returned.
+/// Why a command was not run.
+///
+/// Sockets that it would have been started with may have the option by then: they get it before the start,
+/// which is the first to know whether there is such a program. And whatever fails after the start, `poll`
+/// for one, leaves the command running.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {

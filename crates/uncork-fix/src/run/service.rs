@@ -265,7 +265,8 @@ impl Service {
     }
 }
 
-/// Sets TCP_NODELAY on a socket that the command is started with. Returns whether that changed it.
+/// Sets TCP_NODELAY on a socket that the command is started with. Returns whether that changed it; whose
+/// it is, is known once the command has started: see [`Tally::are_of`].
 pub(crate) fn change_inherited(
     socket: BorrowedFd<'_>,
     selection: &Selection,
@@ -282,10 +283,9 @@ pub(crate) fn change_inherited(
     }
     sockopt::set_tcp_nodelay(socket, true)
         .map_err(|error| Reason::new("setsockopt(TCP_NODELAY)", error))?;
-    let pid = std::process::id();
     Ok(Some(ChangedSocket {
-        pid,
-        command: uncork_sockets::command(pid).unwrap_or_default(),
+        pid: 0,
+        command: String::new(),
         call: "start".to_owned(),
         local,
         remote,

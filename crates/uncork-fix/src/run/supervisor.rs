@@ -29,6 +29,9 @@ enum Origin {
 /// How often a keeper that was killed, or could not begin, is replaced.
 const NEW_KEEPERS_MAX: u32 = 8;
 
+/// The signals by which a terminal stops the processes of a job: its shell sees to it that they go on.
+const OF_TERMINALS: [i32; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+
 /// A command while it runs.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
@@ -52,7 +55,7 @@ impl Supervisor {
     pub(crate) fn new(
         command: Pid,
         signals: OwnedFd,
-        service: Option<Service>,
+        mut service: Option<Service>,
         keeper_arguments: KeeperArguments,
     ) -> Self {
         let keeper = service.as_ref();
@@ -62,6 +65,11 @@ impl Supervisor {
             Some(Ok(keeper)) => (Some(keeper), None),
             Some(Err(error)) => (None, Some(error)),
         };
+        // Now, as the kernel renames a process a moment after whoever started it has heard of the exec.
+        if let Some(service) = &mut service {
+            let name = uncork_sockets::command(id(command)).unwrap_or_default();
+            service.tally.are_of(id(command), &name);
+        }
         Self {
             command,
             signals,
@@ -259,7 +267,8 @@ impl Supervisor {
     /// The command has stopped: the shell has to see that, and sees this process only. By the same
     /// signal, as shells tell which one it was.
     ///
-    /// Whoever makes the command alone go on, the keeper makes this process follow.
+    /// Whoever makes the command alone go on, the keeper makes this process follow. Without one it stops
+    /// only where a shell will make both go on: by the signals of a terminal.
     fn stop(&mut self, signal: i32) {
         if !family::is_job() {
             // Nobody would make this process go on.
@@ -268,12 +277,14 @@ impl Supervisor {
         // Other processes of the command may be going on, and wait in a call.
         let command = self.command;
         let taken = self.keeper.as_mut().map(|keeper| keeper.take_over(command));
+        let is_followed = matches!(taken, Some(Ok(())));
+        if !is_followed && !OF_TERMINALS.contains(&signal) {
+            return;
+        }
         // No duplicate is held for as long as this process is stopped.
         let _idle = self.quickack.as_ref().map(Quickack::pause);
         signals::stop_by(signal);
-        if matches!(taken, Some(Ok(())))
-            && let Some(keeper) = &mut self.keeper
-        {
+        if is_followed && let Some(keeper) = &mut self.keeper {
             // It fails where the keeper was killed meanwhile: then it will be replaced.
             let _ = keeper.hand_back();
         }

@@ -113,6 +113,14 @@ impl Tally {
         }
     }
 
+    /// Says whose the sockets are that were listed before there was a process that has them.
+    pub(crate) fn are_of(&mut self, pid: u32, command: &str) {
+        for socket in &mut self.sockets {
+            socket.pid = pid;
+            command.clone_into(&mut socket.command);
+        }
+    }
+
     pub(crate) fn report(self) -> Report {
         let refused = self.refused.iter().map(|(reason, &count)| Refused {
             reason: reason.to_string(),

@@ -156,3 +156,37 @@ fn a_process_that_is_gone() {
     assert_eq!(counts(&notebook.fix(&found)), (0, 0, 0));
     assert_eq!(counts(&notebook.undo_all()), (0, 0, 0));
 }
+
+/// The id of a process that has ended may be that of a thread.
+#[test]
+fn an_id_that_was_given_again() {
+    let program =
+        "import socket\na = socket.create_server(('127.0.0.1', 0))\nprint(1, flush=True)\ninput()";
+    let Some(mut python) = Python::start(program, &[]) else {
+        return;
+    };
+    python.line().unwrap();
+    let notebook = Notebook::new();
+    assert_eq!(notebook.fix(&Target::new([python.pid()])).changed_count, 1);
+    python.say("").unwrap();
+    python.wait().unwrap();
+    let (send, receive) = std::sync::mpsc::channel();
+    let (end, wait) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let id = rustix::thread::gettid().as_raw_nonzero().get();
+        send.send(id.cast_unsigned()).unwrap();
+        let _ = wait.recv();
+    });
+    let id = receive.recv().unwrap();
+    let written = notebook.text();
+    let [old, new] = [python.pid(), id].map(|pid| format!("\"pid\":{pid},"));
+    assert!(written.contains(&old), "{written}");
+    std::fs::write(notebook.record().path(), written.replace(&old, &new)).unwrap();
+    // Who names it hears what it is.
+    assert_eq!(counts(&notebook.undo(&Target::new([id]))), (0, 0, 1));
+    assert_ne!(notebook.text(), "");
+    assert_eq!(counts(&notebook.undo_all()), (0, 0, 0));
+    assert_eq!(notebook.text(), "");
+    drop(end);
+    thread.join().unwrap();
+}

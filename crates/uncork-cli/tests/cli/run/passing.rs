@@ -114,6 +114,34 @@ fn the_command_alone_is_stopped() {
     }
 }
 
+/// Without a keeper nobody would wake the supervisor: so it does not stop.
+#[test]
+fn the_command_alone_is_stopped_and_has_no_keeper() {
+    for (signal, code, by) in [("-CONT", Some(7), None), ("-KILL", None, Some(9))] {
+        let mut command = uncork();
+        command.args(["run", "--quickack", "--", "sh", "-c"]);
+        let words = "trap : USR1; echo $$; read line; exit 7";
+        let mut job = Job::start(command.arg(words).process_group(0));
+        let mut id = String::new();
+        job.stdout.read_line(&mut id).unwrap();
+        let id = id.trim();
+        let send = |signal: &str| {
+            let sent = Command::new("kill").args([signal, id]).status();
+            assert!(sent.unwrap().success());
+        };
+        send("-STOP");
+        let status = || fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        wait_for(|| status().contains("T (stopped)"));
+        // It has heard of that before it passes on what comes after, which waits until the command goes on.
+        kill(&job.child, "-USR1");
+        wait_for(|| !status().contains("ShdPnd:\t0000000000000000"));
+        send(signal);
+        drop(job.child.stdin.take());
+        let status = job.child.wait().unwrap();
+        assert_eq!((status.code(), status.signal()), (code, by));
+    }
+}
+
 /// What the command sends to its whole group comes back to it only once; it ends the supervisor as
 /// little as it would end a shell that waits.
 #[test]

@@ -22,41 +22,53 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The first of the user's places that will do. They don't hang on how a shell was started as far
-    /// as that can be had: a repair under sudo and its undoing in a root shell must meet.
-    pub(super) fn of_user() -> Result<Self, RecordError> {
+    /// The user's places, the best first. They don't hang on how a shell was started as far as that can
+    /// be had: a repair under sudo and its undoing in a root shell must meet. And a repair must be undone
+    /// in a later session, too: what is in `/run/user` ends with the last one.
+    pub(super) fn candidates() -> Vec<PathBuf> {
         let uid = geteuid();
         let temporary = PathBuf::from(format!("/tmp/uncork-{}", uid.as_raw()));
-        let mut candidates = vec![temporary];
         if uid.is_root() {
-            candidates.insert(0, "/run/uncork".into());
-        } else {
-            candidates.insert(0, format!("/run/user/{}/uncork", uid.as_raw()).into());
-            let stated = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-            let stated = stated.filter(|folder| folder.is_absolute());
-            candidates.splice(0..0, stated.map(|folder| folder.join("uncork")));
+            return vec!["/run/uncork".into(), temporary];
         }
+        let of_sessions = PathBuf::from(format!("/run/user/{}/uncork", uid.as_raw()));
+        let stated = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let stated = stated.filter(|folder| folder.is_absolute());
+        let stated = stated.map(|folder| folder.join("uncork"));
+        let stated = stated.filter(|folder| *folder != of_sessions);
+        let all = [Some(temporary), Some(of_sessions), stated];
+        all.into_iter().flatten().collect()
+    }
+
+    /// The first of these that will do, and those behind it that are there: records of older versions, or
+    /// of a time when the first one would not do.
+    pub(super) fn among(candidates: &[PathBuf]) -> Result<(Self, Vec<Self>), RecordError> {
         let mut reasons = Vec::new();
-        for candidate in candidates {
-            match Self::at(&candidate) {
-                Ok(place) => return Ok(place),
+        let mut candidates = candidates.iter();
+        while let Some(candidate) = candidates.next() {
+            match Self::at(candidate) {
+                Ok(place) => {
+                    let others = candidates.filter_map(|other| Self::existing(other).ok());
+                    return Ok((place, others.collect()));
+                }
                 Err(reason) => reasons.push(reason),
             }
         }
         Err(RecordError::Place(reasons.join("; ")))
     }
 
+    /// The folder, which is made where it is missing.
     pub(super) fn at(path: &Path) -> Result<Self, String> {
-        let said = |call: &str, errno: Errno| {
-            format!("{}: {call}: {}", path.display(), io::Error::from(errno))
-        };
         match mkdir(path, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(said("mkdir", errno)),
+            Ok(()) | Err(Errno::EXIST) => Self::existing(path),
+            Err(errno) => Err(said(path, "mkdir", errno)),
         }
+    }
+
+    fn existing(path: &Path) -> Result<Self, String> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder = open(path, flags, Mode::empty()).map_err(|errno| said("open", errno))?;
-        let facts = fstat(&folder).map_err(|errno| said("fstat", errno))?;
+        let folder = open(path, flags, Mode::empty()).map_err(|errno| said(path, "open", errno))?;
+        let facts = fstat(&folder).map_err(|errno| said(path, "fstat", errno))?;
         if facts.st_uid != geteuid().as_raw() {
             return Err(format!(
                 "{} belongs to uid {}",
@@ -76,12 +88,24 @@ impl Place {
         self.path.join(FILE)
     }
 
+    /// Opens the file, which is made where it is missing.
     pub(super) fn open(&self) -> Result<File, (&'static str, io::Error)> {
+        self.open_with(OFlags::CREATE)
+    }
+
+    pub(super) fn open_existing(&self) -> Result<File, (&'static str, io::Error)> {
+        self.open_with(OFlags::empty())
+    }
+
+    fn open_with(&self, more: OFlags) -> Result<File, (&'static str, io::Error)> {
         // What is no file, a pipe for one, must not make the open wait.
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = openat(&self.folder, FILE, flags, Mode::RUSR | Mode::WUSR);
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = openat(&self.folder, FILE, flags | more, Mode::RUSR | Mode::WUSR);
         let file = file.map_err(|errno| ("open", errno.into()))?;
         Ok(File::from(file))
     }
+}
+
+fn said(path: &Path, call: &str, errno: Errno) -> String {
+    format!("{}: {call}: {}", path.display(), io::Error::from(errno))
 }

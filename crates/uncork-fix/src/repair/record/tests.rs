@@ -94,3 +94,40 @@ fn room_is_made_by_dropping_what_is_over() {
     assert_eq!(kept.len(), ENTRIES_MAX / 2);
     assert_eq!(kept.last().unwrap().cookie, ENTRIES_MAX as u64 - 1);
 }
+
+#[test]
+fn all_places_are_read_and_one_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let add = |record: &mut Record, cookie| {
+        let entry = entry(cookie, &record.boot);
+        record.add(&entry).unwrap();
+    };
+    // Written where the first place would not do; and one that others could have written to.
+    let mut elsewhere = Record::open_in(&at("elsewhere")).unwrap();
+    add(&mut elsewhere, 1);
+    add(&mut elsewhere, 2);
+    let mut foreign = Record::open_in(&at("foreign")).unwrap();
+    add(&mut foreign, 3);
+    fs::set_permissions(at("foreign"), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::create_dir(at("empty")).unwrap();
+    fs::set_permissions(at("empty"), fs::Permissions::from_mode(0o700)).unwrap();
+
+    for names in [
+        ["foreign", "first", "missing", "elsewhere", "empty"],
+        ["first", "foreign", "elsewhere", "empty", "missing"],
+    ] {
+        let mut record = Record::open_among(&names.map(at)).unwrap();
+        add(&mut record, 4);
+        assert_eq!(cookies(&mut record), [1, 2, 4]);
+        assert_eq!(record.path(), at("first/fix.jsonl"));
+        assert_eq!(cookies(&mut Record::open_in(&at("first")).unwrap()), [4]);
+        record.remove(|entry| entry.cookie == 4).unwrap();
+    }
+    let mut record = Record::open_among(&["first", "elsewhere"].map(at)).unwrap();
+    record.remove(|entry| entry.cookie == 2).unwrap();
+    assert_eq!(cookies(&mut elsewhere), [1]);
+    assert_eq!(cookies(&mut foreign), [3]);
+    // What isn't there isn't made.
+    assert!(!at("missing").exists() && !at("empty/fix.jsonl").exists());
+}
