@@ -10,6 +10,7 @@ use super::duration::duration;
 use super::examples::EXAMPLES;
 use crate::exit::Failure;
 use crate::output::Page;
+use crate::pid::PID_MAX;
 
 /// Processes that can be named: beyond some thousand, `--all` is meant.
 const PIDS_MAX: usize = 1024;
@@ -42,9 +43,6 @@ pub(crate) struct TraceArgs {
     #[command(flatten)]
     output: OutputArgs,
 }
-
-/// `PID_MAX_LIMIT` of Linux.
-const PID_MAX: i64 = 4 * 1024 * 1024;
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "How it is watched")]

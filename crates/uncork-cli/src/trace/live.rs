@@ -44,15 +44,14 @@ pub(crate) fn watch(
     state.take(&shown, start.elapsed());
     let mut next = Instant::now() + INTERVAL;
     // More of what was read already may wait.
-    let mut has_more = true;
+    let mut has_more = false;
     loop {
         if is_over() {
             return Ok(Left::Over);
         }
         let wait = next.saturating_duration_since(Instant::now());
-        let wait = if has_more { Duration::ZERO } else { wait };
         let drawn = screen.draw(|frame| view::draw(frame, &shown, &state));
-        let event = match drawn.and_then(|()| keys::next(wait)) {
+        let event = match drawn.and_then(|()| keys::next(wait, has_more)) {
             Ok(event) => event,
             Err(error) if has_gone(&error) => return Ok(Left::Over),
             Err(error) => return Err(error),

@@ -1,6 +1,7 @@
 //! The terminal while it is ours.
 
 use std::io::{self, BufWriter, Stderr};
+use std::mem::ManuallyDrop;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,8 +21,9 @@ static HOOK: Once = Once::new();
 
 /// The whole terminal, until this is dropped.
 pub(super) struct Screen {
-    /// A frame is many small writes: collected, they are one.
-    terminal: Terminal<CrosstermBackend<BufWriter<Stderr>>>,
+    /// A frame is many small writes: collected, they are one. Not dropped, as that would print what fails,
+    /// and so panic, where the terminal has gone; what it would restore, [`restore`] does.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<Stderr>>>>,
 }
 
 impl Screen {
@@ -41,7 +43,9 @@ impl Screen {
             Terminal::new(backend)
         });
         match opened {
-            Ok(terminal) => Ok(Self { terminal }),
+            Ok(terminal) => Ok(Self {
+                terminal: ManuallyDrop::new(terminal),
+            }),
             Err(error) => {
                 restore();
                 Err(error)
