@@ -28,7 +28,7 @@ pub(super) struct Watched {
     facts: Facts,
     looks: u64,
     pub(super) turn: Turn,
-    /// When the look before was, by [`now_ns`](crate::now_ns); 0 before the first one.
+    /// When the look before was, by [`now_ns`]; 0 before the first one.
     pub(super) previous_ns: u64,
     /// When it was not at its descriptor any more: closed, or only handed to a child process.
     pub(super) gone_ns: Option<u64>,
