@@ -155,8 +155,11 @@ struct Attached {
 impl Attached {
     /// The processes in it. Where they can't be had, what has become of the program is said all the same.
     fn pids(&self) -> Result<Vec<u32>, Failure> {
-        let pids = self.cgroup.pids();
-        pids.map_err(|error| not_attached(error).advised(Some(self.to_string())))
+        self.cgroup.pids().map_err(|error| {
+            let words = error.advice().into_iter().chain([self.to_string()]);
+            let words = words.collect::<Vec<_>>().join("\n");
+            not_attached(error).advised(Some(words))
+        })
     }
 }
 

@@ -16,11 +16,15 @@ const PROMPT: Peer = Peer {
 };
 
 fn report_of(events: &[Event]) -> Report {
-    let mut machine = Machine::new(Engine::Ebpf, events.first().map_or(0, |event| event.at_ns));
+    let end_ns = events.last().map_or(0, |event| event.at_ns);
+    report_until(Engine::Ebpf, events, end_ns)
+}
+
+fn report_until(engine: Engine, events: &[Event], end_ns: u64) -> Report {
+    let mut machine = Machine::new(engine, events.first().map_or(0, |event| event.at_ns));
     for event in events {
         machine.take(event);
     }
-    let end_ns = events.last().map_or(0, |event| event.at_ns);
     machine.report(
         end_ns,
         Detail::Whole,
@@ -42,6 +46,16 @@ fn repeated(calls: &[Call], times: usize) -> Vec<Call> {
         .cycle()
         .take(calls.len() * times)
         .collect()
+}
+
+/// A client that stalls with each message.
+fn importing(messages: usize) -> Simulation {
+    let mut simulation = Simulation::new(LAN);
+    simulation.run(&repeated(
+        &[Call::Write(351), Call::Write(2), Call::Read],
+        messages,
+    ));
+    simulation
 }
 
 fn stalls_of(report: &Report, cause: Cause) -> Vec<&Stall> {
@@ -194,11 +208,7 @@ fn a_cork_around_a_message_is_no_loss() {
 
 #[test]
 fn a_gap_ends_what_is_known_but_not_a_nagle_hold() {
-    let mut simulation = Simulation::new(LAN);
-    simulation.run(&repeated(
-        &[Call::Write(351), Call::Write(2), Call::Read],
-        20,
-    ));
+    let simulation = importing(20);
     let whole = report_of(&simulation.events);
     // Every answer is missing.
     let mut events = Vec::new();
@@ -224,19 +234,6 @@ fn a_gap_ends_what_is_known_but_not_a_nagle_hold() {
     assert_eq!(report.events_skipped, 40);
 }
 
-fn report_until(engine: Engine, events: &[Event], end_ns: u64) -> Report {
-    let mut machine = Machine::new(engine, events.first().map_or(0, |event| event.at_ns));
-    for event in events {
-        machine.take(event);
-    }
-    machine.report(
-        end_ns,
-        Detail::Whole,
-        &Processes::default(),
-        Losses::default(),
-    )
-}
-
 /// The peer has vanished: the kernel's probe and what is sent again make no event.
 #[test]
 fn what_is_held_at_the_end_is_told_for_as_long_as_it_may_be() {
@@ -259,11 +256,7 @@ fn what_is_held_at_the_end_is_told_for_as_long_as_it_may_be() {
 /// What ended a hold is among the events that were lost: a later departure is not its end.
 #[test]
 fn the_end_of_a_hold_is_lost() {
-    let mut simulation = Simulation::new(LAN);
-    simulation.run(&repeated(
-        &[Call::Write(351), Call::Write(2), Call::Read],
-        20,
-    ));
+    let simulation = importing(20);
     let mut events = simulation.events[..3].to_vec();
     let is_answer = |event: &Event| matches!(event.kind, Kind::Segment { bytes: 20, .. });
     let late = simulation.events.len() - 20;
@@ -350,11 +343,7 @@ fn a_hold_that_a_sample_finds_after_a_rest() {
 
 #[test]
 fn an_address_that_is_used_again_is_another_socket() {
-    let mut simulation = Simulation::new(LAN);
-    simulation.run(&repeated(
-        &[Call::Write(351), Call::Write(2), Call::Read],
-        3,
-    ));
+    let simulation = importing(3);
     let mut events = simulation.events.clone();
     let later_ns = simulation.now_ns;
     events.extend(simulation.events.iter().map(|event| Event {

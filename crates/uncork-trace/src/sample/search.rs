@@ -1,7 +1,6 @@
 //! Which processes and sockets there are.
 
 use std::collections::{HashMap, HashSet};
-use std::iter;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -109,8 +108,8 @@ impl Search {
         // Whose parent has ended descends from nobody that is known any more, but its own children do.
         let pids: HashSet<u32> = match &self.target {
             Target::All => uncork_sockets::processes().into_iter().collect(),
-            Target::Children => self.descendants(iter::once(own_pid)),
-            Target::Pids(_) => self.descendants(iter::empty()),
+            Target::Children => self.families(&[own_pid]),
+            Target::Pids(roots) => self.families(roots),
         };
         // Its number may be given to another process once one has ended.
         self.refusals.keep(&pids);
@@ -141,17 +140,18 @@ impl Search {
         }
     }
 
-    /// All that descend from those that are watched, and from others.
-    fn descendants(&self, others: impl Iterator<Item = u32>) -> HashSet<u32> {
+    /// All that are watched, and descend from these. From the roots first: who descends from them needs no walk
+    /// of its own.
+    fn families(&self, roots: &[u32]) -> HashSet<u32> {
+        let own_pid = std::process::id();
+        let is_there = |pid: u32| {
+            let process = self.processes.get(&pid);
+            pid == own_pid || process.is_some_and(Process::is_running)
+        };
         let mut found = HashSet::new();
-        let alive = self
-            .processes
-            .iter()
-            .filter(|(_, process)| process.is_running());
-        for parent in alive.map(|(pid, _)| *pid).chain(others) {
-            // Descendants of one that was met have been met, too.
-            if !found.contains(&parent) {
-                found.extend(uncork_sockets::children(parent));
+        for pid in roots.iter().chain(self.processes.keys()) {
+            if is_there(*pid) && found.insert(*pid) {
+                found.extend(uncork_sockets::children(*pid));
             }
         }
         found
